@@ -1,0 +1,1 @@
+"""The decision and all that leads to it, without IO: no await, clock, log or framework."""

@@ -1,0 +1,46 @@
+"""Which required scopes the scopes of a token satisfy."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from fastapi_scopes.core.scopes import require_scope_token
+from fastapi_scopes.errors import ConfigurationError
+
+__all__ = ["Grants", "grants_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """How far a scope reaches: it grants itself, and the admin scope every other.
+
+    The admin scope is compared exactly; no wildcard yields it.
+    """
+
+    admin_scope: str | None = None
+
+    def missing(self, held: Collection[str], required: Collection[str]) -> tuple[str, ...]:
+        """Return those of *required* that *held* does not grant, in their order."""
+        if self.admin_scope is not None and self.admin_scope in held:
+            return ()
+        return tuple(scopes for scopes in required if scopes not in held)
+
+
+def grants_of(admin_scope: str | None, *, implies: object = None, grants: object = None) -> Grants:
+    """Return the grants that a guard is configured with.
+
+    Raises:
+        ConfigurationError: the admin scope is no scope, or a grammar is asked for that this
+            version does not have.
+    """
+    problems: list[str] = []
+    if implies is not None:
+        problems.append("implies= is not built yet; list the implied scopes in the rules")
+    if grants is not None:
+        problems.append("grants= is not built yet; a scope grants exactly itself")
+    if admin_scope is not None:
+        try:
+            require_scope_token(admin_scope)
+        except ConfigurationError as error:
+            problems.extend(f"admin_scope: {problem}" for problem in error.problems)
+    ConfigurationError.raise_for(problems)
+    return Grants(admin_scope)

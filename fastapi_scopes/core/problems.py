@@ -1,0 +1,157 @@
+"""A refusal as data: what the caller is told, and the challenge that goes with it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi_scopes.core.decisions import Decision, Reason
+from fastapi_scopes.core.requirements import Alternative
+from fastapi_scopes.errors import (
+    ConfigurationError,
+    CredentialsError,
+    TokenError,
+    VerifierUnavailable,
+)
+
+__all__ = ["Challenge", "Problem", "problem_of", "require_realm"]
+
+# RFC 9110 5.6.4: what a quoted-string may hold unescaped.
+_QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+
+
+def require_realm(realm: object) -> str:
+    """Return *realm*, known to fit into a challenge.
+
+    Raises:
+        ConfigurationError: it is no text of visible ASCII, or holds a quote or a backslash.
+    """
+    if isinstance(realm, str) and _QUOTABLE.fullmatch(realm):
+        return realm
+    raise ConfigurationError(f"realm {realm!r} is no quotable ASCII text; write one like 'api'")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The value of WWW-Authenticate (RFC 6750 3)."""
+
+    realm: str
+    error: str | None = None
+    error_description: str | None = None
+    scopes: Alternative = ()
+
+    def to_header(self) -> str:
+        """Return the field value; every parameter stands once and is quoted."""
+        parameters = {
+            "realm": self.realm,
+            "error": self.error,
+            "error_description": self.error_description,
+            "scope": " ".join(self.scopes) or None,
+        }
+        written = (f'{name}="{value}"' for name, value in parameters.items() if value is not None)
+        return "Bearer " + ", ".join(written)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal, as RFC 9457 writes it; all of its text is constant but the scopes."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    required: tuple[Alternative, ...] | None = None
+    """On insufficient scope: the sets of scopes of which one is enough."""
+    challenge: Challenge | None = None
+    retry_after: int | None = field(default=None)
+    """Seconds, where tokens cannot be verified now."""
+
+    def to_json(self) -> bytes:
+        """Return the body, of media type ``application/problem+json``."""
+        members: dict[str, object] = {
+            "type": f"urn:fastapi-scopes:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.required is not None:
+            members["required"] = self.required
+        return json.dumps(members, separators=(",", ":")).encode()
+
+    def headers(self) -> Iterator[tuple[str, str]]:
+        """Yield the response fields that belong to the refusal."""
+        if self.challenge is not None:
+            yield "WWW-Authenticate", self.challenge.to_header()
+        if self.status == 401:
+            # RFC 9111 5.2.2.5: an answer that a token could change is not kept.
+            yield "Cache-Control", "no-store"
+        if self.retry_after is not None:
+            yield "Retry-After", str(self.retry_after)
+
+
+_Text = tuple[int, str, str, str]
+
+_MISSING_CREDENTIALS: Final[_Text] = (
+    401,
+    "missing_credentials",
+    "Authentication required",
+    "a bearer token is required",
+)
+_INVALID_REQUEST: Final[_Text] = (
+    400,
+    "invalid_request",
+    "Malformed credentials",
+    "the Authorization header is not one bearer credential",
+)
+_INVALID_TOKEN: Final[_Text] = (
+    401,
+    "invalid_token",
+    "Invalid token",
+    "the access token is not valid here",
+)
+_INSUFFICIENT_SCOPE: Final[_Text] = (
+    403,
+    "insufficient_scope",
+    "Insufficient scope",
+    "the access token lacks a required scope",
+)
+_FORBIDDEN: Final[_Text] = (403, "forbidden", "Forbidden", "access is denied")
+_VERIFIER_UNAVAILABLE: Final[_Text] = (
+    503,
+    "verifier_unavailable",
+    "Verification unavailable",
+    "tokens cannot be verified now",
+)
+
+
+def problem_of(
+    refusal: Decision | CredentialsError | TokenError | VerifierUnavailable, realm: str
+) -> Problem:
+    """Return what the caller is told of *refusal*, a decision that does not allow or an error."""
+    if isinstance(refusal, CredentialsError):
+        return _challenged(_INVALID_REQUEST, realm)
+    if isinstance(refusal, TokenError):
+        return _challenged(_INVALID_TOKEN, realm)
+    if isinstance(refusal, VerifierUnavailable):
+        return Problem(*_VERIFIER_UNAVAILABLE, retry_after=refusal.retry_after)
+    if refusal.reason is Reason.MISSING_CREDENTIALS:
+        # RFC 6750 3.1: no error code where no credentials were sent.
+        return Problem(*_MISSING_CREDENTIALS, challenge=Challenge(realm))
+    if refusal.reason is Reason.INSUFFICIENT_SCOPE and refusal.rule is not None:
+        return _insufficient(refusal.rule.requirement.alternatives, refusal.nearest, realm)
+    return Problem(*_FORBIDDEN)
+
+
+def _challenged(text: _Text, realm: str) -> Problem:
+    _, code, _, detail = text
+    return Problem(*text, challenge=Challenge(realm, code, detail))
+
+
+def _insufficient(
+    alternatives: tuple[Alternative, ...], nearest: Alternative, realm: str
+) -> Problem:
+    _, code, _, detail = _INSUFFICIENT_SCOPE
+    challenge = Challenge(realm, code, detail, nearest)
+    return Problem(*_INSUFFICIENT_SCOPE, required=alternatives, challenge=challenge)

@@ -1,0 +1,180 @@
+"""What a rule asks of a caller: the four that stand alone, and the algebra of scopes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import reduce
+from itertools import product
+from typing import Final, Union, cast
+
+from fastapi_scopes.core.scopes import require_scope_token
+from fastapi_scopes.errors import ConfigurationError
+
+__all__ = [
+    "AUTHENTICATED",
+    "DENY",
+    "MAX_ALTERNATIVES",
+    "OPTIONAL",
+    "PUBLIC",
+    "Access",
+    "Alternative",
+    "Requirement",
+    "RequirementLike",
+    "all_of",
+    "any_of",
+    "conjunction_of",
+    "parse_requirement",
+]
+
+MAX_ALTERNATIVES: Final = 32
+"""The most alternatives that a requirement may come to when it is multiplied out."""
+
+Alternative = tuple[str, ...]
+"""Scopes that together are enough, sorted."""
+
+
+class Access(Enum):
+    """What kind of requirement this is."""
+
+    PUBLIC = "PUBLIC"
+    OPTIONAL = "OPTIONAL"
+    AUTHENTICATED = "AUTHENTICATED"
+    SCOPES = "SCOPES"
+    DENY = "DENY"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a rule asks of a caller; build it with `all_of` and `any_of`, or ``&`` and ``|``."""
+
+    access: Access
+    alternatives: tuple[Alternative, ...] = ()
+    """Where `access` is SCOPES: the sets of scopes of which one is enough, as written."""
+
+    def __post_init__(self) -> None:
+        if (self.access is Access.SCOPES) != bool(self.alternatives):
+            raise ConfigurationError("scopes go with Access.SCOPES alone; use all_of() or any_of()")
+
+    def __and__(self, other: "RequirementLike") -> "Requirement":
+        return all_of(self, other)
+
+    def __rand__(self, other: "RequirementLike") -> "Requirement":
+        return all_of(other, self)
+
+    def __or__(self, other: "RequirementLike") -> "Requirement":
+        return any_of(self, other)
+
+    def __ror__(self, other: "RequirementLike") -> "Requirement":
+        return any_of(other, self)
+
+    def __str__(self) -> str:
+        if self.access is not Access.SCOPES:
+            return self.access.name
+        return " | ".join(" & ".join(alternative) for alternative in self.alternatives)
+
+
+RequirementLike = Union[str, Requirement, Sequence["RequirementLike"]]  # noqa: UP007 - refers to itself
+"""A scope, a list of requirements (all of them), or a `Requirement`."""
+
+PUBLIC: Final = Requirement(Access.PUBLIC)
+"""Everyone passes; no token is looked at."""
+
+OPTIONAL: Final = Requirement(Access.OPTIONAL)
+"""No token passes, a valid one passes with its claims, any other is refused."""
+
+AUTHENTICATED: Final = Requirement(Access.AUTHENTICATED)
+"""Any valid token passes; an empty list means the same."""
+
+DENY: Final = Requirement(Access.DENY)
+"""No one passes, the admin scope included."""
+
+
+def all_of(*requirements: RequirementLike) -> Requirement:
+    """Return the requirement that asks for every one of *requirements*.
+
+    Raises:
+        ConfigurationError: none is given, or one is none that combines.
+    """
+    first, *others = _combinable("all_of", requirements)
+    return reduce(_both, others, _of_alternatives(first.alternatives))
+
+
+def any_of(*requirements: RequirementLike) -> Requirement:
+    """Return the requirement that asks for at least one of *requirements*.
+
+    Raises:
+        ConfigurationError: none is given, or one is none that combines.
+    """
+    parts = _combinable("any_of", requirements)
+    return _of_alternatives(alternative for p in parts for alternative in p.alternatives)
+
+
+def parse_requirement(value: object) -> Requirement:
+    """Return the requirement that *value* of a scope map means.
+
+    Raises:
+        ConfigurationError: *value* means none.
+    """
+    if isinstance(value, Requirement):
+        return value
+    if isinstance(value, str):
+        return Requirement(Access.SCOPES, ((_require_plain_scope(value),),))
+    if isinstance(value, list | tuple):
+        return all_of(*cast("Sequence[RequirementLike]", value)) if value else AUTHENTICATED
+    if value is None:
+        raise ConfigurationError("None asks for nothing; say PUBLIC, AUTHENTICATED or DENY")
+    raise ConfigurationError(f"{value!r} is not a requirement; write a scope, a list or any_of()")
+
+
+# Of two requirements on one request the later one here is asked for.
+_STRICTNESS = (Access.PUBLIC, Access.OPTIONAL, Access.AUTHENTICATED, Access.SCOPES, Access.DENY)
+
+
+def conjunction_of(requirements: Iterable[Requirement]) -> Requirement:
+    """Return the requirement that lets through only whom all *requirements* let through.
+
+    The four take part here: this joins rules that hold for one endpoint, where `all_of` is
+    what a developer writes. At least one requirement is given.
+    """
+    ordered = sorted(requirements, key=lambda each: _STRICTNESS.index(each.access))
+    strictest = ordered[-1]
+    if strictest.access is not Access.SCOPES:
+        return strictest
+    return all_of(*(each for each in ordered if each.access is Access.SCOPES))
+
+
+def _combinable(name: str, values: Sequence[object]) -> list[Requirement]:
+    if not values:
+        raise ConfigurationError(f"{name}() asks for nothing; name a scope, or say AUTHENTICATED")
+    parts = [parse_requirement(value) for value in values]
+    ConfigurationError.raise_for(
+        f"{part} stands alone; it cannot be combined with other requirements"
+        for part in parts
+        if part.access is not Access.SCOPES
+    )
+    return parts
+
+
+def _both(left: Requirement, right: Requirement) -> Requirement:
+    pairs = product(left.alternatives, right.alternatives)
+    return _of_alternatives((*first, *second) for first, second in pairs)
+
+
+def _of_alternatives(alternatives: Iterable[Alternative]) -> Requirement:
+    """Return a requirement of *alternatives*, sorted within and without repetition."""
+    distinct: dict[Alternative, None] = {}
+    for alternative in alternatives:
+        distinct[tuple(sorted(set(alternative)))] = None
+        if len(distinct) > MAX_ALTERNATIVES:
+            raise ConfigurationError(
+                f"a requirement comes to more than {MAX_ALTERNATIVES} alternatives; split the rule"
+            )
+    return Requirement(Access.SCOPES, tuple(distinct))
+
+
+def _require_plain_scope(text: str) -> str:
+    if "{" in text or "}" in text:
+        raise ConfigurationError(
+            f"{text!r} binds a path parameter, which this version cannot do; name the scope itself"
+        )
+    return require_scope_token(text)

@@ -1,0 +1,59 @@
+"""The grammar of OAuth scopes (RFC 6749 3.3)."""
+
+import re
+from collections.abc import Sequence
+from typing import cast
+
+from fastapi_scopes.errors import ConfigurationError
+
+__all__ = ["MAX_SCOPES", "is_scope_token", "parse_scopes", "require_scope_token"]
+
+MAX_SCOPES = 512
+"""The most scopes that one token may carry."""
+
+# RFC 6749 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+
+
+def is_scope_token(text: object) -> bool:
+    """Tell whether *text* is one scope-token of RFC 6749 3.3."""
+    return isinstance(text, str) and _SCOPE_TOKEN.fullmatch(text) is not None
+
+
+def require_scope_token(text: object) -> str:
+    """Return *text*, known to be one scope-token.
+
+    Raises:
+        ConfigurationError: it is anything else.
+    """
+    if isinstance(text, str) and is_scope_token(text):
+        return text
+    raise ConfigurationError(
+        f"{text!r} is not a scope; write visible ASCII without space, quote or backslash"
+    )
+
+
+def parse_scopes(value: object) -> frozenset[str]:
+    """Return the scopes that a claim's *value* carries.
+
+    A str is split on U+0020 alone (``str.split()`` would split on a no-break space too); an
+    element of a list is one scope and never split; None and nothing are no scopes.
+
+    Raises:
+        ValueError: the value has another type, holds what is no scope, or too many.
+    """
+    if value is None:
+        return frozenset()
+    if isinstance(value, str):
+        return _parse_all([part for part in value.split(" ") if part])
+    if isinstance(value, list):
+        return _parse_all(cast("list[object]", value))
+    raise ValueError("scopes are a string or a list of strings")
+
+
+def _parse_all(elements: Sequence[object]) -> frozenset[str]:
+    if len(elements) > MAX_SCOPES:
+        raise ValueError("too many scopes")
+    if not all(map(is_scope_token, elements)):
+        raise ValueError("a scope is outside the grammar of RFC 6749 3.3")
+    return frozenset(cast("Sequence[str]", elements))

@@ -1,0 +1,243 @@
+import random
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastapi_scopes.core.requirements import (
+    AUTHENTICATED,
+    DENY,
+    OPTIONAL,
+    PUBLIC,
+    Requirement,
+    all_of,
+    any_of,
+)
+from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.errors import ConfigurationError
+from tests.core.maps import at, key_for, map_of
+from tests.core.strategies import (
+    pattern_texts,
+    patterns_of,
+    template_texts,
+)
+
+# The HTTP Method Registry of IANA, copied by hand, and QUERY.
+REGISTRY = [
+    *("ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE"),
+    *("GET", "HEAD", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL"),
+    *("MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST", "PRI"),
+    *("PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND"),
+    *("UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"),
+]
+
+
+@pytest.mark.parametrize(
+    ("keys", "method", "winner"),
+    [
+        pytest.param(["GET /a"], "GET", "GET /a", id="the method itself"),
+        pytest.param(["GET /a"], "POST", None, id="another method has no rule"),
+        pytest.param(["* /a"], "POST", "* /a", id="star is any method"),
+        pytest.param(["* /a"], "QUERY", "* /a", id="star is QUERY too"),
+        pytest.param(["* /a"], "FOO", "* /a", id="star is a method that no one knows"),
+        pytest.param(["* /a"], "WEBSOCKET", "* /a", id="star is WEBSOCKET"),
+        pytest.param(["* /a"], "OPTIONS", None, id="star is not OPTIONS"),
+        pytest.param(["* /**"], "OPTIONS", None, id="nor is everything"),
+        pytest.param(["OPTIONS /a"], "OPTIONS", "OPTIONS /a", id="OPTIONS is"),
+        pytest.param(["* /a", "OPTIONS /**"], "OPTIONS", "OPTIONS /**", id="and wins unrivalled"),
+        pytest.param(["GET /a"], "get", None, id="methods are compared exactly"),
+        pytest.param(["GET /a", "* /a"], "GET", "GET /a", id="method over star"),
+        pytest.param(["GET /**", "* /a"], "GET", "* /a", id="path over method"),
+        pytest.param(["GET /*", "* /a"], "GET", "* /a", id="path over method, star segment"),
+        pytest.param(["GET /a"], "HEAD", "GET /a", id="HEAD may use GET"),
+        pytest.param(["* /a"], "HEAD", "* /a", id="HEAD may use star"),
+        pytest.param(["HEAD /a", "GET /a", "* /a"], "HEAD", "HEAD /a", id="HEAD first"),
+        pytest.param(["GET /a", "* /a"], "HEAD", "GET /a", id="GET before star for HEAD"),
+        pytest.param(["HEAD /**", "GET /*", "* /a"], "HEAD", "* /a", id="HEAD: path first"),
+        pytest.param(["HEAD /**", "GET /*"], "HEAD", "GET /*", id="HEAD: path before HEAD"),
+        pytest.param(["HEAD /a"], "GET", None, id="GET may not use HEAD"),
+        pytest.param(["POST /a"], "HEAD", None, id="HEAD may not use POST"),
+        pytest.param(["GET /a"], "WEBSOCKET", None, id="a socket may not use GET"),
+        pytest.param(["WEBSOCKET /a"], "GET", None, id="GET may not use WEBSOCKET"),
+        pytest.param(["WEBSOCKET /a", "* /a"], "WEBSOCKET", "WEBSOCKET /a", id="WEBSOCKET first"),
+        pytest.param(["GET /a"], "*", None, id="one method does not rule any method"),
+        pytest.param(["* /a"], "*", "* /a", id="star rules any method"),
+    ],
+)
+def test_request_uses_the_rules_of_its_method(
+    keys: list[str], method: str, winner: str | None
+) -> None:
+    assert key_for(map_of(*keys), method, "/a") == winner
+    assert key_for(map_of(*reversed(keys)), method, "/a") == winner
+
+
+@pytest.mark.parametrize("method", [*REGISTRY, "WEBSOCKET"])
+def test_key_takes_every_registered_method(method: str) -> None:
+    assert key_for(map_of(f"{method} /a"), method, "/a") == f"{method} /a"
+    imported = ScopeMap.from_scope_mappings({f"{method} /a": "a"})
+    assert key_for(imported, method, "/a") == f"{method} /a"
+
+
+def test_registry_of_methods_has_no_other() -> None:
+    for method in ("ANY", "FOO", "get", "WEBSOCKETS", "CONTINUE", "NOTIFY", "SUBSCRIBE"):
+        assert method not in REGISTRY
+        with pytest.raises(ConfigurationError, match="is not a method"):
+            map_of(f"{method} /a")
+
+
+@pytest.mark.parametrize(
+    ("keys", "template", "winner"),
+    [
+        pytest.param(["GET /**"], "/a/{x}", "GET /**", id="rest"),
+        pytest.param(["GET /a/{x}", "GET /a/*"], "/a/{x}", "GET /a/{x}", id="{name} over star"),
+        pytest.param(["GET /a/*", "GET /*/b"], "/a/b", "GET /a/*", id="from the left"),
+        pytest.param(["GET /a/*", "GET /a/**"], "/a/{x}", "GET /a/*", id="star over rest"),
+        pytest.param(["GET /a", "GET /a/**"], "/a", "GET /a", id="nothing over rest"),
+        pytest.param(["GET /a/*/**", "GET /a/**"], "/a/{x}", "GET /a/*/**", id="longer over rest"),
+        pytest.param(["GET /a/**", "GET /*/{x}"], "/a/{x}", "GET /a/**", id="left over length"),
+        pytest.param(["GET /a/me", "GET /a/*"], "/a/{x}", "GET /a/*", id="literal never matches"),
+        pytest.param(["GET /a/me", "GET /a/{x}"], "/a/me", "GET /a/me", id="literal route"),
+        pytest.param(["GET /a"], "/b", None, id="silence"),
+        pytest.param([], "/a", None, id="empty map"),
+        pytest.param(["* /mcp/**", "* /**"], "/mcp/**", "* /mcp/**", id="under a mount"),
+        pytest.param(["* /mcp/tools/**"], "/mcp/**", None, id="a part of a mount"),
+    ],
+)
+def test_most_specific_rule_wins_whatever_the_order(
+    keys: list[str], template: str, winner: str | None
+) -> None:
+    method = "GET"
+    assert key_for(map_of(*keys), method, template) == winner
+    assert key_for(map_of(*reversed(keys)), method, template) == winner
+
+
+def test_losers_are_named_from_the_most_specific_on() -> None:
+    found = map_of("GET /**", "* /a", "GET /a", "GET /*", "POST /a").resolve("GET", at("/a"))
+    assert [rule.key for rule in found.winners] == ["GET /a"]
+    assert [rule.key for rule in found.losers] == ["* /a", "GET /*", "GET /**"]
+
+
+@given(st.data(), template_texts, st.randoms())
+def test_order_of_writing_never_matters(
+    data: st.DataObject, template: str, shuffled: random.Random
+) -> None:
+    methods = st.sampled_from(["GET", "HEAD", "*", "OPTIONS", "WEBSOCKET"])
+    keys = st.builds("{} {}".format, methods, patterns_of(template))
+    rules = [(key, f"s{n}") for n, key in enumerate(data.draw(st.lists(keys, unique=True)))]
+    once = ScopeMap(dict(rules))
+    shuffled.shuffle(rules)
+    again = ScopeMap(dict(rules))
+    for method in ("GET", "HEAD", "OPTIONS", "WEBSOCKET", "*"):
+        first, second = (each.resolve(method, at(template)) for each in (once, again))
+        assert first == second
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        pytest.param({"/a": "a"}, "'METHOD /template', with one space", id="no method"),
+        pytest.param({"GET": "a"}, "'METHOD /template'", id="no path"),
+        pytest.param({"": "a"}, "'METHOD /template'", id="empty key"),
+        pytest.param({"GET  /a": "a"}, "with one space between", id="two spaces"),
+        pytest.param({"GET /a ": "a"}, "with one space between", id="space at the end"),
+        pytest.param({"GET /a b": "a"}, "with one space between", id="space in the path"),
+        pytest.param({"GET\t/a": "a"}, "with one space between", id="tab"),
+        pytest.param({("GET", "/a"): "a"}, "a key is 'METHOD /template'", id="tuple"),
+        pytest.param({None: "a"}, "a key is 'METHOD /template'", id="None"),
+        pytest.param({"get /a": "a"}, "'get' is not a method; write GET", id="lower case"),
+        pytest.param({"FETCH /a": "a"}, "'FETCH' is not a method", id="no method of the registry"),
+        pytest.param({"ANY /a": "a"}, "'ANY' is not a method", id="ANY"),
+        pytest.param({"websocket /a": "a"}, "is not a method", id="lower-case socket"),
+        pytest.param({"GET,POST /a": "a"}, "is not a method", id="two methods"),
+        pytest.param({" /a": "a"}, "'' is not a method", id="empty method"),
+        pytest.param({"** /a": "a"}, "'\\*\\*' is not a method", id="two stars"),
+        pytest.param({"GET a": "a"}, "'a' is not a path", id="relative path"),
+        pytest.param({"GET /a": None}, "None asks for nothing", id="None"),
+        pytest.param({"GET /a": ["a", PUBLIC]}, "PUBLIC stands alone", id="mix"),
+        pytest.param({"GET /a/{id}": "a:{id}"}, "this version cannot do", id="bound parameter"),
+        pytest.param({"GET /a": ""}, "'' is not a scope", id="empty scope"),
+        pytest.param([("GET /a", "a")], "is not a scope map; write {'GET", id="list"),
+        pytest.param(None, "None is not a scope map", id="None as map"),
+        pytest.param("GET /a", "is not a scope map", id="str as map"),
+    ],
+)
+def test_what_is_no_rule_is_a_configuration_error(rules: Mapping[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ScopeMap(rules)
+    with pytest.raises(ConfigurationError, match=message):
+        ScopeMap.from_scope_mappings(rules)
+
+
+def test_everything_wrong_with_a_map_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ScopeMap({"get /a": "a", "GET b": "", "GET /c": "c", "GET /d": all_of("d"), "X": "x"})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "'get /a'",
+        "'GET b'",
+        "'GET b'",
+        "'X'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param("GET /a/{x}", "GET /a/{x:int}", id="convertor"),
+        pytest.param("GET /a/{x:int}", "GET /a/{x:path}", id="two convertors"),
+        pytest.param("GET /a/{x}.json", "GET /a/{x:int}.json", id="convertor in a mixed segment"),
+    ],
+)
+def test_two_keys_that_normalise_to_the_same_are_an_error(first: str, second: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ScopeMap({first: "a", second: "a"})
+    assert caught.value.problems == (f"{first!r} and {second!r} are the same rule; keep one",)
+
+
+@given(st.sampled_from([*REGISTRY, "WEBSOCKET", "*"]), pattern_texts())
+def test_key_of_a_rule_is_the_key_as_written(method: str, pattern: str) -> None:
+    key = f"{method} {pattern}"
+    (rule,) = map_of(key).rules
+    assert rule.key == str(rule) == key
+    assert map_of(rule.key).rules == (rule,)
+
+
+def test_map_shows_how_many_rules_it_has() -> None:
+    assert repr(map_of("GET /a", "GET /b")) == "ScopeMap(2 rules)"
+
+
+@pytest.mark.parametrize(
+    ("requirement", "asked"),
+    [
+        pytest.param("a", all_of("a", "b", "c"), id="added to a scope"),
+        pytest.param(any_of("x", "y"), all_of(any_of("x", "y"), "b", "c"), id="added to any_of"),
+        pytest.param(AUTHENTICATED, all_of("b", "c"), id="added to a valid token"),
+        pytest.param(OPTIONAL, all_of("b", "c"), id="added to OPTIONAL: a token is needed"),
+        pytest.param(DENY, DENY, id="DENY stays DENY"),
+    ],
+)
+def test_scopes_of_the_route_are_added_to_the_rule(
+    requirement: Requirement, asked: Requirement
+) -> None:
+    rule = ScopeMap({"GET /a": requirement}).rule_for("GET", at("/a"), scopes=("b", "c"))
+    assert rule is not None
+    assert rule.requirement == asked
+    assert rule.key == "GET /a"
+
+
+def test_scopes_of_the_route_never_stand_in_for_a_rule() -> None:
+    assert ScopeMap({}).rule_for("GET", at("/a"), scopes=("b",)) is None
+
+
+def test_scopes_of_the_route_on_a_public_rule_are_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ScopeMap({"* /**": PUBLIC}).rule_for("GET", at("/a"), scopes=("b", "c"))
+    assert caught.value.problems == (
+        "'GET /a' asks for 'b', 'c', yet '* /**' is PUBLIC; drop the scopes or the PUBLIC",
+    )
+
+
+def test_bad_scope_of_a_route_is_named_with_the_route() -> None:
+    scope_map = ScopeMap({"GET /a": "a"})
+    with pytest.raises(ConfigurationError, match=r"'GET /a': 'a b' is not a scope"):
+        scope_map.rule_for("GET", at("/a"), scopes=("a b",))
