@@ -1,0 +1,82 @@
+"""base64url and JSON as JOSE wants them, read strictly: one text has one meaning."""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import TypeGuard
+
+__all__ = ["decode_base64url", "is_json_array", "is_json_object", "parse_json_object"]
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89A-Fa-f]")
+
+
+def decode_base64url(text: str) -> bytes:
+    """Return the bytes of unpadded, canonical base64url (RFC 7515 2, RFC 4648 3.5).
+
+    Raises:
+        ValueError: padding, another alphabet, or trailing bits that are not zero; those would
+            be a second spelling of the same bytes.
+    """
+    if _BASE64URL.fullmatch(text) is None or len(text) % 4 == 1:
+        raise ValueError("not base64url")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != text.encode("ascii"):
+        raise ValueError("not canonical base64url")
+    return data
+
+
+def parse_json_object(data: bytes) -> dict[str, object]:
+    """Return the JSON object that *data* is: UTF-8 without BOM, each member once.
+
+    Raises:
+        ValueError: it is anything else, nests too deep, holds a number without a finite
+            value, or a lone surrogate.
+    """
+    try:
+        text = data.decode("utf-8")
+        parsed: object = _DECODER.decode(text)
+        # RFC 8259 8.2: the only way for a lone surrogate through UTF-8 is an escape.
+        if _SURROGATE_ESCAPE.search(text):
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        # `from None`: these errors carry the whole text.
+        raise ValueError("not strict JSON") from None
+    if not is_json_object(parsed):
+        raise ValueError("not a JSON object")
+    return parsed
+
+
+def is_json_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Tell whether *value*, read from JSON, is an object."""
+    return isinstance(value, dict)
+
+
+def is_json_array(value: object) -> TypeGuard[list[object]]:
+    """Tell whether *value*, read from JSON, is an array."""
+    return isinstance(value, list)
+
+
+def _object_of(members: Iterable[tuple[str, object]]) -> dict[str, object]:
+    # RFC 7519 4, RFC 7515 4: a name that occurs twice has no agreed meaning.
+    parsed: dict[str, object] = {}
+    for name, value in members:
+        if name in parsed:
+            raise ValueError("duplicate member")
+        parsed[name] = value
+    return parsed
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+# NaN, Infinity and -Infinity, which json reads though RFC 8259 6 has none, end in _finite too.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object_of, parse_float=_finite, parse_constant=_finite
+)

@@ -1,0 +1,177 @@
+"""Keys from JWK and JWK Set dicts (RFC 7517, RFC 7518 6, RFC 8037 2)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+
+from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers.keys.encodings import decode_base64url, is_json_array, is_json_object
+from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
+from fastapi_scopes.verifiers.keys.secrets import secret_material
+
+__all__ = ["MAX_KID_CHARS", "jwk_material", "jwk_set_material"]
+
+MAX_KID_CHARS = 256
+"""The longest `kid` of a key or a token."""
+
+_EC_CURVES: Mapping[str, ec.EllipticCurve] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
+
+JWK = Mapping[str, object]
+"""A JWK or JWK set, as json.loads gives it."""
+
+
+def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
+    """Return the keys of *jwk_set* that fit one of *algorithms*.
+
+    Real sets mix keys for signing and encryption, of kinds that nobody here knows: what cannot
+    be used is skipped (RFC 7517 5). Two keys of one `kid` that could be taken for each other
+    are both skipped, since nothing says which is meant.
+
+    Raises:
+        KeyRefusedError: it is no set, mixes secrets with public keys, or nothing remains.
+    """
+    members = jwk_set.get("keys")
+    if not is_json_array(members):
+        raise KeyRefusedError("is no JWK set: its 'keys' is not a list")
+    jwks = [each for each in members if is_json_object(each)]
+    if len({each.get("kty") == "oct" for each in jwks if "kty" in each}) > 1:
+        raise KeyRefusedError("is a JWK set that mixes secrets with public keys; split it")
+    found = _usable(_unambiguous(jwks), algorithms)
+    usable = [
+        key
+        for key in found
+        if not any(key.clashes_with(other, algorithms) for other in found if other is not key)
+    ]
+    if not usable:
+        names = ", ".join(each.name for each in algorithms)
+        raise KeyRefusedError(f"is a JWK set without a usable key for {names}")
+    return usable
+
+
+def _unambiguous(jwks: Iterable[JWK]) -> list[JWK]:
+    # Counted before anything is vetted: a malformed namesake makes a name no clearer. A key for
+    # encryption may share a name, since no signature can mean it.
+    signing = [each for each in jwks if each.get("use", "sig") == "sig"]
+    names = Counter(map(_name_of, signing))
+    return [each for each in signing if "kid" not in each or names[_name_of(each)] == 1]
+
+
+def _name_of(jwk: JWK) -> tuple[str, ...]:
+    return tuple(_text(jwk, member) for member in ("kid", "kty", "alg"))
+
+
+def _usable(jwks: Iterable[JWK], algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
+    found: list[KeyMaterial] = []
+    for jwk in jwks:
+        try:
+            found.append(jwk_material(jwk, algorithms))
+        except KeyRefusedError:
+            continue
+    return found
+
+
+def jwk_material(jwk: JWK, algorithms: Sequence[Algorithm]) -> KeyMaterial:
+    """Return the vetted key of one *jwk*, which fits one of *algorithms*.
+
+    Raises:
+        KeyRefusedError: it is malformed, weak, for another use, or for none of *algorithms*.
+    """
+    _require_use(jwk)
+    kid, algorithm = _text_or_none(jwk, "kid"), _text_or_none(jwk, "alg")
+    if kid is not None and len(kid) > MAX_KID_CHARS:
+        raise KeyRefusedError(f"is a JWK with a 'kid' of more than {MAX_KID_CHARS} characters")
+    fitting = [each for each in algorithms if algorithm in (None, each.name)]
+    key = _secret(jwk, fitting) if jwk.get("kty") == "oct" else _public(jwk)
+    return key.named(kid, algorithm).require_fit(algorithms)
+
+
+def _require_use(jwk: JWK) -> None:
+    if "use" in jwk and jwk["use"] != "sig":
+        raise KeyRefusedError("is a JWK whose 'use' is not 'sig'; pass a key for signatures")
+    operations = jwk.get("key_ops", ["verify"])
+    if not is_json_array(operations) or "verify" not in operations:
+        raise KeyRefusedError("is a JWK whose 'key_ops' lack 'verify'; pass a key for signatures")
+
+
+def _text_or_none(jwk: JWK, name: str) -> str | None:
+    if name not in jwk:
+        return None
+    if not isinstance(jwk[name], str):
+        raise KeyRefusedError(f"is a JWK whose {name!r} is not a string")
+    return _text(jwk, name)
+
+
+def _text(jwk: JWK, name: str) -> str:
+    value = jwk.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
+    # Vetted for every algorithm that it would serve: the one that it names, or all.
+    symmetric = [each for each in algorithms if each.is_symmetric]
+    if not symmetric:
+        raise KeyRefusedError("is a secret, which fits none of the algorithms")
+    return secret_material(_octets(jwk, "k"), symmetric)
+
+
+def _public(jwk: JWK) -> KeyMaterial:
+    build = _BUILDERS.get(_text(jwk, "kty"))
+    if build is None:
+        raise KeyRefusedError("is a dict without a known 'kty'; pass a JWK or a JWK set")
+    try:
+        key = build(jwk)
+    except KeyRefusedError:
+        raise
+    except ValueError:
+        raise KeyRefusedError("is a JWK whose members make no key") from None
+    return material_of(key)
+
+
+def _rsa_key(jwk: JWK) -> object:
+    return rsa.RSAPublicNumbers(e=_number(jwk, "e"), n=_number(jwk, "n")).public_key()
+
+
+def _ec_key(jwk: JWK) -> object:
+    curve = _EC_CURVES.get(_text(jwk, "crv"))
+    if curve is None:
+        raise KeyRefusedError("is an EC JWK on another curve than P-256, P-384 or P-521")
+    x, y = _octets(jwk, "x"), _octets(jwk, "y")
+    # RFC 7518 6.2.1.2: as long as a coordinate, leading zeros included.
+    if not len(x) == len(y) == (curve.key_size + 7) // 8:
+        raise KeyRefusedError("is an EC JWK with a coordinate of the wrong length")
+    numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve)
+    return numbers.public_key()
+
+
+def _okp_key(jwk: JWK) -> object:
+    match jwk.get("crv"):
+        case "Ed25519":
+            return ed25519.Ed25519PublicKey.from_public_bytes(_octets(jwk, "x"))
+        case "Ed448":
+            return ed448.Ed448PublicKey.from_public_bytes(_octets(jwk, "x"))
+        case _:
+            raise KeyRefusedError("is an OKP JWK on another curve than Ed25519 or Ed448")
+
+
+_BUILDERS: Mapping[str, Callable[[JWK], object]] = {
+    "RSA": _rsa_key,
+    "EC": _ec_key,
+    "OKP": _okp_key,
+}
+
+
+def _number(jwk: JWK, name: str) -> int:
+    return int.from_bytes(_octets(jwk, name))
+
+
+def _octets(jwk: JWK, name: str) -> bytes:
+    value = jwk.get(name)
+    try:
+        return decode_base64url(value if isinstance(value, str) else "!")
+    except ValueError:
+        raise KeyRefusedError(f"is a JWK whose {name!r} is not canonical base64url") from None

@@ -1,0 +1,139 @@
+"""The keys of one verifier, bound to their algorithms and found by `kid` and `alg`."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import cast
+
+from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm, BoundKey, bind_key
+from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
+from fastapi_scopes.verifiers.keys.sources import material_from
+
+__all__ = ["MAX_CANDIDATES", "VerificationKeys", "elements_of", "read_keys"]
+
+MAX_CANDIDATES = 16
+"""The most keys without a `kid` that one token may be tried with."""
+
+
+class VerificationKeys:
+    """The keys of one verifier, each bound to the algorithms that it fits.
+
+    Of the keys that fit the token's algorithm, a token may be tried with
+
+    * where its `kid` is the name of a key: that key, and no other;
+    * where its `kid` names none: the keys that have no name themselves (a PEM, a secret, a JWK
+      without `kid`), the newest first;
+    * where it has no `kid`: the same, and the key that has a name if it is the only such one.
+    """
+
+    __slots__ = ("_anonymous", "_kids", "_named", "_unnamed", "algorithms")
+
+    def __init__(self, keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]) -> None:
+        self._kids = frozenset(each.kid for each in keys if each.kid is not None)
+        self._named: dict[tuple[str, str], BoundKey] = {}
+        self._unnamed: dict[str, tuple[BoundKey, ...]] = {}
+        self._anonymous: dict[str, tuple[BoundKey, ...]] = {}
+        self.algorithms: frozenset[str] = frozenset(each.name for each in algorithms)
+        """The names of the algorithms that a token may have."""
+        for algorithm in algorithms:
+            self._bind(algorithm, [each for each in reversed(keys) if each.fits(algorithm)])
+
+    def __repr__(self) -> str:
+        return f"<VerificationKeys for {', '.join(sorted(self.algorithms))}>"
+
+    def _bind(self, algorithm: Algorithm, newest_first: Sequence[KeyMaterial]) -> None:
+        bound = [(each.kid, bind_key(algorithm, each.value)) for each in newest_first]
+        named = {kid: key for kid, key in bound if kid is not None}
+        self._named |= {(kid, algorithm.name): key for kid, key in named.items()}
+        self._unnamed[algorithm.name] = tuple(key for kid, key in bound if kid is None)
+        self._anonymous[algorithm.name] = tuple(
+            key for kid, key in bound if kid is None or len(named) == 1
+        )
+
+    def candidates_for(self, kid: str | None, algorithm: str) -> tuple[BoundKey, ...]:
+        """Return the keys that a token with *kid* and *algorithm* may be tried with."""
+        if kid is None:
+            return self._anonymous[algorithm]
+        if kid not in self._kids:
+            return self._unnamed[algorithm]
+        key = self._named.get((kid, algorithm))
+        return () if key is None else (key,)
+
+
+def read_keys(keys: object, algorithms: object) -> tuple[VerificationKeys, tuple[str, ...]]:
+    """Return the keys that *keys* holds for *algorithms*, and every problem with either.
+
+    Where there is a problem the keys are not to be used.
+    """
+    sources, names = elements_of(keys), elements_of(algorithms)
+    problems = [*_algorithm_problems(names)]
+    if not sources:
+        problems.append("keys is no list, or an empty one; write keys=[SECRET], oldest to newest")
+    if problems:
+        # Whether a text is a secret or a PEM depends on the algorithms, so nothing is read yet.
+        return VerificationKeys((), ()), tuple(problems)
+    table = _algorithms_of(names)
+    read = _read_each(sources, table, problems)
+    problems.extend([*_clash_problems(read, table), *_crowd_problems(read, table)])
+    return VerificationKeys([key for _, key in read], table), tuple(problems)
+
+
+def elements_of(value: object) -> Sequence[object]:
+    """Return the elements of a list or tuple; anything else, text above all, has none."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return ()
+    return cast("Sequence[object]", value)
+
+
+def _algorithms_of(names: Sequence[object]) -> list[Algorithm]:
+    return [each for name, each in ALGORITHMS.items() if name in names]
+
+
+def _algorithm_problems(names: Sequence[object]) -> Iterator[str]:
+    if not names:
+        yield "algorithms is no list of names, or an empty one; write algorithms=['RS256']"
+    for position, name in enumerate(names):
+        if not isinstance(name, str) or name not in ALGORITHMS:
+            # By position: who swaps two arguments has a secret here.
+            yield (
+                f"algorithms[{position}] is no signature algorithm here;"
+                f" choose of {', '.join(ALGORITHMS)}"
+            )
+    if len({each.is_symmetric for each in _algorithms_of(names)}) > 1:
+        # Where a public key passes for a secret, everybody can sign (RFC 8725 2.1).
+        yield "algorithms mixes HS* with others; make a verifier for each"
+
+
+def _read_each(
+    sources: Sequence[object], algorithms: Sequence[Algorithm], problems: list[str]
+) -> list[tuple[int, KeyMaterial]]:
+    read: list[tuple[int, KeyMaterial]] = []
+    for position, source in enumerate(sources):
+        try:
+            read.extend((position, each) for each in material_from(source, algorithms))
+        except KeyRefusedError as refused:
+            problems.append(f"keys[{position}] {refused}")
+    return read
+
+
+def _clash_problems(
+    read: Sequence[tuple[int, KeyMaterial]], algorithms: Sequence[Algorithm]
+) -> Iterator[str]:
+    for (first, older), (second, newer) in combinations(read, 2):
+        # Sets of before and after a rotation overlap: the same key twice is one key.
+        if older.value != newer.value and older.clashes_with(newer, algorithms):
+            yield (
+                f"keys[{first}] and keys[{second}] hold different keys of one 'kid';"
+                " give each its own"
+            )
+
+
+def _crowd_problems(
+    read: Sequence[tuple[int, KeyMaterial]], algorithms: Sequence[Algorithm]
+) -> Iterator[str]:
+    for algorithm in algorithms:
+        unnamed = sum(each.kid is None and each.fits(algorithm) for _, each in read)
+        if unnamed > MAX_CANDIDATES:
+            yield (
+                f"keys holds {unnamed} keys for {algorithm.name} without a 'kid', more than"
+                f" {MAX_CANDIDATES}; drop old ones, or name them in a JWK set"
+            )

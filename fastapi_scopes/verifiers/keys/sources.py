@@ -1,0 +1,83 @@
+"""What a developer may write into ``keys=``, turned into vetted material."""
+
+import os.path
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers.keys.encodings import parse_json_object
+from fastapi_scopes.verifiers.keys.jwk import JWK, jwk_material, jwk_set_material
+from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
+from fastapi_scopes.verifiers.keys.public import public_material
+from fastapi_scopes.verifiers.keys.secrets import secret_material
+
+__all__ = ["KeySource", "material_from"]
+
+KeySource = str | bytes | Mapping[str, object] | Path
+"""A secret, PEM or OpenSSH as str; a secret, DER or PEM as bytes; a JWK or JWK set as dict; a
+PEM or JWK set file as Path."""
+
+_MAX_FILE_BYTES = 256 * 1024
+
+
+def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
+    """Return the vetted keys of *source*, every one of which fits one of *algorithms*.
+
+    *algorithms* are all symmetric, and a str or bytes is a secret, or none is, and it is a key.
+
+    Raises:
+        KeyRefusedError: there is no key in it that may be used.
+    """
+    match source:
+        case Path():
+            return _from_file(source, algorithms)
+        case Mapping():
+            return _from_dict(cast("JWK", source), algorithms)
+        case str():
+            return _from_bytes(_bytes_of(source), algorithms)
+        case bytes():
+            return _from_bytes(source, algorithms)
+        case _:
+            raise KeyRefusedError(
+                f"is of type {type(source).__name__!r}; pass str, bytes, dict or Path"
+            )
+
+
+def _bytes_of(text: str) -> bytes:
+    if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises where a name is too long
+        raise KeyRefusedError("is a str that names an existing file; pass a pathlib.Path")
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise KeyRefusedError("is a str that is not Unicode text; pass bytes") from None
+
+
+def _from_bytes(data: bytes, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
+    if algorithms[0].is_symmetric:
+        return [secret_material(data, algorithms)]
+    return [public_material(data).require_fit(algorithms)]
+
+
+def _from_dict(source: JWK, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
+    if "keys" in source:
+        return jwk_set_material(source, algorithms)
+    return [jwk_material(source, algorithms)]
+
+
+def _from_file(path: Path, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except (OSError, ValueError):
+        raise KeyRefusedError("is a Path that cannot be read; name an existing file") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise KeyRefusedError(f"is a file of more than {_MAX_FILE_BYTES} bytes")
+    if not data.lstrip().startswith(b"{"):
+        # A secret file would bring its line break along, so a Path is never a secret.
+        return [public_material(data).require_fit(algorithms)]
+    try:
+        parsed = parse_json_object(data)
+    except ValueError:
+        raise KeyRefusedError("is a file that is no strict JSON object") from None
+    return _from_dict(parsed, algorithms)

@@ -1,0 +1,131 @@
+"""The claims of a JWT (RFC 7519 4.1), judged on verified bytes alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi_scopes.core.scopes import parse_scopes
+from fastapi_scopes.errors import TokenError, TokenFault
+from fastapi_scopes.verifiers.keys.encodings import is_json_array, is_json_object, parse_json_object
+
+__all__ = ["Expectations", "claims_of", "require_access_token_type", "scopes_of"]
+
+_MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
+
+# RFC 7519 5.1, RFC 9068 2.1. Another type is another kind of token (RFC 8725 3.11), such as a
+# DPoP proof or a logout token, and often signed with the same key.
+_TYPES = frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt"})
+
+_TEXT_CLAIMS = ("sub", "client_id", "jti")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a token must say to be valid here; None asks for nothing."""
+
+    issuers: frozenset[str] | None
+    audiences: frozenset[str] | None
+    leeway: float = 0
+
+
+def require_access_token_type(header: Mapping[str, object]) -> None:
+    """Return where `typ` is absent or that of a JWT or an access token, in any case.
+
+    Raises:
+        TokenError: it is of another kind.
+    """
+    if "typ" not in header:
+        return
+    kind = header["typ"]
+    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+        raise TokenError(TokenFault.TYPE)
+
+
+def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, object]:
+    """Return the claims in *payload*, each registered one of them judged.
+
+    Raises:
+        TokenError: *payload* is no claims set, or not one that is valid here and *now*.
+    """
+    try:
+        claims = parse_json_object(payload)
+    except ValueError:
+        raise TokenError(TokenFault.PAYLOAD) from None
+    # RFC 9449 7.2: a token bound to a key is no bearer token, and nobody here asks for proof.
+    if "cnf" in claims:
+        raise TokenError(TokenFault.CONFIRMATION)
+    if not all(isinstance(claims.get(name, ""), str) for name in _TEXT_CLAIMS):
+        raise TokenError(TokenFault.CLAIMS)
+    _require_time(claims, expected.leeway, now)
+    _require_issuer(claims, expected.issuers)
+    _require_audience(claims, expected.audiences)
+    return claims
+
+
+def _require_time(claims: Mapping[str, object], leeway: float, now: float) -> None:
+    if "exp" not in claims:
+        raise TokenError(TokenFault.CLAIMS)
+    # RFC 7519 4.1.4: on or after exp is too late. Written so that a clock that answers NaN
+    # refuses.
+    if not now < _numeric_date(claims, "exp") + leeway:
+        raise TokenError(TokenFault.EXPIRED)
+    for name in ("nbf", "iat"):
+        if name in claims and not _numeric_date(claims, name) <= now + leeway:
+            raise TokenError(TokenFault.NOT_YET_VALID)
+
+
+def _numeric_date(claims: Mapping[str, object], name: str) -> float:
+    # RFC 7519 2: a JSON number; a bool is an int to Python only.
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TokenError(TokenFault.CLAIMS)
+    if not 0 <= value <= _MAX_NUMERIC_DATE:
+        raise TokenError(TokenFault.CLAIMS)
+    return value
+
+
+def _require_issuer(claims: Mapping[str, object], issuers: frozenset[str] | None) -> None:
+    issuer = claims.get("iss", "")
+    if not isinstance(issuer, str) or (issuers is not None and issuer not in issuers):
+        raise TokenError(TokenFault.ISSUER)
+
+
+def _require_audience(claims: Mapping[str, object], audiences: frozenset[str] | None) -> None:
+    named = _audience_of(claims["aud"]) if "aud" in claims else []
+    if audiences is not None and audiences.isdisjoint(named):
+        raise TokenError(TokenFault.AUDIENCE)
+
+
+def _audience_of(value: object) -> list[str]:
+    values = value if is_json_array(value) else [value]
+    named = [each for each in values if isinstance(each, str)]
+    # RFC 7519 4.1.3: a string or an array of strings; an empty one addresses nobody.
+    if not named or len(named) != len(values):
+        raise TokenError(TokenFault.AUDIENCE)
+    return named
+
+
+def scopes_of(claims: Mapping[str, object], name: str) -> frozenset[str]:
+    """Return the scopes in the claim *name*; a claim that is absent is no scopes.
+
+    At every level a member of exactly that name wins (``https://example.com/scopes`` has dots
+    and is one name); otherwise the text up to the first dot names an object to look into, as
+    in ``realm_access.roles``.
+
+    Raises:
+        TokenError: the claim has another type than a scope claim may have, or holds what is
+            no scope (RFC 6749 3.3).
+    """
+    try:
+        return parse_scopes(_claim_at(claims, name))
+    except ValueError:
+        raise TokenError(TokenFault.SCOPES) from None
+
+
+def _claim_at(claims: Mapping[str, object], name: str) -> object:
+    if name in claims:
+        return claims[name]
+    outer, dot, rest = name.partition(".")
+    inner = claims.get(outer)
+    if not dot or not is_json_object(inner):
+        return None
+    return _claim_at(inner, rest)

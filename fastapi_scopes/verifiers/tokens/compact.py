@@ -1,0 +1,139 @@
+"""Compact JWS (RFC 7515 7.1): everything about the header and the signature."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
+from fastapi_scopes.verifiers._jose import is_signed_with
+from fastapi_scopes.verifiers.keys.encodings import decode_base64url, parse_json_object
+from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
+from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
+from fastapi_scopes.verifiers.keys.sources import KeySource
+
+__all__ = [
+    "MAX_HEADER_BYTES",
+    "MAX_TOKEN_CHARS",
+    "UnverifiedJWS",
+    "VerifiedJWS",
+    "parse_compact_jws",
+    "verify_compact_jws",
+    "verify_signature",
+]
+
+MAX_TOKEN_CHARS = 16 * 1024
+"""The longest token that is looked at."""
+MAX_HEADER_BYTES = 2 * 1024
+"""The longest decoded header that is parsed."""
+
+# RFC 7515 4.1.11: an extension that is not understood refuses the token, and none is. RFC 7797
+# has b64 without crit in the wild, RFC 7516 has enc and zip: those are JWE.
+_REFUSED_MEMBERS = frozenset({"b64", "crit", "enc", "zip"})
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedJWS:
+    """What a signature was verified of; the payload may be anything, also nothing."""
+
+    header: Mapping[str, object]
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJWS:
+    """A well-formed JWS; nothing in it may be believed before `verify_signature`."""
+
+    token: str = field(repr=False)
+    header: Mapping[str, object] = field(repr=False)
+    payload: bytes = field(repr=False)
+    algorithm: str
+    kid: str | None = field(repr=False)
+
+
+def verify_compact_jws(
+    token: str, *, keys: Sequence[KeySource], algorithms: Sequence[str]
+) -> VerifiedJWS:
+    """Return the header and the payload bytes of *token*, its signature verified.
+
+    *keys* and *algorithms* are those of `JWTVerifier`. The payload is not looked at, and as
+    `typ` is there for applications (RFC 7515 4.1.9), neither is that.
+
+    Raises:
+        ConfigurationError: *keys* or *algorithms* are unfit.
+        TokenError: *token* is malformed, or not signed by one of *keys*.
+    """
+    ring, problems = read_keys(keys, algorithms)
+    ConfigurationError.raise_for(problems)
+    return verify_signature(parse_compact_jws(token, ring.algorithms), ring)
+
+
+def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJWS:
+    """Return *token* taken apart, its algorithm one of *algorithms*, nothing verified yet.
+
+    Raises:
+        TokenError: it is too long, no compact JWS, or has a header that we refuse.
+    """
+    if not isinstance(token, str):
+        raise TokenError(TokenFault.MALFORMED)
+    header_segment, payload_segment, signature_segment = _segments_of(token)
+    header = _header_of(_decoded(header_segment))
+    # RFC 7515 5.2: every segment is base64url, the payload's may be empty.
+    if not _decoded(signature_segment):
+        raise TokenError(TokenFault.MALFORMED)
+    payload = _decoded(payload_segment)
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
+        raise TokenError(TokenFault.ALGORITHM)
+    return UnverifiedJWS(token, header, payload, algorithm, _kid_of(header))
+
+
+def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> VerifiedJWS:
+    """Return what *unverified* says, now that one of *keys* vouches for it.
+
+    Raises:
+        TokenError: no key may verify it, or none of those that may does.
+    """
+    candidates = keys.candidates_for(unverified.kid, unverified.algorithm)
+    if not candidates:
+        raise TokenError(TokenFault.UNKNOWN_KEY)
+    if not any(is_signed_with(key, unverified.token) for key in candidates):
+        raise TokenError(TokenFault.SIGNATURE)
+    return VerifiedJWS(MappingProxyType(dict(unverified.header)), unverified.payload)
+
+
+def _segments_of(token: str) -> list[str]:
+    # Before anything that takes longer the longer the token is.
+    if len(token) > MAX_TOKEN_CHARS:
+        raise TokenError(TokenFault.TOO_LARGE)
+    segments = token.split(".")
+    if len(segments) != 3:
+        raise TokenError(TokenFault.MALFORMED)
+    return segments
+
+
+def _decoded(segment: str) -> bytes:
+    try:
+        return decode_base64url(segment)
+    except ValueError:
+        raise TokenError(TokenFault.MALFORMED) from None
+
+
+def _header_of(data: bytes) -> Mapping[str, object]:
+    if len(data) > MAX_HEADER_BYTES:
+        raise TokenError(TokenFault.TOO_LARGE)
+    try:
+        header = parse_json_object(data)
+    except ValueError:
+        raise TokenError(TokenFault.HEADER) from None
+    if not _REFUSED_MEMBERS.isdisjoint(header):
+        raise TokenError(TokenFault.HEADER)
+    return header
+
+
+def _kid_of(header: Mapping[str, object]) -> str | None:
+    if "kid" not in header:
+        return None
+    kid = header["kid"]
+    if not isinstance(kid, str) or len(kid) > MAX_KID_CHARS:
+        raise TokenError(TokenFault.HEADER)
+    return kid
