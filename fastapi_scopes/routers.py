@@ -1,0 +1,36 @@
+"""`RouterFactory`: puts a guard around routers, also such as one did not write."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends
+
+from fastapi_scopes._routes import unreachable_in
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.guard import ScopeGuard
+
+__all__ = ["RouterFactory"]
+
+
+@dataclass(frozen=True, slots=True)
+class RouterFactory:
+    """Makes guarded routers, all with one guard."""
+
+    guard: ScopeGuard[Any]
+
+    def wrap(self, router: APIRouter, *, prefix: str = "") -> APIRouter:
+        """Return a router with all of *router* under *prefix*, on which the guard runs.
+
+        Include it like any other; *router* itself stays as it is. Map keys are those of the
+        app: the prefix, then the route's own template.
+
+        Raises:
+            ConfigurationError: naming all contents that a dependency cannot reach, such as
+                plain routes, mounts and frontends.
+        """
+        ConfigurationError.raise_for(
+            f"{sentence}; take it out of the router" for sentence in unreachable_in(router, prefix)
+        )
+        wrapped = APIRouter(dependencies=[Depends(self.guard)])
+        wrapped.include_router(router, prefix=prefix)
+        return wrapped

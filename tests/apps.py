@@ -1,0 +1,28 @@
+"""Guards and tokens for tests of the edge."""
+
+import time
+from typing import Any
+
+from jose import jwt
+
+from fastapi_scopes import JWTVerifier, ScopeGuard
+
+SECRET = "a-secret-of-the-tests-0123456789-0123456789"
+
+
+def make_verifier(**options: Any) -> JWTVerifier[Any]:
+    settings = {"keys": [SECRET], "algorithms": ["HS256"], "issuer": None, "audience": None}
+    return JWTVerifier(**{**settings, **options})
+
+
+def make_guard(scope_map: Any, **options: Any) -> ScopeGuard[Any]:
+    return ScopeGuard(scope_map, **{"verifier": make_verifier(), **options})
+
+
+def mint(*scopes: str, secret: str = SECRET, **claims: Any) -> str:
+    payload = {"sub": "alice", "exp": time.time() + 600, "scope": " ".join(scopes), **claims}
+    return str(jwt.encode(payload, secret, "HS256"))
+
+
+def bearer(*scopes: str, **claims: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {mint(*scopes, **claims)}"}

@@ -1,0 +1,193 @@
+"""Attacks on which rule is found for a request."""
+
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.testclient import TestClient
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from fastapi_scopes import PUBLIC
+from tests.apps import bearer, make_guard
+
+
+async def answer() -> str:
+    return "ran"
+
+
+async def plain(request: Request) -> Response:
+    return PlainTextResponse("ran")
+
+
+def router_with(path: str, **options: Any) -> APIRouter:
+    router = APIRouter(**options)
+    router.add_api_route(path, answer)
+    return router
+
+
+def test_same_router_under_two_prefixes_has_two_rules() -> None:
+    guard = make_guard({"GET /open/x": PUBLIC, "GET /shut/x": "admin"})
+    router, app = router_with("/x"), FastAPI(dependencies=[Depends(guard)])
+    app.include_router(router, prefix="/open")
+    app.include_router(router, prefix="/shut")
+    client = TestClient(app)
+    assert client.get("/open/x").status_code == 200
+    assert client.get("/shut/x").status_code == 401
+    assert client.get("/shut/x", headers=bearer("other")).status_code == 403
+
+
+def test_leaf_path_without_prefixes_selects_no_rule() -> None:
+    guard = make_guard({"GET /x": PUBLIC})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.include_router(router_with("/x"), prefix="/v1")
+    assert TestClient(app).get("/v1/x").status_code == 401
+
+
+def test_router_mounted_twice_is_denied() -> None:
+    guard = make_guard({"GET /one/x": PUBLIC, "GET /two/x": "admin"})
+    router, app = router_with("/x", dependencies=[Depends(guard)]), FastAPI(openapi_url=None)
+    app.mount("/one", router)
+    app.mount("/two", router)
+    client = TestClient(app)
+    assert [client.get(p, headers=bearer("admin")).status_code for p in ("/one/x", "/two/x")] == [
+        403,
+        403,
+    ]
+    problems = guard.check(app).problems
+    assert [("/one/x" in p, "/two/x" in p) for p in problems] == [(True, False), (False, True)]
+
+
+def test_context_left_over_from_outside_a_mount_selects_nothing() -> None:
+    """The context of the mount in the included router is still there when the sub-app runs."""
+    guard = make_guard({"GET /inc/m": PUBLIC, "GET /x": "admin"})
+    sub = FastAPI(dependencies=[Depends(guard)])
+    sub.add_api_route("/x", answer)
+    router = APIRouter()
+    router.mount("/m", sub)
+    app = FastAPI()
+    app.include_router(router, prefix="/inc")
+    assert TestClient(app).get("/inc/m/x").status_code == 401
+
+
+def test_verdict_of_one_route_does_not_open_another() -> None:
+    """An endpoint hands its own connection on to another route of the app."""
+    guard = make_guard({"GET /door": [], "GET /vault": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/vault", answer)
+
+    class Forwarding(Response):
+        async def __call__(self, asgi_scope: Any, receive: Any, send: Any) -> None:
+            await app({**asgi_scope, "path": "/vault"}, receive, send)
+
+    @app.get("/door")
+    async def door(request: Request) -> Response:
+        return Forwarding()
+
+    client = TestClient(app)
+    assert client.get("/door", headers=bearer()).status_code == 403
+    assert client.get("/door", headers=bearer("admin")).json() == "ran"
+
+
+@pytest.mark.parametrize(
+    "path", [f"/config%{code:02x}" for code in (*range(0x20), 0x7F)] + ["/config%0a%0d"]
+)
+def test_control_character_in_the_path_has_no_rule(path: str) -> None:
+    client = TestClient(_config_app())
+    assert client.get(path).status_code in {401, 404}
+    assert client.get(path, headers=bearer("admin")).status_code in {403, 404}
+
+
+def test_trailing_newline_reaches_the_route_and_is_denied_there() -> None:
+    assert TestClient(_config_app()).get("/config%0a").status_code == 401
+
+
+def _config_app() -> FastAPI:
+    app = FastAPI(dependencies=[Depends(make_guard({"GET /config": PUBLIC, "GET /i/{i}": PUBLIC}))])
+    app.add_api_route("/config", answer)
+    app.add_api_route("/i/{i}", answer)
+    return app
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"])
+def test_method_override_headers_are_not_read(name: str) -> None:
+    guard = make_guard({"GET /x": PUBLIC, "DELETE /x": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/x", answer, methods=["GET", "DELETE"])
+    assert TestClient(app).delete("/x", headers={name: "GET"}).status_code == 401
+    assert TestClient(app).delete("/x?_method=GET").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Path"]
+)
+def test_forwarded_paths_are_not_read(name: str) -> None:
+    guard = make_guard({"GET /open": PUBLIC, "GET /x": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/x", answer)
+    assert TestClient(app).get("/x", headers={name: "/open"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/agents/a%2Fruns", "/agents/..", "/agents/a/runs", "/agents/%2A", "/agents/{agent_id}"],
+)
+def test_text_of_a_parameter_selects_no_rule(path: str) -> None:
+    """Each of them either is another route, or none, or the route of one agent."""
+    guard = make_guard({"GET /agents/{agent_id}": "admin", "GET /agents/*/runs": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/agents/{agent_id}", answer)
+    app.add_api_route("/agents/{agent_id}/runs", answer)
+    assert TestClient(app).get(path).status_code in {401, 404}
+
+
+def test_options_is_not_opened_by_any_method() -> None:
+    guard = make_guard({"* /x": PUBLIC})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/x", answer, methods=["OPTIONS", "GET"])
+    client = TestClient(app)
+    assert client.get("/x").status_code == 200
+    assert client.options("/x").status_code == 401
+
+
+def test_route_that_the_app_does_not_have_is_denied() -> None:
+    """A route hidden in an opaque app runs the guard; no rule of the outer app is meant for it."""
+    guard = make_guard({"GET /x": PUBLIC})
+    hidden = router_with("/x", dependencies=[Depends(guard)])
+
+    async def opaque(asgi_scope: Any, receive: Any, send: Any) -> None:
+        await hidden(asgi_scope, receive, send)
+
+    app = FastAPI()
+    app.mount("/m", opaque)
+    assert TestClient(app).get("/m/x").status_code == 401
+
+
+def test_late_route_without_a_rule_is_denied() -> None:
+    guard = make_guard({"GET /x": PUBLIC})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/x", answer)
+    client = TestClient(app)
+    assert client.get("/x").status_code == 200
+    app.add_api_route("/late", answer)
+    assert client.get("/late").status_code == 401
+
+
+def test_replaced_route_is_ruled_by_its_own_template() -> None:
+    guard = make_guard({"GET /x": PUBLIC, "GET /y": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/x", answer)
+    client = TestClient(app)
+    assert client.get("/x").status_code == 200
+    app.router.routes.pop()
+    app.add_api_route("/y", answer)
+    assert client.get("/y").status_code == 401
+
+
+def test_plain_route_is_named_by_the_check() -> None:
+    guard = make_guard({"GET /plain": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)], openapi_url=None)
+    app.router.routes.append(Route("/plain", plain))
+    (get, head) = guard.check(app).problems
+    assert "no dependency reaches 'GET /plain'" in get
+    assert "HEAD /plain" in head

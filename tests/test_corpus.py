@@ -1,0 +1,325 @@
+"""One corpus through every door: whoever asks, and however, the answer is the same."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+import pytest
+from fastapi import Depends, FastAPI, Response, WebSocket
+from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
+
+from fastapi_scopes import Claims, ScopeGuard, ScopeMap, all_of, any_of
+from fastapi_scopes.core.credentials import parse_authorization
+from fastapi_scopes.core.decisions import Decision, decide
+from fastapi_scopes.core.grants import grants_of
+from fastapi_scopes.core.problems import problem_of
+from fastapi_scopes.core.requirements import AUTHENTICATED, DENY, OPTIONAL, PUBLIC
+from fastapi_scopes.core.templates import RouteTemplate
+from fastapi_scopes.errors import (
+    CredentialsError,
+    ScopesError,
+    TokenError,
+    TokenFault,
+    VerifierUnavailable,
+)
+
+Row = dict[str, Any]
+
+TOKEN = "good"
+RETRY_AFTER = 7
+WORDS = {"PUBLIC": PUBLIC, "OPTIONAL": OPTIONAL, "AUTHENTICATED": AUTHENTICATED, "DENY": DENY}
+FAULTS: dict[str, type[ScopesError]] = {
+    "malformed_credentials": CredentialsError,
+    "invalid_token": TokenError,
+    "verifier_unavailable": VerifierUnavailable,
+}
+ALLOWING = {"public", "anonymous", "authenticated", "granted"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller gets, as far as every door can say it."""
+
+    status: int
+    scopes: frozenset[str] | None = None
+    """Where the caller passes: those of the claims that the endpoint sees, or None."""
+    body: bytes = b""
+    """Where the caller is refused."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+# design.md section 5, once more: status, code, title, detail.
+REFUSALS = {
+    "missing_credentials": (
+        401,
+        "missing_credentials",
+        "Authentication required",
+        "a bearer token is required",
+    ),
+    "malformed_credentials": (
+        400,
+        "invalid_request",
+        "Malformed credentials",
+        "the Authorization header is not one bearer credential",
+    ),
+    "invalid_token": (401, "invalid_token", "Invalid token", "the access token is not valid here"),
+    "insufficient_scope": (
+        403,
+        "insufficient_scope",
+        "Insufficient scope",
+        "the access token lacks a required scope",
+    ),
+    "no_rule": (403, "forbidden", "Forbidden", "access is denied"),
+    "denied": (403, "forbidden", "Forbidden", "access is denied"),
+    "verifier_unavailable": (
+        503,
+        "verifier_unavailable",
+        "Verification unavailable",
+        "tokens cannot be verified now",
+    ),
+}
+PASSED_ON = ("www-authenticate", "cache-control", "retry-after")
+
+
+def expected(row: Row) -> Answer:
+    if row["allowed"]:
+        is_known = row["reason"] in {"authenticated", "granted"}
+        return Answer(200, frozenset(row["claims"]["scopes"]) if is_known else None)
+    status, code, title, detail = REFUSALS[row["reason"]]
+    members = {
+        "type": f"urn:fastapi-scopes:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if "required" in row:
+        members["required"] = row["required"]
+    body = json.dumps(members, separators=(",", ":")).encode()
+    return Answer(status, None, body, tuple(_headers(row, status, code, detail)))
+
+
+def _headers(row: Row, status: int, code: str, detail: str) -> Iterator[tuple[str, str]]:
+    challenge = f'Bearer realm="api", error="{code}", error_description="{detail}"'
+    match code:
+        case "missing_credentials":
+            yield "www-authenticate", 'Bearer realm="api"'
+        case "insufficient_scope":
+            yield "www-authenticate", f'{challenge}, scope="{" ".join(row["challenged"])}"'
+        case "invalid_request" | "invalid_token":
+            yield "www-authenticate", challenge
+        case "verifier_unavailable":
+            yield "retry-after", str(RETRY_AFTER)
+    if status == 401:
+        yield "cache-control", "no-store"
+
+
+class RowVerifier:
+    """Maps the token's text to the claims of a row."""
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+
+    async def verify(self, token: str) -> Claims:
+        match self._row.get("verifier"):
+            case "unavailable":
+                raise VerifierUnavailable(RETRY_AFTER)
+            case "refuses":
+                raise TokenError(TokenFault.SIGNATURE)
+        if token != TOKEN or self._row["claims"] is None:
+            raise TokenError(TokenFault.SIGNATURE)
+        return Claims(exp=1, scopes=frozenset(self._row["claims"]["scopes"]))
+
+
+def scope_map_of(row: Row) -> ScopeMap:
+    rules = {key: requirement_of(value) for key, value in row["rules"].items()}
+    return ScopeMap.from_scope_mappings(rules) if row.get("imported") else ScopeMap(rules)
+
+
+def requirement_of(value: Any) -> Any:
+    match value:
+        case str():
+            return WORDS.get(value, value)
+        case {"any_of": parts}:
+            return any_of(*map(requirement_of, parts))
+        case {"all_of": parts}:
+            return all_of(*map(requirement_of, parts))
+        case list():
+            return [requirement_of(part) for part in value]
+    raise TypeError(value)
+
+
+def authorization_of(row: Row) -> list[bytes]:
+    if "authorization" in row:
+        return [field.encode("latin-1") for field in row["authorization"]]
+    return [] if row["claims"] is None else [f"Bearer {TOKEN}".encode()]
+
+
+class Door(Protocol):
+    """A way in: one more of these runs the whole corpus."""
+
+    def serves(self, row: Row) -> bool:
+        """Tell whether the door can be asked this at all."""
+        ...
+
+    def answer(self, row: Row) -> Answer: ...
+
+
+class DecideDoor:
+    """The pure core: credentials, the verifier, `decide`, and the refusal as data."""
+
+    def serves(self, row: Row) -> bool:
+        # Paths that have no rule are told apart where paths are known.
+        return not re.search(r"[\x00-\x1f\x7f]", unquote(row["request"]["path"]))
+
+    def answer(self, row: Row) -> Answer:
+        try:
+            decision = self.decision(row)
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(error)
+        if not decision.allowed:
+            return self._refusal(decision)
+        return Answer(200, decision.claims.scopes if decision.claims else None)
+
+    def decision(self, row: Row) -> Decision:
+        method, template = row["request"]["method"], row["request"]["template"]
+        is_mount = template.endswith("/**")
+        rule = scope_map_of(row).rule_for(
+            method,
+            RouteTemplate.below(template.removesuffix("/**"))
+            if is_mount
+            else RouteTemplate.parse(template),
+        )
+        is_public = rule is not None and rule.requirement == PUBLIC
+        claims = None if is_public else self._claims(row)
+        return decide(rule, claims, grants_of(row.get("admin_scope")))
+
+    def _claims(self, row: Row) -> Claims | None:
+        credentials = parse_authorization(authorization_of(row))
+        if credentials is None:
+            return None
+        return asyncio.run(RowVerifier(row).verify(credentials.token))
+
+    def _refusal(self, refusal: Any) -> Answer:
+        problem = problem_of(refusal, "api")
+        headers = tuple((name.lower(), value) for name, value in problem.headers())
+        return Answer(problem.status, None, problem.to_json(), headers)
+
+
+class DependencyDoor:
+    """A FastAPI app with the one route, and the guard as its dependency."""
+
+    def serves(self, row: Row) -> bool:
+        # No dependency runs on what is mounted.
+        return not row["request"]["template"].endswith("/**")
+
+    def answer(self, row: Row) -> Answer:
+        client = TestClient(self._app(row), raise_server_exceptions=False)
+        method, path = row["request"]["method"], row["request"]["path"]
+        headers = [(b"authorization", field) for field in authorization_of(row)]
+        if method == "WEBSOCKET":
+            return self._over_socket(client, path, headers)
+        return self._of_response(client.request(method, path, headers=headers))
+
+    def _app(self, row: Row) -> FastAPI:
+        guard = ScopeGuard(
+            scope_map_of(row), verifier=RowVerifier(row), admin_scope=row.get("admin_scope")
+        )
+
+        async def answer(claims: Claims | None = Depends(guard)) -> Response:
+            return Response(headers={"X-Scopes": _written(claims)})
+
+        async def greet(websocket: WebSocket, claims: Claims | None = Depends(guard)) -> None:
+            await websocket.accept()
+            await websocket.send_text(_written(claims))
+            await websocket.close()
+
+        app = FastAPI(openapi_url=None)
+        if row["request"]["method"] == "WEBSOCKET":
+            app.add_api_websocket_route(row["request"]["template"], greet)
+        else:
+            methods = [row["request"]["method"]]
+            app.add_api_route(row["request"]["template"], answer, methods=methods)
+        return app
+
+    def _over_socket(
+        self, client: TestClient, path: str, headers: list[tuple[bytes, bytes]]
+    ) -> Answer:
+        try:
+            with client.websocket_connect(path, headers=_as_dict(headers)) as socket:
+                return Answer(200, _read(socket.receive_text()))
+        except WebSocketDenialResponse as refused:
+            return self._of_response(refused)
+
+    def _of_response(self, response: Any) -> Answer:
+        if response.status_code == 200:
+            return Answer(200, _read(response.headers["X-Scopes"]))
+        headers = [(name, response.headers[name]) for name in PASSED_ON if name in response.headers]
+        return Answer(response.status_code, None, response.content, tuple(headers))
+
+
+def _as_dict(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    # The test client takes a socket's headers as a dict alone.
+    assert len(headers) <= 1
+    return {name.decode(): value.decode("latin-1") for name, value in headers}
+
+
+def _written(claims: Claims | None) -> str:
+    return json.dumps(None if claims is None else sorted(claims.scopes))
+
+
+def _read(text: str) -> frozenset[str] | None:
+    scopes = json.loads(text)
+    return None if scopes is None else frozenset(scopes)
+
+
+DOORS: dict[str, Door] = {"decide": DecideDoor(), "dependency": DependencyDoor()}
+
+CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
+ROWS: list[Row] = [row for path in CORPUS for row in json.loads(path.read_text())]
+
+
+@pytest.mark.parametrize(
+    ("door", "row"),
+    [
+        pytest.param(door, row, id=f"{name}: {row['id']}")
+        for name, door in DOORS.items()
+        for row in ROWS
+        if door.serves(row)
+    ],
+)
+def test_every_door_gives_the_same_answer(door: Door, row: Row) -> None:
+    found, wanted = door.answer(row), expected(row)
+    if row["request"]["method"] == "HEAD":
+        # RFC 9110 9.3.2: no content is sent.
+        found, wanted = replace(found, body=b""), replace(wanted, body=b"")
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if DecideDoor().serves(row)], ids=lambda row: row["id"]
+)
+def test_decision_has_the_one_reason_and_names_what_is_missing(row: Row) -> None:
+    if row["reason"] in FAULTS:
+        with pytest.raises(FAULTS[row["reason"]]):
+            DecideDoor().decision(row)
+        return
+    decision = DecideDoor().decision(row)
+    assert decision.reason.value == row["reason"]
+    assert decision.allowed is row["allowed"]
+    assert list(decision.missing) == row.get("missing", [])
+
+
+def test_corpus_is_read_whole_and_its_rows_are_distinct() -> None:
+    assert len(ROWS) >= 60
+    assert len({row["id"] for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert row["allowed"] is (row["reason"] in ALLOWING), row["id"]
+        assert any(door.serves(row) for door in DOORS.values()), row["id"]
+    assert {row["reason"] for row in ROWS} == ALLOWING | set(REFUSALS)
