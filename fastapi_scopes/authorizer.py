@@ -37,7 +37,7 @@ class VerifiedTokens:
         claims: object = await verifier.verify(token)
         if not isinstance(claims, Claims):
             # INVARIANT: a verifier that returns anything else lets no one in
-            # (attacks/test_verifiers.py: test_verifier_without_claims_lets_no_one_in).
+            # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
             raise TokenError(TokenFault.CLAIMS)
         self._found[id(verifier)] = (verifier, token, claims)
         return claims

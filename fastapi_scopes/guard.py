@@ -283,6 +283,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 state.admin_scope = self._authorizer.grants.admin_scope
                 self._bind(asgi_scope, claims)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            # The path is the client's text; the template is ours. The caller learns no code.
+            where = asked.route.template if asked.route is not None else "an unknown route"
+            _log.info("refused %s on %s: %s", asked.method, where, error.code)
             raise self._refused(error, asgi_scope) from None
         return claims
 

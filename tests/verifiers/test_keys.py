@@ -179,6 +179,14 @@ def test_path_that_cannot_be_read_is_refused(path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+@pytest.mark.parametrize("url", ["https://as.example/jwks.json?a-long-one", " HTTP://as.example/x"])
+def test_url_is_no_secret_that_everybody_knows(url: str, algorithm: str) -> None:
+    assert configured(url, algorithms=[algorithm]) == (
+        "keys[0] is a URL; fetch the JWK set and pass it as a dict or a Path",
+    )
+
+
 def test_str_that_names_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a-file-with-a-name-that-is-longer-than-any-secret-has-to-be"
     path.write_text(pem(rsa_key()), "utf-8")

@@ -1,6 +1,7 @@
 """What a developer may write into ``keys=``, turned into vetted material."""
 
 import os.path
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ KeySource = str | bytes | Mapping[str, object] | Path
 PEM or JWK set file as Path."""
 
 _MAX_FILE_BYTES = 256 * 1024
+_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
@@ -47,6 +49,9 @@ def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMa
 def _bytes_of(text: str) -> bytes:
     if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises where a name is too long
         raise KeyRefusedError("is a str that names an existing file; pass a pathlib.Path")
+    if _URL.match(text):
+        # Everybody may know it: as a secret it would let anybody sign.
+        raise KeyRefusedError("is a URL; fetch the JWK set and pass it as a dict or a Path")
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
