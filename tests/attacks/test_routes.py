@@ -1,5 +1,6 @@
 """Attacks on which rule is found for a request."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,3 +192,41 @@ def test_plain_route_is_named_by_the_check() -> None:
     (get, head) = guard.check(app).problems
     assert "no dependency reaches 'GET /plain'" in get
     assert "HEAD /plain" in head
+
+
+@pytest.mark.parametrize("hidden", ["frontend", "opaque app", "router mounted twice"])
+def test_denied_requests_do_not_read_the_routes_again(hidden: str, tmp_path: Path) -> None:
+    """Attack: requests that are denied anyway cost more the more routes there are."""
+    (tmp_path / "index.html").write_text("ran")
+    guard = make_guard({"GET /x": PUBLIC})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/x", answer)
+    router = router_with("/x", dependencies=[Depends(guard)])
+
+    async def opaque(asgi_scope: Any, receive: Any, send: Any) -> None:
+        await router(asgi_scope, receive, send)
+
+    app.mount("/twice", router if "twice" in hidden else opaque)
+    if "twice" in hidden:
+        app.mount("/again", router)
+    app.frontend("/ui", directory=tmp_path)
+    path = "/ui/" if hidden == "frontend" else "/twice/x"
+    client = TestClient(app)
+    assert client.get(path).status_code == 401
+    reads: list[int] = []
+    routes = CountedRoutes(app.router.routes, reads)
+    app.router.routes = routes
+    assert [client.get(path).status_code for _ in range(5)] == [401] * 5
+    # The router itself looks through them: once, and thrice on its way to a frontend.
+    assert len(reads) == 5 * (3 if hidden == "frontend" else 1)
+    assert client.get("/x").status_code == 200
+
+
+class CountedRoutes(list[Any]):
+    def __init__(self, routes: list[Any], reads: list[int]) -> None:
+        super().__init__(routes)
+        self.reads = reads
+
+    def __iter__(self) -> Any:
+        self.reads.append(1)
+        return super().__iter__()
