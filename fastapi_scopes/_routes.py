@@ -45,7 +45,7 @@ class _Node:
     dependant: Dependant | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class LocatedRoute:
     """The route that the framework chose for a connection, in the words of its app."""
 
@@ -61,6 +61,14 @@ class LocatedRoute:
         return typing.cast("Dependant", source.dependant)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An object that the framework names, and its route; None where it is no answer."""
+
+    source: "weakref.ref[Any]"
+    route: LocatedRoute | None
+
+
 class RouteTable:
     """The routes of one app on which dependencies run, by what the framework names.
 
@@ -69,28 +77,45 @@ class RouteTable:
 
     def __init__(self, app: Starlette) -> None:
         self._app = weakref.ref(app)
-        self._routes: dict[int, LocatedRoute | None] = {}
+        self._entries: dict[int, _Entry] = {}
 
     def find(self, asgi_scope: Mapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
         source = _source_of(asgi_scope)
-        found = self._routes.get(id(source))
-        if found is None or found.source() is not source:
+        if source is None:
+            return None
+        entry = self._entry_of(source)
+        if entry is None:
             # Routes came after the last look, or their contexts were made anew.
-            self._routes = self._read()
-            found = self._routes.get(id(source))
-        return found
+            self._entries = self._read()
+            entry = self._entry_of(source)
+        if entry is None:
+            # INVARIANT: what the app does not have is looked for once, not at every request
+            # (attacks/test_routes.py: test_denied_requests_do_not_read_the_routes_again).
+            entry = self._entries[id(source)] = _Entry(weakref.ref(source), None)
+        return entry.route
 
-    def _read(self) -> dict[int, LocatedRoute | None]:
+    def _entry_of(self, source: object) -> _Entry | None:
+        entry = self._entries.get(id(source))
+        return entry if entry is not None and entry.source() is source else None
+
+    def _read(self) -> dict[int, _Entry]:
         app = self._app()
-        routes: dict[int, LocatedRoute | None] = {}
+        entries: dict[int, _Entry] = {}
         for node in _walk_app(app) if app is not None else ():
             if node.kind in {Kind.API_ROUTE, Kind.API_WEBSOCKET}:
                 # INVARIANT: one object at two places is no answer (attacks/test_routes.py:
                 # test_router_mounted_twice_is_denied).
-                is_second = id(node.source) in routes
-                routes[id(node.source)] = None if is_second else _located(node)
-        return routes
+                route = None if id(node.source) in entries else self._located(node)
+                entries[id(node.source)] = _Entry(weakref.ref(node.source), route)
+        return entries
+
+    def _located(self, node: _Node) -> LocatedRoute:
+        """Return the route of *node*, the same as before where it did not change."""
+        known = self._entry_of(node.source)
+        if known is not None and known.route is not None and known.route.template == node.template:
+            return known.route
+        return LocatedRoute(weakref.ref(node.source), node.template, frozenset(node.methods))
 
 
 def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
@@ -102,10 +127,6 @@ def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
     if context is not None and context.original_route is route:
         return typing.cast("object", context)
     return typing.cast("object | None", route)
-
-
-def _located(node: _Node) -> LocatedRoute:
-    return LocatedRoute(weakref.ref(node.source), node.template, frozenset(node.methods))
 
 
 def _walk_app(app: Starlette) -> Iterator[_Node]:

@@ -123,7 +123,7 @@ class _GuardedApp:
         self._table = RouteTable(app)
         self._guard = guard
         self._scope_map = scope_map
-        self._bound: dict[tuple[LocatedRoute, str], Rule | None] = {}
+        self._bound: WeakKeyDictionary[LocatedRoute, dict[str, Rule | None]] = WeakKeyDictionary()
 
     def locate(self, asgi_scope: Mapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
@@ -131,13 +131,10 @@ class _GuardedApp:
 
     def rule_for(self, method: str, route: LocatedRoute) -> Rule | None:
         """Return the rule that holds for *method* on *route*, or None: no one passes there."""
-        try:
-            return self._bound[route, method]
-        except KeyError:
-            rule = self._bind(method, route)
-        if method in route.methods:
-            self._bound[route, method] = rule
-        return rule
+        rules = self._bound.setdefault(route, {})
+        if method not in rules:
+            rules[method] = self._bind(method, route)
+        return rules[method]
 
     def _bind(self, method: str, route: LocatedRoute) -> Rule | None:
         scopes = asked_scopes(route.dependant, self._guard)
