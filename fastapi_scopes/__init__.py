@@ -3,6 +3,7 @@
 from fastapi_scopes.core.claims import Claims as Claims
 from fastapi_scopes.core.coverage import Coverage as Coverage
 from fastapi_scopes.core.decisions import Decision as Decision
+from fastapi_scopes.core.grants import ResourceScopes as ResourceScopes
 from fastapi_scopes.core.requirements import AUTHENTICATED as AUTHENTICATED
 from fastapi_scopes.core.requirements import DENY as DENY
 from fastapi_scopes.core.requirements import OPTIONAL as OPTIONAL
@@ -24,6 +25,7 @@ __all__ = [
     "Coverage",
     "Decision",
     "JWTVerifier",
+    "ResourceScopes",
     "RouterFactory",
     "ScopeGuard",
     "ScopeMap",

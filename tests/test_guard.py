@@ -347,7 +347,7 @@ BAD_ARGUMENTS = [
     ({"admin_scope": ""}, "admin_scope: '' is not a scope"),
     ({"admin_scope": "a b"}, "admin_scope: 'a b' is not a scope"),
     ({"implies": {"a": ["b"]}}, "implies="),
-    ({"grants": object()}, "grants="),
+    ({"grants": object()}, "leave grants= out"),
     ({"verifier": None}, "None has no 'async def verify"),
 ]
 

@@ -12,7 +12,7 @@ PLANNED = {
     *("PUBLIC", "OPTIONAL", "AUTHENTICATED", "DENY", "ResourceScopes"),
     *("TokenVerifier", "JWTVerifier", "JWKSVerifier", "RouterFactory"),
 }
-NOT_BUILT_YET = {"JWKSVerifier", "ResourceScopes"}
+NOT_BUILT_YET = {"JWKSVerifier"}
 BUILT = sorted(PLANNED - NOT_BUILT_YET)
 
 

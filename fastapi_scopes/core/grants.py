@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from fastapi_scopes.core.scopes import require_scope_token
 from fastapi_scopes.errors import ConfigurationError
 
-__all__ = ["Grants", "grants_of"]
+__all__ = ["Grants", "ResourceScopes", "grants_of"]
+
+_NO_GRAMMAR = "resource scopes are not built yet; leave grants= out, a scope grants itself alone"
+
+
+class ResourceScopes:
+    """The grammar ``resource:action``, which this version refuses and never ignores.
+
+    Raises:
+        ConfigurationError: always.
+    """
+
+    def __init__(self) -> None:
+        raise ConfigurationError(_NO_GRAMMAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +47,11 @@ def grants_of(admin_scope: str | None, *, implies: object = None, grants: object
     """
     problems: list[str] = []
     if implies is not None:
-        problems.append("implies= is not built yet; list the implied scopes in the rules")
+        problems.append(
+            "implies= is not built yet; name the implied scopes in the rules with any_of()"
+        )
     if grants is not None:
-        problems.append("grants= is not built yet; a scope grants exactly itself")
+        problems.append(_NO_GRAMMAR)
     if admin_scope is not None:
         try:
             require_scope_token(admin_scope)

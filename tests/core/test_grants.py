@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 
-from fastapi_scopes.core.grants import Grants, grants_of
+from fastapi_scopes.core.grants import Grants, ResourceScopes, grants_of
 from fastapi_scopes.errors import ConfigurationError
 from tests.core.strategies import held_scopes
 
@@ -62,7 +62,9 @@ def test_implies_is_refused_by_this_version(implies: object) -> None:
 
 @pytest.mark.parametrize("grants", [object(), False, ()])
 def test_grants_is_refused_by_this_version(grants: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"^grants= is not built yet"):
+    with pytest.raises(
+        ConfigurationError, match=r"^resource scopes are not built yet; leave grants= out"
+    ):
         grants_of(None, grants=grants)
 
 
@@ -79,3 +81,8 @@ def test_more_scopes_never_miss_more(
     for grants in (Grants(), Grants("a")):
         fewer_missing = set(grants.missing(held | more, required))
         assert fewer_missing <= set(grants.missing(held, required))
+
+
+def test_resource_scopes_are_refused_by_this_version() -> None:
+    with pytest.raises(ConfigurationError, match=r"^resource scopes are not built yet"):
+        ResourceScopes()
