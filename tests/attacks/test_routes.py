@@ -7,9 +7,10 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
+from starlette.staticfiles import StaticFiles
 
-from fastapi_scopes import PUBLIC
+from fastapi_scopes import DENY, PUBLIC, ScopeMap
 from tests.apps import bearer, make_guard
 
 
@@ -230,3 +231,156 @@ class CountedRoutes(list[Any]):
     def __iter__(self) -> Any:
         self.reads.append(1)
         return super().__iter__()
+
+
+def test_other_method_of_the_guard_does_not_count_as_the_guard() -> None:
+    guard = make_guard({"GET /x": "admin"})
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/x", answer, dependencies=[Depends(guard.claims_of)])
+    (problem,) = guard.check(app).problems
+    assert problem.startswith("nothing enforces 'GET /x'")
+
+
+def test_call_of_the_guard_counts_as_the_guard() -> None:
+    guard = make_guard({"GET /x": "admin"})
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/x", answer, dependencies=[Depends(guard.__call__)])
+    assert guard.check(app).problems == ()
+    assert TestClient(app).get("/x").status_code == 401
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["mounted again", "mounted elsewhere"])
+@pytest.mark.parametrize("is_checked", [False, True], ids=["", "checked"])
+def test_late_mount_of_a_known_router_has_the_rule_of_its_own_place(
+    replaced: bool, is_checked: bool
+) -> None:
+    guard = make_guard(ScopeMap({"GET /one/x": PUBLIC, "GET /two/x": "admin"}, optional=True))
+    router, app = router_with("/x", dependencies=[Depends(guard)]), FastAPI(openapi_url=None)
+    app.mount("/one", router)
+    client = TestClient(app)
+    assert client.get("/one/x").status_code == 200
+    if replaced:
+        app.router.routes.clear()
+    app.mount("/two", router)
+    if is_checked:
+        guard.check(app)
+    assert client.get("/two/x").status_code == 401
+    # At two places it is denied; at one it has its rule.
+    assert client.get("/two/x", headers=bearer("admin")).status_code == (200 if replaced else 403)
+
+
+def test_late_mount_in_a_sub_app_has_the_rule_of_its_own_place() -> None:
+    guard = make_guard(ScopeMap({"GET /one/x": PUBLIC, "GET /two/x": "admin"}, optional=True))
+    router, sub, app = router_with("/x", dependencies=[Depends(guard)]), FastAPI(), FastAPI()
+    sub.mount("/one", router)
+    app.mount("/v1", sub)
+    client = TestClient(app)
+    assert client.get("/v1/one/x").status_code == 200
+    sub.mount("/two", router)
+    assert client.get("/v1/two/x").status_code == 401
+
+
+def test_router_that_an_opaque_app_shows_elsewhere_is_denied_there() -> None:
+    guard = make_guard({"GET /n/x": PUBLIC, "* /m/**": "admin"})
+    router, app = router_with("/x", dependencies=[Depends(guard)]), FastAPI()
+
+    async def opaque(asgi_scope: Any, receive: Any, send: Any) -> None:
+        await router(asgi_scope, receive, send)
+
+    app.mount("/n", router)
+    app.mount("/m", opaque)
+    client = TestClient(app)
+    assert client.get("/n/x").status_code == 200
+    assert client.get("/m/x").status_code == 401
+
+
+def test_connection_passed_on_to_a_frontend_keeps_no_rule(tmp_path: Path) -> None:
+    """A frontend names no route, so that of the endpoint that passed it on is still there."""
+    (tmp_path / "secret.txt").write_text("secret")
+    guard = make_guard({"GET /door": PUBLIC, "GET /ui/**": DENY})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.frontend("/ui", directory=tmp_path)
+
+    class Forwarding(Response):
+        async def __call__(self, asgi_scope: Any, receive: Any, send: Any) -> None:
+            await app({**asgi_scope, "path": "/ui/secret.txt"}, receive, send)
+
+    @app.get("/door")
+    async def door() -> Response:
+        return Forwarding()
+
+    assert TestClient(app).get("/door").status_code == 401
+
+
+@pytest.mark.parametrize("place", ["app", "mounted router", "subclass"])
+def test_default_of_a_router_is_named_by_the_check(place: str) -> None:
+    async def opened(asgi_scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("open")(asgi_scope, receive, send)
+
+    class Open(Router):
+        async def not_found(self, scope: Any, receive: Any, send: Any) -> None:
+            await opened(scope, receive, send)
+
+    app, guard = FastAPI(openapi_url=None), make_guard({})
+    if place == "app":
+        app.router.default = opened
+    else:
+        app.mount("/m", Router([], default=opened) if "router" in place else Open())
+    assert TestClient(app).get("/m/any").text == "open"
+    (problem,) = guard.check(app).problems
+    assert "/**' (mounted ASGI app)" in problem
+
+
+def test_head_of_a_docs_page_is_a_gap_of_its_own() -> None:
+    guard = make_guard({"GET /openapi.json": PUBLIC, "HEAD /openapi.json": "admin"})
+    app = FastAPI(docs_url=None, redoc_url=None, dependencies=[Depends(guard)])
+    (problem,) = guard.check(app).problems
+    assert "'HEAD /openapi.json'" in problem
+
+
+def test_http_method_called_websocket_has_no_rule() -> None:
+    guard = make_guard({"WEBSOCKET /x": PUBLIC, "* /x": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.router.add_api_route("/x", answer, methods=[], operation_id="x")
+    client = TestClient(app)
+    assert client.request("WEBSOCKET", "/x").status_code == 401
+    assert client.request("WEBSOCKET", "/x", headers=bearer("admin")).status_code == 403
+    assert client.request("ANY", "/x", headers=bearer("admin")).status_code == 200
+
+
+def test_subclass_of_static_files_may_answer_any_method(tmp_path: Path) -> None:
+    class Writable(StaticFiles):
+        """Answers PUT, say."""
+
+    guard, app = make_guard({"GET /m/**": PUBLIC}), FastAPI(openapi_url=None)
+    app.mount("/m", Writable(directory=tmp_path))
+    assert len(guard.check(app).problems) == 1
+
+
+def test_router_mounted_in_itself_is_looked_at_once() -> None:
+    guard = make_guard({"GET /x": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)], openapi_url=None)
+    app.add_api_route("/x", answer)
+    app.mount("/self", app.router)
+    (problem,) = guard.check(app).problems
+    assert "'* /self/**'" in problem
+    client = TestClient(app)
+    assert client.get("/x", headers=bearer("admin")).status_code == 200
+    assert client.get("/self/x", headers=bearer("admin")).status_code == 403
+
+
+def test_connection_passed_on_with_another_token_is_judged_by_that_token() -> None:
+    guard = make_guard({"GET /door": [], "GET /vault": "admin"})
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.add_api_route("/vault", answer)
+
+    class Forwarding(Response):
+        async def __call__(self, asgi_scope: Any, receive: Any, send: Any) -> None:
+            other = [(b"authorization", bearer()["Authorization"].encode())]
+            await app({**asgi_scope, "path": "/vault", "headers": other}, receive, send)
+
+    @app.get("/door")
+    async def door() -> Response:
+        return Forwarding()
+
+    assert TestClient(app).get("/door", headers=bearer("admin")).status_code == 403
