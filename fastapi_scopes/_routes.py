@@ -8,9 +8,10 @@ outer router, or a route that the app does not have, selects nothing.
 """
 
 import inspect
+import re
 import typing
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any
@@ -18,8 +19,18 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIRouter, APIWebSocketRoute, iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.routing import (
+    PARAM_REGEX,
+    BaseRoute,
+    Host,
+    Mount,
+    Route,
+    Router,
+    WebSocketRoute,
+)
 from starlette.staticfiles import StaticFiles
 
 from fastapi_scopes.core.coverage import Endpoint, Kind, Reach
@@ -43,6 +54,8 @@ class _Node:
     target: object
     """The function or app that answers."""
     dependant: Dependant | None = None
+    mounts: str = ""
+    """The templates of the mounted routers that lead there, joined."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -66,56 +79,96 @@ class _Entry:
     """An object that the framework names, and its route; None where it is no answer."""
 
     source: "weakref.ref[Any]"
-    route: LocatedRoute | None
+    route: LocatedRoute | None = None
+    mounts: re.Pattern[str] | None = None
+    """What the mounted routers between the app and the route match of a path."""
 
 
 class RouteTable:
     """The routes of one app on which dependencies run, by what the framework names.
 
-    It holds no reference to the app or its routes, so it may be kept beside them.
+    It holds no reference to the app or its routes, so it may be kept beside them. Threads may
+    share it: it changes by whole tables, and the worst that a race does is to read one twice.
     """
 
     def __init__(self, app: Starlette) -> None:
         self._app = weakref.ref(app)
         self._entries: dict[int, _Entry] = {}
+        self._seen: list[int] = []
 
-    def find(self, asgi_scope: Mapping[str, Any]) -> LocatedRoute | None:
+    def find(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
-        source = _source_of(asgi_scope)
-        if source is None:
+        source, app = _source_of(asgi_scope), self._app()
+        if source is None or app is None:
             return None
         entry = self._entry_of(source)
-        if entry is None:
+        if entry is None or len(self._seen) != len(app.routes):
             # Routes came after the last look, or their contexts were made anew.
-            self._entries = self._read()
-            entry = self._entry_of(source)
-        if entry is None:
-            # INVARIANT: what the app does not have is looked for once, not at every request
-            # (attacks/test_routes.py: test_denied_requests_do_not_read_the_routes_again).
-            entry = self._entries[id(source)] = _Entry(weakref.ref(source), None)
-        return entry.route
+            entry = self._look_again(source, app)
+        if entry.route is None or _is_at(entry, asgi_scope, app):
+            return entry.route
+        if self._seen != list(map(id, app.routes)):
+            entry = self._look_again(source, app)
+        return entry.route if _is_at(entry, asgi_scope, app) else None
 
     def _entry_of(self, source: object) -> _Entry | None:
         entry = self._entries.get(id(source))
         return entry if entry is not None and entry.source() is source else None
 
-    def _read(self) -> dict[int, _Entry]:
-        app = self._app()
+    def _look_again(self, source: object, app: Starlette) -> _Entry:
+        self._entries, self._seen = self._read(app), list(map(id, app.routes))
+        # INVARIANT: what the app does not have is looked for once, not at every request
+        # (attacks/test_routes.py: test_denied_requests_do_not_read_the_routes_again).
+        return self._entries.setdefault(id(source), _Entry(weakref.ref(source)))
+
+    def _read(self, app: Starlette) -> dict[int, _Entry]:
         entries: dict[int, _Entry] = {}
-        for node in _walk_app(app) if app is not None else ():
+        for node in _walk_app(app):
             if node.kind in {Kind.API_ROUTE, Kind.API_WEBSOCKET}:
                 # INVARIANT: one object at two places is no answer (attacks/test_routes.py:
                 # test_router_mounted_twice_is_denied).
-                route = None if id(node.source) in entries else self._located(node)
-                entries[id(node.source)] = _Entry(weakref.ref(node.source), route)
+                is_second = id(node.source) in entries
+                entry = _Entry(weakref.ref(node.source)) if is_second else self._located(node)
+                entries[id(node.source)] = entry
         return entries
 
-    def _located(self, node: _Node) -> LocatedRoute:
-        """Return the route of *node*, the same as before where it did not change."""
+    def _located(self, node: _Node) -> _Entry:
+        """Return the entry of *node*, its route the same as before where it did not change."""
         known = self._entry_of(node.source)
         if known is not None and known.route is not None and known.route.template == node.template:
-            return known.route
-        return LocatedRoute(weakref.ref(node.source), node.template, frozenset(node.methods))
+            return known
+        source: weakref.ref[Any] = weakref.ref(node.source)
+        route = LocatedRoute(source, node.template, frozenset(node.methods))
+        return _Entry(source, route, _mounts_pattern(node.mounts))
+
+
+def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) -> bool:
+    """Tell whether the connection came to the entry's route by the way that the table has.
+
+    The path selects nothing here; where it is not that of the route, what is known of the
+    route is old, or a connection was passed on, and there is no answer.
+    """
+    source = entry.source()
+    if source is None or entry.mounts is None:
+        return False
+    if not source.path_regex.match(get_route_path(asgi_scope)):
+        return False
+    outermost = asgi_scope.get("app_root_path")
+    mounted = "" if outermost is None else asgi_scope["root_path"][len(outermost) :]
+    # In an app that is mounted itself, the mounts outside of it come first.
+    is_outermost = asgi_scope.get("router") is app.router
+    matches = entry.mounts.fullmatch if is_outermost else entry.mounts.search
+    return matches(mounted) is not None
+
+
+def _mounts_pattern(template: str) -> "re.Pattern[str]":
+    """Return what matches the paths of *template*, also behind others."""
+    pattern, position = "", 0
+    for parameter in PARAM_REGEX.finditer(template):
+        convertor = CONVERTOR_TYPES[(parameter[2] or ":str")[1:]]
+        pattern += re.escape(template[position : parameter.start()]) + f"(?:{convertor.regex})"
+        position = parameter.end()
+    return re.compile(f"{pattern}{re.escape(template[position:])}$")
 
 
 def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
@@ -132,7 +185,7 @@ def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
 def _walk_app(app: Starlette) -> Iterator[_Node]:
     """Yield what is in *app*; apps mounted in it are one node each."""
     docs = _docs_of(app)
-    for node in _walk_router(app.router, ""):
+    for node in _walk_router(app.router, "", ()):
         is_docs = node.kind is Kind.ROUTE and node.template.text in docs
         yield replace(node, kind=Kind.DOCS) if is_docs else node
 
@@ -144,14 +197,18 @@ def _docs_of(app: Starlette) -> frozenset[str]:
     return frozenset(url for url in urls if url)
 
 
-def _walk_router(router: Router, prefix: str) -> Iterator[_Node]:
-    yield from _walk(router.routes, prefix)
+def _walk_router(router: Router, prefix: str, outer: tuple[Router, ...]) -> Iterator[_Node]:
+    yield from _walk(router.routes, prefix, (*outer, router))
+    if getattr(router.default, "__func__", None) is not Router.not_found:
+        # What no route matches is answered by a default of the developer's.
+        template = RouteTemplate.below(prefix)
+        yield _Node(router.default, Kind.MOUNT, template, (ANY_METHOD,), router.default)
     if isinstance(router, APIRouter):
         for low in router._iter_low_priority_routes():
             yield from _walk_low_priority(low, prefix)
 
 
-def _walk(routes: Sequence[BaseRoute], prefix: str) -> Iterator[_Node]:
+def _walk(routes: Sequence[BaseRoute], prefix: str, outer: tuple[Router, ...]) -> Iterator[_Node]:
     for found in iter_route_contexts(routes):
         context = found._route_context
         route = found.original_route
@@ -159,9 +216,9 @@ def _walk(routes: Sequence[BaseRoute], prefix: str) -> Iterator[_Node]:
         if context is not None and context.starlette_route is not None:
             effective = context.starlette_route
         if isinstance(route, Mount):
-            yield from _walk_mounted(effective, prefix + effective.path)
+            yield from _walk_mounted(effective, prefix + effective.path, outer)
         elif isinstance(route, Host):
-            yield from _walk_mounted(effective, prefix)
+            yield from _walk_mounted(effective, prefix, outer)
         else:
             yield _leaf(route, effective, prefix)
 
@@ -178,16 +235,17 @@ def _leaf(route: BaseRoute, effective: Any, prefix: str) -> _Node:
         kind = Kind.API_ROUTE if isinstance(route, APIRoute) else Kind.ROUTE
         methods = tuple(sorted(effective.methods or {ANY_METHOD}))
     dependant = getattr(effective, "dependant", None)
-    return _Node(effective, kind, template, methods, effective.endpoint, dependant)
+    return _Node(effective, kind, template, methods, effective.endpoint, dependant, prefix)
 
 
-def _walk_mounted(route: Any, prefix: str) -> Iterator[_Node]:
+def _walk_mounted(route: Any, prefix: str, outer: tuple[Router, ...]) -> Iterator[_Node]:
     """Yield what is in the router that *route* leads to, or one node for another app."""
     app = getattr(route, "_base_app", route.app)
-    if isinstance(app, Router):
-        yield from _walk_router(app, prefix)
+    if isinstance(app, Router) and app not in outer:
+        yield from _walk_router(app, prefix, outer)
         return
-    methods = ("GET", "HEAD") if isinstance(app, StaticFiles) else (ANY_METHOD,)
+    # Not a subclass: that may answer other methods.
+    methods = ("GET", "HEAD") if type(app) is StaticFiles else (ANY_METHOD,)
     yield _Node(route, Kind.MOUNT, RouteTemplate.below(prefix), methods, app)
 
 
@@ -209,7 +267,10 @@ def _dependants_in(dependant: Dependant) -> Iterator[Dependant]:
 def _calls(dependant: Dependant, guard: object) -> bool:
     """Tell whether *dependant* is *guard*, given as itself or as its bound ``__call__``."""
     call = dependant.call
-    return call is guard or getattr(call, "__self__", None) is guard
+    # INVARIANT: another method of the guard decides nothing (attacks/test_routes.py:
+    # test_other_method_of_the_guard_does_not_count_as_the_guard).
+    is_bound = getattr(call, "__self__", None) is guard
+    return call is guard or (is_bound and getattr(call, "__name__", None) == "__call__")
 
 
 def asked_scopes(dependant: Dependant, guard: object) -> tuple[str, ...]:
@@ -238,7 +299,7 @@ def _allows_none(call: Any, name: str) -> bool:
     except (NameError, TypeError):
         # What cannot be read here is not worth a notice.
         return True
-    return annotation in {Any, object, None} or NoneType in typing.get_args(annotation)
+    return annotation in {Any, object, NoneType} or NoneType in typing.get_args(annotation)
 
 
 def endpoints_of(
@@ -304,7 +365,7 @@ def _reach_of(
 
 def unreachable_in(router: APIRouter, prefix: str) -> Iterable[str]:
     """Yield a sentence for everything in *router* that no dependency reaches or can place."""
-    for node in _walk_router(router, prefix):
+    for node in _walk_router(router, prefix, ()):
         if node.kind not in {Kind.API_ROUTE, Kind.API_WEBSOCKET}:
             yield f"no dependency reaches {str(node.template)!r} ({node.kind.value})"
 

@@ -28,7 +28,7 @@ from fastapi_scopes.core.decisions import Decision
 from fastapi_scopes.core.grants import grants_of
 from fastapi_scopes.core.problems import Problem, problem_of, require_realm
 from fastapi_scopes.core.requirements import RequirementLike
-from fastapi_scopes.core.scope_map import WEBSOCKET, Rule, ScopeMap
+from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET, Rule, ScopeMap
 from fastapi_scopes.errors import (
     ConfigurationError,
     CredentialsError,
@@ -125,16 +125,20 @@ class _GuardedApp:
         self._scope_map = scope_map
         self._bound: WeakKeyDictionary[LocatedRoute, dict[str, Rule | None]] = WeakKeyDictionary()
 
-    def locate(self, asgi_scope: Mapping[str, Any]) -> LocatedRoute | None:
+    def locate(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
         return self._table.find(asgi_scope)
 
     def rule_for(self, method: str, route: LocatedRoute) -> Rule | None:
         """Return the rule that holds for *method* on *route*, or None: no one passes there."""
         rules = self._bound.setdefault(route, {})
-        if method not in rules:
-            rules[method] = self._bind(method, route)
-        return rules[method]
+        if method in rules:
+            return rules[method]
+        rule = self._bind(method, route)
+        if method in route.methods:
+            # Any other is the client's word: a route that answers all would keep them all.
+            rules[method] = rule
+        return rule
 
     def _bind(self, method: str, route: LocatedRoute) -> Rule | None:
         scopes = asked_scopes(route.dependant, self._guard)
@@ -198,7 +202,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
         with _noting(problems):
             self._realm = require_realm(realm)
         if not callable(getattr(verifier, "verify", None)):
-            problems.append(f"{verifier!r} has no 'async def verify(token)'; pass a JWTVerifier")
+            # By its type alone: who confuses the arguments has a secret here.
+            kind = type(verifier).__name__
+            problems.append(f"verifier= is a {kind!r} without 'async def verify(token)'")
         ConfigurationError.raise_for(problems)
         self._authorizer = Authorizer(verifier, admitted)
         self._bind = bind
@@ -237,6 +243,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 *raise_on_gap* also for every endpoint that is not ruled or not enforced, and
                 for every rule that decides nothing.
         """
+        self._apps.clear()
         endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
         coverage = cover(self._scope_map, endpoints)
         if raise_on_gap:
@@ -252,6 +259,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
     def _located(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         app = asgi_scope.get("app")
         if not isinstance(app, Starlette) or _CONTROL.search(asgi_scope["path"]):
+            return None
+        if asgi_scope["type"] == "http" and asgi_scope["method"] in {WEBSOCKET, ANY_METHOD}:
+            # An HTTP method of that name is not what the rules mean by it.
             return None
         return self._guarded(app).locate(asgi_scope)
 

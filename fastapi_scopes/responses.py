@@ -23,7 +23,7 @@ def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
     one, else it is closed with 1008.
     """
     asgi_scope = connection.scope
-    can_respond = "websocket.http.response" in asgi_scope.get("extensions", {})
+    can_respond = "websocket.http.response" in (asgi_scope.get("extensions") or {})
     if asgi_scope["type"] == "websocket" and not can_respond:
         return WebSocketClose(_POLICY_VIOLATION, problem.title)
     headers = dict(problem.headers())

@@ -348,7 +348,7 @@ BAD_ARGUMENTS = [
     ({"admin_scope": "a b"}, "admin_scope: 'a b' is not a scope"),
     ({"implies": {"a": ["b"]}}, "implies="),
     ({"grants": object()}, "leave grants= out"),
-    ({"verifier": None}, "None has no 'async def verify"),
+    ({"verifier": None}, "verifier= is a 'NoneType' without"),
 ]
 
 

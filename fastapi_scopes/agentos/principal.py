@@ -21,7 +21,8 @@ def bind_principal(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None
     per-resource checks are not switched on for that.
 
     Raises:
-        TokenError: the token has no subject, or one that AgentOS keeps for itself.
+        TokenError: the token has no subject, or one that AgentOS keeps for itself, or claims
+            that cannot be told in JSON.
     """
     subject = claims.sub
     if not subject or subject.startswith(_RESERVED):
@@ -33,7 +34,14 @@ def bind_principal(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None
     state["user_id"] = subject
     state["session_id"] = session if isinstance(session, str) else None
     state["scopes"] = sorted(claims.scopes)
-    state["claims"] = claims.model_dump(mode="json")
-    admin_scope = admin_scope_of(asgi_scope)
-    if admin_scope is not None:
-        state["admin_scope"] = admin_scope
+    state["claims"] = _json_of(claims)
+    # Also where there is none: another guard may have left its own here.
+    state["admin_scope"] = admin_scope_of(asgi_scope)
+
+
+def _json_of(claims: Claims) -> dict[str, Any]:
+    try:
+        return claims.model_dump(mode="json")
+    except (ValueError, RecursionError):
+        # Nested deeper than pydantic writes: no claim of a caller's identity.
+        raise TokenError(TokenFault.CLAIMS) from None

@@ -34,7 +34,7 @@ def test_state_is_what_agentos_reads() -> None:
     assert state["claims"]["sub"] == "alice"
     # Its own per-resource checks would ask for AgentOS's scopes once more.
     assert "authorization_enabled" not in state
-    assert "admin_scope" not in state
+    assert state["admin_scope"] is None
 
 
 def test_session_that_is_no_text_is_none() -> None:
