@@ -11,6 +11,7 @@ import inspect
 import re
 import typing
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from types import NoneType
@@ -275,13 +276,12 @@ def _calls(dependant: Dependant, guard: object) -> bool:
 
 def asked_scopes(dependant: Dependant, guard: object) -> tuple[str, ...]:
     """Return the scopes that a route asks *guard* for, wherever in its tree of dependencies."""
-    asked = [
-        scopes
-        for each in _dependants_in(dependant)
-        if _calls(each, guard)
-        for scopes in [*(each.parent_oauth_scopes or ()), *(each.own_oauth_scopes or ())]
-    ]
-    return tuple(dict.fromkeys(asked))
+    asked: dict[str, None] = {}
+    for each in _dependants_in(dependant):
+        if _calls(each, guard):
+            asked |= dict.fromkeys(each.parent_oauth_scopes or ())
+            asked |= dict.fromkeys(each.own_oauth_scopes or ())
+    return tuple(asked)
 
 
 def _never_none(dependant: Dependant, guard: object) -> Iterator[str]:
@@ -321,7 +321,7 @@ def _endpoints_in(
     outer: tuple[Starlette, ...],
 ) -> Iterator[Endpoint]:
     nodes = list(_walk_app(app))
-    places = [id(node.source) for node in nodes]
+    places = Counter(id(node.source) for node in nodes)
     for node in nodes:
         if isinstance(node.target, Starlette):
             if node.target not in (*outer, app):
@@ -330,7 +330,7 @@ def _endpoints_in(
                     node.target, guard, is_guard, mount=inner, outer=(*outer, app)
                 )
             continue
-        reach = _reach_of(node, guard, is_guard, is_ambiguous=places.count(id(node.source)) > 1)
+        reach = _reach_of(node, guard, is_guard, is_ambiguous=places[id(node.source)] > 1)
         yield from _endpoints_at(node, guard, reach, mount)
 
 

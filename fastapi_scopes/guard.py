@@ -6,9 +6,10 @@ This module does without postponed annotations: FastAPI reads the signature of `
 import logging
 import re
 import types
-from collections.abc import Callable, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, cast
 from weakref import WeakKeyDictionary
 
@@ -150,6 +151,16 @@ class _GuardedApp:
             return None
 
 
+def _argument_problems(verifier: object, bind: object) -> Iterator[str]:
+    verify = getattr(verifier, "verify", None)
+    if isinstance(verifier, type) or not iscoroutinefunction(verify):
+        # By its type alone: who confuses the arguments has a secret here.
+        kind = type(verifier).__name__
+        yield f"verifier= is a {kind!r} without 'async def verify(token)'; pass a JWTVerifier(...)"
+    if bind is not None and (not callable(bind) or iscoroutinefunction(bind)):
+        yield f"bind= is a {type(bind).__name__!r}; pass a function, not a coroutine function"
+
+
 @contextmanager
 def _noting(problems: list[str]) -> Generator[None]:
     """Add what a ConfigurationError names to *problems*, so that all are raised at once."""
@@ -201,10 +212,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             admitted = grants_of(admin_scope, implies=implies, grants=grants)
         with _noting(problems):
             self._realm = require_realm(realm)
-        if not callable(getattr(verifier, "verify", None)):
-            # By its type alone: who confuses the arguments has a secret here.
-            kind = type(verifier).__name__
-            problems.append(f"verifier= is a {kind!r} without 'async def verify(token)'")
+        problems.extend(_argument_problems(verifier, bind))
         ConfigurationError.raise_for(problems)
         self._authorizer = Authorizer(verifier, admitted)
         self._bind = bind

@@ -16,7 +16,13 @@ FLOORS = [
     ["errors"],
     ["core.scopes", "core.templates", "core.credentials"],
     ["core.grants", "core.claims", "core.requirements"],
-    ["core.scope_map", "verifiers.base", "verifiers._jose", "verifiers.keyset"],
+    [
+        "core.scope_map",
+        "verifiers.base",
+        "verifiers._jose",
+        "verifiers._encodings",
+        "verifiers.keyset",
+    ],
     ["core.decisions", "core.coverage", "core.diff", "verifiers.keys"],
     ["core.problems", "verifiers.tokens", "verifiers.cache", "verifiers.revocation"],
     [

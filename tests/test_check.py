@@ -60,7 +60,8 @@ def test_all_gaps_are_named_at_once() -> None:
         guard.check(app, raise_on_gap=True)
     assert raised.value.problems == (
         "nothing enforces 'GET /a' on 'GET /a'; put Depends(guard) on the route",
-        "no rule for 'GET /unruled'; add one, or map it to PUBLIC",
+        "'GET /unruled' is open: no rule, and no guard runs; put Depends(guard) on the route and "
+        "add a rule, or map it to PUBLIC",
         "no rule for 'GET /guarded'; add one, or map it to PUBLIC",
         "no dependency reaches 'GET /plain' (plain route); map it to PUBLIC, or take it out",
         "no dependency reaches 'HEAD /plain' (plain route); map it to PUBLIC, or take it out",
@@ -74,8 +75,8 @@ def test_all_gaps_are_named_at_once() -> None:
 
 def test_without_raise_on_gap_the_gaps_are_only_returned() -> None:
     coverage = make_guard({}).check(make_app("/a"))
-    assert [gap.gap for gap in coverage.gaps] == [Gap.NO_RULE]
-    assert str(coverage) == "no rule for 'GET /a'; add one, or map it to PUBLIC"
+    assert [gap.gap for gap in coverage.gaps] == [Gap.OPEN]
+    assert str(coverage).startswith("1 endpoints, 1 gaps\n'GET /a' is open: no rule, and no guard")
 
 
 def test_docs_pages_are_one_gap() -> None:
@@ -156,7 +157,7 @@ def test_another_guard_in_the_same_app_does_not_enforce_this_map() -> None:
     guard, other = make_guard({"GET /x": "a"}), make_guard({"GET /x": "b", "GET /y": "b"})
     app = make_app("/x", "/y", dependencies=[Depends(other)])
     (problem,) = guard.check(app).problems
-    assert problem.startswith("nothing enforces 'GET /x'")
+    assert problem.startswith("another guard decides on 'GET /x'")
 
 
 def test_app_mounted_in_itself_is_looked_at_once() -> None:

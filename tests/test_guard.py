@@ -16,6 +16,7 @@ from fastapi_scopes import (
     OPTIONAL,
     PUBLIC,
     Claims,
+    JWTVerifier,
     ScopeGuard,
     ScopeMap,
     any_of,
@@ -348,6 +349,9 @@ BAD_ARGUMENTS = [
     ({"admin_scope": "a b"}, "admin_scope: 'a b' is not a scope"),
     ({"implies": {"a": ["b"]}}, "implies="),
     ({"grants": object()}, "leave grants= out"),
+    ({"verifier": JWTVerifier}, "verifier= is a 'type' without"),
+    ({"bind": "x"}, "bind= is a 'str'; pass a function"),
+    ({"bind": answer}, "bind= is a 'function'; pass a function, not a coroutine function"),
     ({"verifier": None}, "verifier= is a 'NoneType' without"),
 ]
 

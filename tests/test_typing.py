@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
-    "mypy": ["mypy", "--strict", "--no-incremental", "--config-file="],
+    "mypy": ["mypy", "--strict", "--cache-dir=/dev/null", "--config-file="],
     "pyright": ["pyright", "--pythonpath", sys.executable],
 }
 

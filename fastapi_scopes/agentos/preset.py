@@ -13,8 +13,8 @@ from fastapi_scopes.core.scope_map import ScopeMap
 
 __all__ = ["PRESET", "scope_map"]
 
-# In the order in which a path-matching middleware reads them: the first match wins there, and
-# a custom key of the same text takes the place of the one here.
+# AgentOS's own keys and public paths, in its order: the first match wins there, and a custom
+# key of the same text takes the place of the one here.
 _MAPPED: Final[Mapping[str, RequirementLike]] = {
     "GET /": PUBLIC,
     "GET /health": PUBLIC,
@@ -175,24 +175,6 @@ _MAPPED: Final[Mapping[str, RequirementLike]] = {
     "GET /company/runs/*": ["tasks:read"],
     "POST /company/runs/*/cancel": ["tasks:write"],
     "GET /company/attention": ["tasks:read"],
-    "GET /a2a/agents/*/.well-known/agent-card.json": ["agents:read"],
-    "POST /a2a/agents/*/v1/message:send": ["agents:run"],
-    "POST /a2a/agents/*/v1/message:stream": ["agents:run"],
-    "POST /a2a/agents/*/v1/tasks:get": ["agents:read"],
-    "POST /a2a/agents/*/v1/tasks:cancel": ["agents:run"],
-    "GET /a2a/teams/*/.well-known/agent-card.json": ["teams:read"],
-    "POST /a2a/teams/*/v1/message:send": ["teams:run"],
-    "POST /a2a/teams/*/v1/message:stream": ["teams:run"],
-    "POST /a2a/teams/*/v1/tasks:get": ["teams:read"],
-    "POST /a2a/teams/*/v1/tasks:cancel": ["teams:run"],
-    "GET /a2a/workflows/*/.well-known/agent-card.json": ["workflows:read"],
-    "POST /a2a/workflows/*/v1/message:send": ["workflows:run"],
-    "POST /a2a/workflows/*/v1/message:stream": ["workflows:run"],
-    "POST /agui": ["agents:run"],
-    # One route stands in for all of a family that is switched off.
-    "POST /components/*": ["components:write"],
-    "POST /schedules/*": ["schedules:write"],
-    "POST /approvals/*": ["approvals:write"],
 }
 
 _ADMIN: Final = "agent_os:admin"
@@ -209,6 +191,20 @@ _UNMAPPED: Final[Mapping[str, RequirementLike]] = {
     "POST /teams/{team_id}/sessions/{session_id}/fork": "teams:run",
     "POST /workflows/{workflow_id}/runs/{run_id}/resume": "workflows:run",
     "GET /status": "agents:read",
+    "GET /a2a/agents/{id}/.well-known/agent-card.json": ["agents:read"],
+    "POST /a2a/agents/{id}/v1/message:send": ["agents:run"],
+    "POST /a2a/agents/{id}/v1/message:stream": ["agents:run"],
+    "POST /a2a/agents/{id}/v1/tasks:get": ["agents:read"],
+    "POST /a2a/agents/{id}/v1/tasks:cancel": ["agents:run"],
+    "GET /a2a/teams/{id}/.well-known/agent-card.json": ["teams:read"],
+    "POST /a2a/teams/{id}/v1/message:send": ["teams:run"],
+    "POST /a2a/teams/{id}/v1/message:stream": ["teams:run"],
+    "POST /a2a/teams/{id}/v1/tasks:get": ["teams:read"],
+    "POST /a2a/teams/{id}/v1/tasks:cancel": ["teams:run"],
+    "GET /a2a/workflows/{id}/.well-known/agent-card.json": ["workflows:read"],
+    "POST /a2a/workflows/{id}/v1/message:send": ["workflows:run"],
+    "POST /a2a/workflows/{id}/v1/message:stream": ["workflows:run"],
+    "POST /agui": ["agents:run"],
     "* /queue/**": _ADMIN,
     "* /authz/**": _ADMIN,
     "* /users/**": _ADMIN,

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from agno.os import AgentOS
 from agno.os.router import get_base_router
@@ -21,11 +20,13 @@ from fastapi_scopes.routers import RouterFactory
 
 __all__ = ["AgentOSRouters", "install", "routers"]
 
-# The app answers these itself: AgentOS's own would drop the headers of a refusal.
-_KEPT_BY_THE_APP = (HTTPException, RequestValidationError, Exception)
+# The app answers these itself, with their subclasses (FastAPI has an HTTPException of its own):
+# AgentOS's handlers would drop the headers of a refusal.
+_KEPT_BY_THE_APP = (HTTPException, RequestValidationError)
 
-_built: WeakKeyDictionary[AgentOS, FastAPI] = WeakKeyDictionary()
-_installed: WeakKeyDictionary[FastAPI, AgentOS] = WeakKeyDictionary()
+# Kept on the objects themselves, so that they go together.
+_BUILT = "_fastapi_scopes_app"
+_INSTALLED = "_fastapi_scopes_agent_os"
 
 
 class AgentOSRouters(NamedTuple):
@@ -45,6 +46,7 @@ def routers(agent_os: AgentOS, guard: ScopeGuard[Any]) -> AgentOSRouters:
     Raises:
         ConfigurationError: *agent_os* was made for an app of its own (``base_app=``).
     """
+    # Building the app finds the databases, which the routers are made with.
     _app_of(agent_os)
     wrap = RouterFactory(guard).wrap
     return AgentOSRouters(
@@ -67,7 +69,7 @@ def install(app: FastAPI, agent_os: AgentOS) -> FastAPI:
         ConfigurationError: *app* has another AgentOS, or *agent_os* was made for an app of
             its own (``base_app=``).
     """
-    known = _installed.get(app)
+    known = getattr(app, _INSTALLED, None)
     if known is agent_os:
         return app
     if known is not None:
@@ -77,11 +79,18 @@ def install(app: FastAPI, agent_os: AgentOS) -> FastAPI:
         if not hasattr(app.state, name):
             setattr(app.state, name, value)
     for error, handler in built.exception_handlers.items():
-        if error not in _KEPT_BY_THE_APP and not isinstance(error, int):
+        if _is_agentos_own(error):
             app.exception_handlers.setdefault(error, handler)
     app.router.lifespan_context = _entered_inside(built, app.router.lifespan_context)
-    _installed[app] = agent_os
+    setattr(app, _INSTALLED, agent_os)
     return app
+
+
+def _is_agentos_own(error: object) -> bool:
+    """Tell whether *error* is of AgentOS's own kind, and not one that every app answers."""
+    if not isinstance(error, type) or error is Exception:
+        return False
+    return not issubclass(error, _KEPT_BY_THE_APP)
 
 
 def _entered_inside(built: FastAPI, own: Lifespan[Any]) -> Lifespan[Any]:
@@ -105,6 +114,8 @@ def _app_of(agent_os: AgentOS) -> FastAPI:
     """
     if agent_os.base_app is not None:
         raise ConfigurationError("this AgentOS has a base_app; put Depends(guard) on that app")
-    if agent_os not in _built:
-        _built[agent_os] = agent_os.get_app()
-    return _built[agent_os]
+    built = getattr(agent_os, _BUILT, None)
+    if not isinstance(built, FastAPI):
+        built = agent_os.get_app()
+        setattr(agent_os, _BUILT, built)
+    return built

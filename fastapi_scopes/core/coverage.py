@@ -70,8 +70,13 @@ class Endpoint:
 class Gap(Enum):
     """Why an endpoint is open, or shut by accident."""
 
+    OPEN = (
+        "{endpoint} is open: no rule, and no guard runs; put Depends(guard) on the route and add a"
+        " rule, or map it to PUBLIC"
+    )
     NO_RULE = "no rule for {endpoint}; add one, or map it to PUBLIC"
     NOT_ENFORCED = "nothing enforces {rule} on {endpoint}; put Depends(guard) on the route"
+    OTHER_GUARD = "another guard decides on {endpoint}, {rule} does not; drop one of the two"
     UNREACHABLE = "no dependency reaches {endpoint} ({kind}); map it to PUBLIC, or take it out"
     UNRESOLVED = (
         "the framework does not say which route {endpoint} ({kind}) is, so the guard denies it;"
@@ -190,7 +195,9 @@ class Coverage:
         ConfigurationError.raise_for(self.problems)
 
     def __str__(self) -> str:
-        return "\n".join([*self.problems, *map(str, self.shadowed), *map(str, self.shared)])
+        gaps = len(self.gaps)
+        found = [*self.problems, *map(str, self.shadowed), *map(str, self.shared), *self.notices]
+        return "\n".join([f"{len(self.endpoints)} endpoints, {gaps} gaps", *found])
 
 
 def _docs_problems(docs: Sequence[CoveredEndpoint]) -> Iterator[str]:
@@ -336,4 +343,6 @@ def _gap_of(endpoint: Endpoint, rules: Sequence[Rule | None]) -> Gap | None:
         return None
     if endpoint.reach is Reach.UNREACHABLE:
         return Gap.UNREACHABLE
-    return Gap.NOT_ENFORCED if is_ruled else Gap.NO_RULE
+    if endpoint.reach is Reach.OTHER_GUARD:
+        return Gap.OTHER_GUARD
+    return Gap.NOT_ENFORCED if is_ruled else Gap.OPEN

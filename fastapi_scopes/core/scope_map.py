@@ -63,8 +63,8 @@ class Resolution:
     """The rules of the map that made it: one, or several of an imported map."""
     losers: tuple[Rule, ...] = ()
     """The rules that match too, and are less specific or come later."""
-    is_final: bool = False
-    """True where a layer had an answer, even if that is that no rule holds."""
+    uncertain: tuple[Rule, ...] = ()
+    """The rules that match some paths of the template only, with no certain one behind them."""
 
 
 def _usable_methods(method: str) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class _SpecificityLayer:
             return Resolution()
         # Keys are distinct once normalised, so no two matches are equally specific.
         ordered = [rule for _, rule in sorted(matches, key=lambda match: match[0], reverse=True)]
-        return Resolution(ordered[0], (ordered[0],), tuple(ordered[1:]), is_final=True)
+        return Resolution(ordered[0], (ordered[0],), tuple(ordered[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class _OrderLayer:
     """Rules of a path-matching middleware: the exact key wins, then the first match.
 
     Where the text inside a parameter would decide, every candidate up to the first certain
-    one is required; where none is certain, no rule holds.
+    one is required; where none is certain, no rule of this layer holds.
     """
 
     rules: tuple[Rule, ...]
@@ -112,7 +112,7 @@ class _OrderLayer:
     def resolve(self, method: str, template: RouteTemplate) -> Resolution:
         for usable in _usable_methods(method):
             found = self._resolve_exactly(usable, template)
-            if found.is_final:
+            if found.winners or found.uncertain:
                 return found
         return Resolution()
 
@@ -127,8 +127,8 @@ class _OrderLayer:
             winners.append(rule)
             if match is GlobMatch.ALWAYS:
                 losers = tuple(loser for _, loser in matches[position:])
-                return Resolution(_joined(winners), tuple(winners), losers, is_final=True)
-        return Resolution(None, (), tuple(winners), is_final=bool(winners))
+                return Resolution(_joined(winners), tuple(winners), losers)
+        return Resolution(uncertain=tuple(winners))
 
     def _in_order(self, method: str, template: RouteTemplate) -> Iterator[tuple[GlobMatch, Rule]]:
         matches = [
@@ -138,6 +138,22 @@ class _OrderLayer:
         ]
         yield from (each for each in matches if _is_literal(each[1]))
         yield from (each for each in matches if not _is_literal(each[1]))
+
+
+def _followed_by(upper: Resolution, lower: Resolution) -> Resolution:
+    """Return the answer of two layers, of which the *upper* one is asked first.
+
+    INVARIANT: a rule that holds for some paths of a template is asked for on top of what the
+    lower layer says of all of them (test_uncertain_rule_is_asked_for_on_top_of_the_layer_below).
+    """
+    if upper.winners:
+        return replace(upper, losers=upper.losers + lower.winners + lower.losers)
+    uncertain = upper.uncertain + lower.uncertain
+    if not lower.winners:
+        return replace(lower, uncertain=uncertain)
+    winners = (*upper.uncertain, *lower.winners)
+    rule = lower.rule if lower.rule is None else _joined((*upper.uncertain, lower.rule))
+    return Resolution(rule, winners, lower.losers)
 
 
 def _is_literal(rule: Rule) -> bool:
@@ -212,15 +228,10 @@ class ScopeMap:
         Raises:
             ConfigurationError: candidates of an imported map come to too many alternatives.
         """
-        losers: tuple[Rule, ...] = ()
         found = Resolution()
         for layer in reversed(self._layers):
-            answer = layer.resolve(method, template)
-            if found.is_final:
-                losers += answer.winners + answer.losers
-            else:
-                found = answer
-        return replace(found, losers=found.losers + losers)
+            found = _followed_by(found, layer.resolve(method, template))
+        return found
 
     def rule_for(
         self, method: str, template: RouteTemplate, *, scopes: Sequence[str] = ()
@@ -253,7 +264,8 @@ class ScopeMap:
         """Return both maps as one; *other* replaces equal keys.
 
         Two maps of one kind become one in which the usual order decides. A map of the other
-        kind is asked first where it is on the right, and its silence leaves it to the left.
+        kind is asked first where it is on the right; where it is silent, the left decides, and
+        where it matches some paths of a template only, both are asked for.
         """
         right = other if isinstance(other, ScopeMap) else ScopeMap(other)
         newest = 1 + max((rule.generation for rule in self.rules), default=0)
@@ -333,8 +345,9 @@ def _parse_rule(
     method, _, path = key.partition(" ")
     wildcard = {ANY_METHOD} if kind is Pattern else set[str]()
     if method not in _METHODS | {WEBSOCKET} | wildcard:
+        last = "WEBSOCKET or '*'" if wildcard else "or WEBSOCKET; an imported map has no '*'"
         raise ConfigurationError(
-            f"{method!r} is not a method; write GET, POST, ..., WEBSOCKET or '*' in upper case"
+            f"{method!r} is not a method; write GET, POST, ... in upper case, {last}"
         )
     problems: list[str] = []
     parse: Callable[[str], Pattern | Glob] = kind.parse

@@ -206,13 +206,14 @@ def test_tokens_outlive_a_reload(tmp_path: Path) -> None:
         process.stop()
 
 
-def test_two_starts_have_two_secrets(tmp_path: Path) -> None:
-    app = example.create_app
-    monkey = pytest.MonkeyPatch()
-    with monkey.context() as patched:
-        patched.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'a.db'}")
-        patched.delenv("JWT_VERIFICATION_KEY", raising=False)
-        assert app() is not app()
+def test_two_starts_have_two_secrets(tmp_path: Path, served: Process) -> None:
+    process = Process(tmp_path)
+    try:
+        url = f"{process.url}/agents"
+        assert httpx.get(url, headers=process.headers_of("basic")).status_code == 200
+        assert httpx.get(url, headers=served.headers_of("basic")).status_code == 401
+    finally:
+        process.stop()
 
 
 def test_agent_has_the_search_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,22 @@ def test_custom_key_that_never_wins_names_the_preset_s(tmp_path: Path) -> None:
     assert problem.startswith("'GET /agents/*/runs' wins for no endpoint, 'GET /agents/*' wins")
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "/agui",
+        "/a2a/agents/{id}/v1/message:send",
+        "/agents/{agent_id}/runs/{run_id}/resume",
+        "/components/{path:path}",
+    ],
+)
+def test_custom_catch_all_governs_what_agentos_leaves_open(template: str) -> None:
+    scope_map = agentos.scope_map({"POST /*": ["app:admin"]})
+    rule = scope_map.rule_for("POST", RouteTemplate.parse(template))
+    assert rule is not None
+    assert all("app:admin" in each for each in rule.requirement.alternatives)
+
+
 def test_health_stays_public_under_a_custom_catch_all() -> None:
     scope_map = agentos.scope_map({"GET /*": ["app:read"]})
     rule = scope_map.rule_for("GET", RouteTemplate.parse("/health"))

@@ -37,6 +37,23 @@ def test_state_is_what_agentos_reads() -> None:
     assert state["admin_scope"] is None
 
 
+def test_claims_nested_too_deep_for_json_are_refused(tmp_path: Path) -> None:
+    nested: Any = 0
+    for _ in range(300):
+        nested = [nested]
+    app = guarded()
+    make_agent_os(tmp_path, app).get_app()
+    response = TestClient(app).get("/agents", headers=bearer("agents:read", nested=nested))
+    assert response.status_code == 401
+    assert response.json()["code"] == "invalid_token"
+
+
+def test_admin_scope_of_another_guard_is_not_left_behind() -> None:
+    asgi_scope: dict[str, Any] = {"state": {"admin_scope": "root"}}
+    agentos.bind_principal(asgi_scope, Claims(exp=1, sub="alice"))
+    assert asgi_scope["state"]["admin_scope"] is None
+
+
 def test_session_that_is_no_text_is_none() -> None:
     asgi_scope: dict[str, Any] = {}
     claims = Claims.model_validate({"sub": "alice", "exp": 1, "session_id": ["s-1"]})

@@ -1,5 +1,7 @@
 """The routers of a real AgentOS, one by one, in a plain FastAPI app."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,8 +9,10 @@ from typing import Any
 
 import pytest
 from agno.os import AgentOS
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from fastapi_scopes import ScopeGuard, agentos
 from fastapi_scopes.errors import ConfigurationError
@@ -133,6 +137,35 @@ def test_install_keeps_what_the_app_has(agent_os: AgentOS, guard: ScopeGuard[Any
     with TestClient(app) as client:
         assert client.get("/agents", headers=bearer("agents:read")).status_code == 200
     assert entered == [app]
+
+
+@pytest.mark.parametrize("has_handler", [True, False])
+def test_http_errors_of_the_app_keep_their_headers(agent_os: AgentOS, has_handler: bool) -> None:
+    async def handler(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("own", 418)
+
+    async def failing() -> None:
+        raise HTTPException(401, headers={"WWW-Authenticate": "Own"})
+
+    app = agentos.install(FastAPI(), agent_os)
+    app.add_api_route("/x", failing)
+    if has_handler:
+        app.exception_handler(StarletteHTTPException)(handler)
+    response = TestClient(app).get("/x")
+    if has_handler:
+        assert response.text == "own"
+    else:
+        assert response.headers["www-authenticate"] == "Own"
+
+
+def test_agentos_and_its_app_are_freed_together(tmp_path: Path, guard: ScopeGuard[Any]) -> None:
+    agent_os = make_agent_os(tmp_path)
+    app = agentos.install(FastAPI(), agent_os)
+    agentos.routers(agent_os, guard)
+    gone = weakref.ref(app)
+    del app, agent_os
+    gc.collect()
+    assert gone() is None
 
 
 def test_second_agentos_on_one_app_is_an_error(agent_os: AgentOS, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from tests.core.endpoints import dead_of, endpoint, gaps_of, guarded
         pytest.param(AUTHENTICATED, Reach.UNGUARDED, Gap.NOT_ENFORCED, id="[], no guard"),
         pytest.param(DENY, Reach.UNGUARDED, Gap.NOT_ENFORCED, id="DENY, no guard"),
         pytest.param(PUBLIC, Reach.UNGUARDED, None, id="PUBLIC needs no guard"),
-        pytest.param(None, Reach.UNGUARDED, Gap.NO_RULE, id="no guard, no rule"),
-        pytest.param("a", Reach.OTHER_GUARD, Gap.NOT_ENFORCED, id="ruled, another guard"),
+        pytest.param(None, Reach.UNGUARDED, Gap.OPEN, id="no guard, no rule"),
+        pytest.param("a", Reach.OTHER_GUARD, Gap.OTHER_GUARD, id="ruled, another guard"),
         pytest.param(PUBLIC, Reach.OTHER_GUARD, None, id="PUBLIC, another guard"),
         pytest.param(None, Reach.OTHER_GUARD, None, id="no rule, another guard's map decides"),
         pytest.param("a", Reach.UNREACHABLE, Gap.UNREACHABLE, id="ruled, unreachable"),
@@ -102,13 +102,13 @@ def test_every_gap_and_every_dead_rule_is_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         coverage.raise_on_gap()
     assert len(caught.value.problems) == 5
-    assert str(coverage) == str(caught.value)
+    assert str(coverage) == f"4 endpoints, 3 gaps\n{caught.value}"
 
 
-def test_coverage_without_a_gap_says_nothing() -> None:
+def test_coverage_without_a_gap_says_so() -> None:
     coverage = cover(ScopeMap({"GET /a": "a"}), guarded("GET /a"))
     coverage.raise_on_gap()
-    assert str(coverage) == ""
+    assert str(coverage) == "1 endpoints, 0 gaps"
     assert coverage.endpoints[0].requirement == any_of("a")
 
 
@@ -244,7 +244,7 @@ def test_rule_that_decides_in_two_apps_is_named() -> None:
         "'GET /a' decides in the apps at '/', '/sub'"
     ]
     assert coverage.problems == ()
-    assert str(coverage) == str(coverage.shared[0])
+    assert str(coverage) == f"3 endpoints, 0 gaps\n{coverage.shared[0]}"
 
 
 def test_rule_that_nothing_enforces_in_the_other_app_is_not_shared() -> None:

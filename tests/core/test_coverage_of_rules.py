@@ -115,7 +115,7 @@ def test_right_side_that_loses_on_some_endpoints_is_listed() -> None:
     coverage = cover(merged, guarded("GET /a", "GET /b"))
     assert coverage.problems == ()
     assert [str(each) for each in coverage.shadowed] == ["'GET /*' loses to 'GET /a' on 'GET /a'"]
-    assert str(coverage) == "'GET /*' loses to 'GET /a' on 'GET /a'"
+    assert str(coverage) == "2 endpoints, 0 gaps\n'GET /*' loses to 'GET /a' on 'GET /a'"
 
 
 def test_losing_within_one_map_is_not_listed() -> None:

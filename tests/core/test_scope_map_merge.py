@@ -1,7 +1,11 @@
+from typing import Any
+
 import pytest
 
 from fastapi_scopes.core.requirements import (
+    PUBLIC,
     all_of,
+    any_of,
     parse_requirement,
 )
 from fastapi_scopes.core.scope_map import ScopeMap
@@ -83,12 +87,6 @@ WRITTEN_SIDE = ScopeMap({"GET /a/{x}": "w", "GET /b": "w", "GET /c": "w"})
             id="no match is silence",
         ),
         pytest.param(
-            ScopeMap({"GET /a/{x}": "w"}) | ScopeMap.from_scope_mappings({"GET /a/me": ["i"]}),
-            "/a/{x}",
-            None,
-            id="none certain is no silence",
-        ),
-        pytest.param(
             WRITTEN_SIDE | IMPORTED_SIDE | {"GET /b": "v"}, "/b", "v", id="three layers, top"
         ),
         pytest.param(
@@ -101,6 +99,22 @@ def test_merged_maps_of_two_kinds_ask_the_right_side_first(
 ) -> None:
     expected = None if requirement is None else parse_requirement(requirement)
     assert requirement_for(merged, "GET", template) == expected
+
+
+@pytest.mark.parametrize(
+    ("below", "alternatives"),
+    [("w", (("i", "w"),)), (PUBLIC, (("i",),)), (any_of("v", "w"), (("i", "v"), ("i", "w")))],
+    ids=["scope", "PUBLIC", "any of"],
+)
+def test_uncertain_rule_is_asked_for_on_top_of_the_layer_below(
+    below: Any, alternatives: object
+) -> None:
+    uncertain = ScopeMap.from_scope_mappings({"GET /a/me": ["i"]})
+    rule = (ScopeMap({"GET /a/{x}": below}) | uncertain).rule_for("GET", at("/a/{x}"))
+    assert rule is not None
+    assert rule.requirement.alternatives == alternatives
+    # With nothing certain below, no rule holds.
+    assert (ScopeMap({"GET /b": below}) | uncertain).rule_for("GET", at("/a/{x}")) is None
 
 
 def test_literal_key_is_replaced_in_a_map_of_the_other_kind() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
+from fastapi_scopes.verifiers._encodings import decode_base64url, is_json_array, is_json_object
 from fastapi_scopes.verifiers._jose import Algorithm
-from fastapi_scopes.verifiers.keys.encodings import decode_base64url, is_json_array, is_json_object
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._jose import Algorithm
-from fastapi_scopes.verifiers.keys.encodings import parse_json_object
 from fastapi_scopes.verifiers.keys.jwk import JWK, jwk_material, jwk_set_material
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.public import public_material

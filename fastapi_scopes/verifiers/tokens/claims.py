@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi_scopes.core.scopes import parse_scopes
 from fastapi_scopes.errors import TokenError, TokenFault
-from fastapi_scopes.verifiers.keys.encodings import is_json_array, is_json_object, parse_json_object
+from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
 
 __all__ = ["Expectations", "claims_of", "require_access_token_type", "scopes_of"]
 

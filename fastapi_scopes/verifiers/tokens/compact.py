@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
+from fastapi_scopes.verifiers._encodings import decode_base64url, parse_json_object
 from fastapi_scopes.verifiers._jose import is_signed_with
-from fastapi_scopes.verifiers.keys.encodings import decode_base64url, parse_json_object
 from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
