@@ -95,7 +95,7 @@ class RouteTable:
     def __init__(self, app: Starlette) -> None:
         self._app = weakref.ref(app)
         self._entries: dict[int, _Entry] = {}
-        self._seen: list[int] = []
+        self._seen: list[weakref.ref[BaseRoute]] = []
 
     def find(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
@@ -108,7 +108,7 @@ class RouteTable:
             entry = self._look_again(source, app)
         if entry.route is None or _is_at(entry, asgi_scope, app):
             return entry.route
-        if self._seen != list(map(id, app.routes)):
+        if not self._has_seen(app.routes):
             entry = self._look_again(source, app)
         return entry.route if _is_at(entry, asgi_scope, app) else None
 
@@ -116,8 +116,12 @@ class RouteTable:
         entry = self._entries.get(id(source))
         return entry if entry is not None and entry.source() is source else None
 
+    def _has_seen(self, routes: Sequence[BaseRoute]) -> bool:
+        # Not by id(): that of a route that is gone may be another one's by now.
+        return all(seen() is route for seen, route in zip(self._seen, routes, strict=False))
+
     def _look_again(self, source: object, app: Starlette) -> _Entry:
-        self._entries, self._seen = self._read(app), list(map(id, app.routes))
+        self._entries, self._seen = self._read(app), list(map(weakref.ref, app.routes))
         # INVARIANT: what the app does not have is looked for once, not at every request
         # (attacks/test_routes.py: test_denied_requests_do_not_read_the_routes_again).
         return self._entries.setdefault(id(source), _Entry(weakref.ref(source)))
