@@ -247,10 +247,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Without *raise_on_gap* the gaps are only named in what is returned.
 
         Raises:
-            ConfigurationError: a route asks for scopes where its rule is PUBLIC; with
-                *raise_on_gap* also for every endpoint that is not ruled or not enforced, and
-                for every rule that decides nothing.
+            ConfigurationError: *app* is no app; a route asks for scopes where its rule is
+                PUBLIC; with *raise_on_gap* also for every endpoint that is not ruled or not
+                enforced, and for every rule that decides nothing.
         """
+        if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"check() looks at an app, not at {type(app).__name__!r}")
         self._apps.clear()
         endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
         coverage = cover(self._scope_map, endpoints)

@@ -79,6 +79,11 @@ def test_without_raise_on_gap_the_gaps_are_only_returned() -> None:
     assert str(coverage).startswith("1 endpoints, 1 gaps\n'GET /a' is open: no rule, and no guard")
 
 
+def test_what_is_no_app_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"check\(\) looks at an app, not at 'APIRouter'"):
+        make_guard({}).check(APIRouter())  # type: ignore[arg-type]
+
+
 def test_docs_pages_are_one_gap() -> None:
     guard = make_guard({})
     (problem,) = guard.check(FastAPI(dependencies=[Depends(guard)])).problems

@@ -148,7 +148,7 @@ def _combinable(name: str, values: Sequence[object]) -> list[Requirement]:
         raise ConfigurationError(f"{name}() asks for nothing; name a scope, or say AUTHENTICATED")
     parts = [parse_requirement(value) for value in values]
     ConfigurationError.raise_for(
-        f"{part} stands alone; it cannot be combined with other requirements"
+        f"{part} stands alone; write it without a list, any_of() or all_of()"
         for part in parts
         if part.access is not Access.SCOPES
     )

@@ -341,7 +341,9 @@ def _parse_rule(
     key: object, value: RequirementLike, kind: type[Pattern] | type[Glob], *, optional: bool
 ) -> Rule:
     if not isinstance(key, str) or key.count(" ") != 1:
-        raise ConfigurationError("a key is 'METHOD /template', with one space between")
+        raise ConfigurationError(
+            "a key is 'METHOD /template', with one space between: 'GET /items'"
+        )
     method, _, path = key.partition(" ")
     wildcard = {ANY_METHOD} if kind is Pattern else set[str]()
     if method not in _METHODS | {WEBSOCKET} | wildcard:

@@ -99,7 +99,7 @@ def test_the_four_stand_alone(requirement: Requirement) -> None:
 def test_a_mix_with_the_four_is_a_configuration_error(
     mix: Callable[[object], object], stands_alone: object
 ) -> None:
-    with pytest.raises(ConfigurationError, match="stands alone; it cannot be combined"):
+    with pytest.raises(ConfigurationError, match="stands alone; write it without a list"):
         mix(stands_alone)
 
 
