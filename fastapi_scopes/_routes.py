@@ -159,7 +159,7 @@ def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) 
     if not source.path_regex.match(get_route_path(asgi_scope)):
         return False
     outermost = asgi_scope.get("app_root_path")
-    mounted = "" if outermost is None else asgi_scope["root_path"][len(outermost) :]
+    mounted = "" if outermost is None else asgi_scope["root_path"].removeprefix(outermost)
     # In an app that is mounted itself, the mounts outside of it come first.
     is_outermost = asgi_scope.get("router") is app.router
     matches = entry.mounts.fullmatch if is_outermost else entry.mounts.search

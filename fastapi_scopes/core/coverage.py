@@ -299,6 +299,9 @@ class _Ledger:
             if rule in self.won:
                 continue
             winners = tuple(dict.fromkeys(winner for winner, _ in self.lost.get(rule, ())))
+            if any(w.key == rule.key and w.generation > rule.generation for w in winners):
+                # Written again in a map of the other kind, on purpose.
+                continue
             # A preset's rule may match nothing; that it loses to an older map is an error still.
             is_overruled = bool(winners) and all(w.generation < rule.generation for w in winners)
             if is_overruled or not rule.optional:

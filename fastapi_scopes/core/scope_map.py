@@ -110,11 +110,14 @@ class _OrderLayer:
     rules: tuple[Rule, ...]
 
     def resolve(self, method: str, template: RouteTemplate) -> Resolution:
+        found = Resolution()
         for usable in _usable_methods(method):
-            found = self._resolve_exactly(usable, template)
-            if found.winners or found.uncertain:
+            # INVARIANT: a HEAD rule that holds for some paths only hides no GET rule
+            # (test_uncertain_head_rule_is_asked_for_on_top_of_the_get_rule).
+            found = _followed_by(found, self._resolve_exactly(usable, template))
+            if found.winners:
                 return found
-        return Resolution()
+        return found
 
     def _resolve_exactly(self, method: str, template: RouteTemplate) -> Resolution:
         matches = [
@@ -131,13 +134,14 @@ class _OrderLayer:
         return Resolution(uncertain=tuple(winners))
 
     def _in_order(self, method: str, template: RouteTemplate) -> Iterator[tuple[GlobMatch, Rule]]:
-        matches = [
-            (rule.path.match(template), rule)
+        globs = [
+            (rule.path, rule)
             for rule in self.rules
             if rule.method == method and isinstance(rule.path, Glob)
         ]
-        yield from (each for each in matches if _is_literal(each[1]))
-        yield from (each for each in matches if not _is_literal(each[1]))
+        # Stable: exact keys first, otherwise in the order of writing.
+        for glob, rule in sorted(globs, key=lambda each: not each[0].is_literal):
+            yield glob.match(template), rule
 
 
 def _followed_by(upper: Resolution, lower: Resolution) -> Resolution:
@@ -154,13 +158,6 @@ def _followed_by(upper: Resolution, lower: Resolution) -> Resolution:
     winners = (*upper.uncertain, *lower.winners)
     rule = lower.rule if lower.rule is None else _joined((*upper.uncertain, lower.rule))
     return Resolution(rule, winners, lower.losers)
-
-
-def _is_literal(rule: Rule) -> bool:
-    """Tell whether *rule* names one template alone, in maps of either kind."""
-    if isinstance(rule.path, Glob):
-        return rule.path.is_literal
-    return "*" not in str(rule.path) and "{" not in str(rule.path)
 
 
 def _joined(rules: Sequence[Rule]) -> Rule:
@@ -298,10 +295,12 @@ def _stacked(lower: Sequence[_Layer], upper: Sequence[_Layer]) -> tuple[_Layer, 
 def _replaces(newer: Rule, older: Rule) -> bool:
     """Tell whether *newer* is written under the key of *older*.
 
-    With a wildcard, the same text means another thing in a map of the other kind.
+    In a map of the other kind the same text means another thing, but for a literal that is
+    imported: it holds where the older one does, and elsewhere too.
     """
     is_same_kind = type(newer.path) is type(older.path)
-    return newer.key == older.key and (is_same_kind or _is_literal(newer))
+    covers = isinstance(newer.path, Glob) and newer.path.is_literal
+    return newer.key == older.key and (is_same_kind or covers)
 
 
 def _without(layer: _Layer, newer: Sequence[Rule]) -> _Layer:

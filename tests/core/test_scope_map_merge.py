@@ -2,13 +2,16 @@ from typing import Any
 
 import pytest
 
+from fastapi_scopes.core.coverage import cover
 from fastapi_scopes.core.requirements import (
+    AUTHENTICATED,
     PUBLIC,
     all_of,
     any_of,
     parse_requirement,
 )
 from fastapi_scopes.core.scope_map import ScopeMap
+from tests.core.endpoints import endpoint
 from tests.core.maps import at, map_of, requirement_for
 
 
@@ -117,13 +120,30 @@ def test_uncertain_rule_is_asked_for_on_top_of_the_layer_below(
     assert (ScopeMap({"GET /b": below}) | uncertain).rule_for("GET", at("/a/{x}")) is None
 
 
-def test_literal_key_is_replaced_in_a_map_of_the_other_kind() -> None:
-    assert [rule.key for rule in (IMPORTED_SIDE | WRITTEN_SIDE).rules] == [
-        "GET /a/*",
-        "GET /a/{x}",
-        "GET /b",
-        "GET /c",
-    ]
+def test_imported_literal_replaces_the_same_key_of_a_written_map() -> None:
+    merged = WRITTEN_SIDE | IMPORTED_SIDE
+    assert [rule.key for rule in merged.rules] == ["GET /a/{x}", "GET /c", "GET /a/*", "GET /b"]
+
+
+def test_written_literal_leaves_what_an_imported_one_asks_for_elsewhere() -> None:
+    imported = ScopeMap.from_scope_mappings({"GET /a/admin": ["admin"], "GET /a/*": ["read"]})
+    merged = imported | ScopeMap({"GET /a/admin": PUBLIC}, optional=True)
+    assert requirement_for(merged, "GET", "/a/{x}") == all_of("admin", "read")
+    assert requirement_for(merged, "GET", "/a/admin") == PUBLIC
+
+
+def test_key_that_is_written_again_in_the_other_kind_is_not_dead() -> None:
+    merged = ScopeMap.from_scope_mappings({"GET /b": ["i"]}) | {"GET /b": "w"}
+    coverage = cover(merged, [endpoint("GET /b")])
+    assert coverage.problems == ()
+
+
+def test_uncertain_head_rule_is_asked_for_on_top_of_the_get_rule() -> None:
+    imported = ScopeMap.from_scope_mappings({"HEAD /a/b*": ["weak"], "GET /a/{x}": ["admin"]})
+    assert requirement_for(imported, "HEAD", "/a/{x}") == all_of("admin", "weak")
+    merged = ScopeMap({"GET /a/{x}": AUTHENTICATED}) | imported
+    assert requirement_for(merged, "HEAD", "/a/{x}") == all_of("admin", "weak")
+    assert requirement_for(merged, "GET", "/a/{x}") == all_of("admin")
 
 
 def test_key_with_a_wildcard_is_another_key_in_a_map_of_the_other_kind() -> None:
@@ -133,8 +153,10 @@ def test_key_with_a_wildcard_is_another_key_in_a_map_of_the_other_kind() -> None
 
 
 def test_later_map_replaces_literal_keys_in_every_layer_below() -> None:
-    merged = ScopeMap({"GET /b": "w", "GET /c": "w"}) | IMPORTED_SIDE | {"GET /b": "v"}
-    assert [rule.key for rule in merged.rules] == ["GET /c", "GET /a/*", "GET /b"]
+    top = ScopeMap.from_scope_mappings({"GET /b": ["v"], "GET /c": ["v"]})
+    merged = IMPORTED_SIDE | ScopeMap({"GET /c": "w", "GET /d": "w"}) | top
+    assert [rule.key for rule in merged.rules] == ["GET /a/*", "GET /d", "GET /b", "GET /c"]
+    assert requirement_for(merged, "GET", "/b") == all_of("v")
 
 
 def test_losers_of_lower_layers_are_named() -> None:
