@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import parse_authorization
@@ -14,8 +13,6 @@ from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers.base import TokenVerifier
 
 __all__ = ["Authorizer", "VerifiedTokens"]
-
-C = TypeVar("C", bound=Claims)
 
 
 @dataclass(slots=True)
@@ -44,10 +41,10 @@ class VerifiedTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Authorizer(Generic[C]):
+class Authorizer:
     """Decides on requests with one verifier and one way in which scopes grant."""
 
-    verifier: TokenVerifier[C]
+    verifier: TokenVerifier[Claims]
     grants: Grants
 
     async def authorize(

@@ -11,7 +11,8 @@ Each has a `code`, a constant that a log may carry. No message, here or elsewher
 package, holds a token, a secret or an Authorization header.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from enum import StrEnum
 from math import ceil, isfinite
 
@@ -23,6 +24,7 @@ __all__ = [
     "TokenError",
     "TokenFault",
     "VerifierUnavailable",
+    "collecting",
 ]
 
 
@@ -54,6 +56,15 @@ class ConfigurationError(ScopesError):
         found = tuple(problems)
         if found:
             raise cls(*found)
+
+
+@contextmanager
+def collecting(problems: list[str], *, prefix: str = "") -> Generator[None]:
+    """Add what a ConfigurationError names to *problems*, so that all can be raised at once."""
+    try:
+        yield
+    except ConfigurationError as error:
+        problems.extend(f"{prefix}{each}" for each in error.problems)
 
 
 class ClientError(ScopesError):

@@ -6,8 +6,7 @@ This module does without postponed annotations: FastAPI reads the signature of `
 import logging
 import re
 import types
-from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, cast
@@ -35,6 +34,7 @@ from fastapi_scopes.errors import (
     CredentialsError,
     TokenError,
     VerifierUnavailable,
+    collecting,
 )
 from fastapi_scopes.responses import refusal_of
 from fastapi_scopes.verifiers.base import TokenVerifier
@@ -101,7 +101,8 @@ class _ConnectionState:
     """What guards found on one connection."""
 
     verified: VerifiedTokens = field(default_factory=VerifiedTokens)
-    passed: dict[int, tuple[object, _Asked, Claims | None]] = field(default_factory=dict)
+    passed: dict[object, tuple[_Asked, Claims | None]] = field(default_factory=dict)
+    """Per guard, which is equal to itself alone: what it answered, and to what."""
     admin_scope: str | None = None
 
 
@@ -161,15 +162,6 @@ def _argument_problems(verifier: object, bind: object) -> Iterator[str]:
         yield f"bind= is a {type(bind).__name__!r}; pass a function, not a coroutine function"
 
 
-@contextmanager
-def _noting(problems: list[str]) -> Generator[None]:
-    """Add what a ConfigurationError names to *problems*, so that all are raised at once."""
-    try:
-        yield
-    except ConfigurationError as error:
-        problems.extend(error.problems)
-
-
 class ScopeGuard(SecurityBase, Generic[C]):
     """Guards routes by a scope map: ``Depends(guard)`` on a route, a router or the app.
 
@@ -206,11 +198,11 @@ class ScopeGuard(SecurityBase, Generic[C]):
             ConfigurationError: naming everything that is wrong with the arguments.
         """
         problems: list[str] = []
-        with _noting(problems):
+        with collecting(problems):
             self._scope_map = scope_map if isinstance(scope_map, ScopeMap) else ScopeMap(scope_map)
-        with _noting(problems):
+        with collecting(problems):
             admitted = grants_of(admin_scope, implies=implies, grants=grants)
-        with _noting(problems):
+        with collecting(problems):
             self._realm = require_realm(realm)
         problems.extend(_argument_problems(verifier, bind))
         ConfigurationError.raise_for(problems)
@@ -230,16 +222,16 @@ class ScopeGuard(SecurityBase, Generic[C]):
         asgi_scope = connection.scope
         state = _state_of(asgi_scope)
         asked = self._asked(asgi_scope)
-        known = state.passed.get(id(self))
-        if known is None or known[0] is not self or known[1] != asked:
+        known = state.passed.get(self)
+        if known is None or known[0] != asked:
             claims = await self._admit(asked, asgi_scope, state)
-            known = state.passed[id(self)] = (self, asked, claims)
-        return cast("C | None", known[2])
+            known = state.passed[self] = (asked, claims)
+        return cast("C | None", known[1])
 
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
-        known = _state_of(connection.scope).passed.get(id(self))
-        return cast("C | None", known[2]) if known is not None and known[0] is self else None
+        known = _state_of(connection.scope).passed.get(self)
+        return cast("C | None", known[1]) if known is not None else None
 
     def check(self, app: Starlette, *, raise_on_gap: bool = False) -> Coverage:
         """Return what the map covers of *app* and of the apps mounted in it.

@@ -7,7 +7,7 @@ from enum import Enum
 from fastapi_scopes.core.requirements import Access, Requirement
 from fastapi_scopes.core.scope_map import ANY_METHOD, Resolution, Rule, ScopeMap
 from fastapi_scopes.core.templates import GlobMatch, Pattern, RouteTemplate
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, collecting
 
 __all__ = [
     "Coverage",
@@ -248,10 +248,8 @@ class _Ledger:
     )
 
     def enter(self, endpoint: Endpoint) -> None:
-        try:
+        with collecting(self.contradictions):
             self._enter(endpoint)
-        except ConfigurationError as error:
-            self.contradictions.extend(error.problems)
 
     def _enter(self, endpoint: Endpoint) -> None:
         ruled = self.scope_map.resolve(endpoint.method, endpoint.template).rule

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from fastapi_scopes.core.scopes import require_scope_token
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, collecting
 
 __all__ = ["Grants", "ResourceScopes", "grants_of"]
 
@@ -53,9 +53,7 @@ def grants_of(admin_scope: str | None, *, implies: object = None, grants: object
     if grants is not None:
         problems.append(_NO_GRAMMAR)
     if admin_scope is not None:
-        try:
+        with collecting(problems, prefix="admin_scope: "):
             require_scope_token(admin_scope)
-        except ConfigurationError as error:
-            problems.extend(f"admin_scope: {problem}" for problem in error.problems)
     ConfigurationError.raise_for(problems)
     return Grants(admin_scope)
