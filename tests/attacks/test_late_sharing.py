@@ -1,0 +1,213 @@
+"""Attacks by routers whose routes change where no one is told of it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Route, Router
+
+from fastapi_scopes import PUBLIC
+from fastapi_scopes.errors import ConfigurationError
+from tests.perimeter.calling import (
+    OPEN,
+    Guarded,
+    call,
+    ruled_by,
+    running,
+)
+from tests.perimeter.places import PLACES, Place, api_router, make_app, plain_router
+
+RULES = {
+    "GET /{name}": PUBLIC,
+    "GET /secret": "secret",
+    "GET /m/{name}": PUBLIC,
+    "GET /m/secret": "secret",
+}
+
+
+def secret(path: str = "/secret") -> Route:
+    return Route(path, running("secret"))
+
+
+def assert_secret_is_kept(guarded: Guarded, path: str, **options: Any) -> None:
+    """Nothing of the secret endpoint comes back to who has not its scope."""
+    for scopes in (None, guarded.scopes - {"secret"}):
+        assert call(guarded.app, "GET", path, scopes, **options).ran != "secret"
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_list_held_from_before_opens_nothing(place: Callable[[], Place]) -> None:
+    at = place()
+    held = at.router.routes
+    rules = {f"GET {at.prefix}/{{name}}": PUBLIC, f"GET {at.prefix}/secret": "secret"}
+    guarded = Guarded(at.app, rules)
+    path = f"{at.prefix}/secret"
+    assert guarded.outcome("GET", path, host=at.host) == OPEN
+    held.insert(0, secret())
+    assert_secret_is_kept(guarded, path, host=at.host)
+    at.router.routes = held
+    if isinstance(at.router, APIRouter):
+        at.router.add_api_route("/again", running("again"))
+    assert guarded.outcome("GET", path, host=at.host) == ruled_by("secret")
+    held.clear()
+    held.append(secret())
+    assert_secret_is_kept(guarded, path, host=at.host)
+
+
+UNNOTICED: dict[str, Callable[[Router], Any]] = {
+    "list.insert": lambda router: list.insert(router.routes, 0, secret()),
+    "vars": lambda router: vars(router).update(routes=[secret(), *router.routes]),
+    "object.__setattr__": lambda router: object.__setattr__(
+        router, "routes", [secret(), *router.routes]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", UNNOTICED.values(), ids=UNNOTICED)
+@pytest.mark.parametrize("place", ["of the app", "mounted Router", "mounted APIRouter"])
+def test_change_behind_the_back_of_the_list_is_decided_by_the_new_routes(
+    place: str, change: Callable[[Router], Any]
+) -> None:
+    at = PLACES[place]()
+    guarded = Guarded(at.app, RULES)
+    path = f"{at.prefix}/secret"
+    assert guarded.outcome("GET", path) == OPEN
+    change(at.router)
+    assert_secret_is_kept(guarded, path)
+    at.router.routes.insert(0, secret())
+    assert_secret_is_kept(guarded, path)
+
+
+def test_router_that_is_included_no_more_but_still_served_is_read_again() -> None:
+    """FastAPI adds up the versions of nested routers: one change can make up for another."""
+    app, outer, router = make_app(), APIRouter(), api_router()
+    router._mark_routes_changed()
+    outer.include_router(router)
+    app.include_router(outer)
+    guarded = Guarded(app, RULES)
+    assert guarded.outcome("GET", "/secret") == OPEN
+    outer.routes.pop()
+    outer.add_api_route("/more", running("more"))
+    assert guarded.outcome("GET", "/secret") == OPEN
+    router.routes = []
+    assert guarded.outcome("GET", "/secret") == OPEN
+    router.add_api_route("/secret", running("secret"))
+    assert guarded.outcome("GET", "/secret") == ruled_by("secret")
+
+
+@pytest.mark.parametrize("is_mounted", [True, False], ids=["mounted", "included"])
+def test_two_apps_with_one_router_are_both_told(is_mounted: bool) -> None:
+    apps, router = (make_app(), make_app()), api_router()
+    for app in apps:
+        if is_mounted:
+            app.mount("/m", router)
+        else:
+            app.include_router(router, prefix="/m")
+    first, second = Guarded(apps[0], RULES), Guarded(apps[1], RULES | {"GET /m/secret": "other"})
+    assert [each.outcome("GET", "/m/secret") for each in (first, second)] == [OPEN, OPEN]
+    router.routes.insert(0, APIRoute("/secret", running("secret")))
+    router.add_api_route("/again", running("again"))
+    assert first.outcome("GET", "/m/secret") == ruled_by("secret")
+    # Opened there by another scope than it is named by.
+    assert call(second.app, "GET", "/m/secret", {"secret"}).status == 403
+    assert call(second.app, "GET", "/m/secret", {"other"}).ran == "secret"
+
+
+def test_router_mounted_twice_has_late_routes_by_the_rule_of_each_place() -> None:
+    app, router = make_app(), plain_router()
+    for path in ("/m", "/n"):
+        app.mount(path, router)
+    guarded = Guarded(app, RULES | {"GET /n/{name}": PUBLIC, "GET /n/secret": PUBLIC})
+    assert guarded.outcome("GET", "/m/secret") == OPEN
+    router.routes.insert(0, secret())
+    assert guarded.outcome("GET", "/m/secret") == ruled_by("secret")
+    assert call(guarded.app, "GET", "/n/secret").ran == "secret"
+
+
+class Unwatchable(APIRouter):
+    """Wants a word from its subclasses, so that none can be made in passing."""
+
+    def __init_subclass__(cls, *, word: str) -> None: ...
+
+
+class Dynamic(Router):
+    """Makes its routes anew each time it is asked for them."""
+
+    served: list[BaseRoute]
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        return list(self.served)
+
+    @routes.setter
+    def routes(self, routes: list[BaseRoute]) -> None:
+        self.served = list(routes)
+
+
+class Growing(list[BaseRoute]):
+    """Shows more than it holds."""
+
+    more: list[BaseRoute]
+
+    def __iter__(self) -> Iterator[BaseRoute]:
+        yield from self.more
+        yield from super().__iter__()
+
+
+def put_in(app: FastAPI, router: Router, place: str) -> str:
+    """Put *router* into *app*; return its prefix."""
+    if place == "of the app":
+        app.router = router  # type: ignore[assignment]
+        return ""
+    if place == "included":
+        assert isinstance(router, APIRouter)
+        app.include_router(router, prefix="/m")
+    else:
+        app.mount("/m", router)
+    return "/m"
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [
+        (Unwatchable, "of the app"),
+        (Unwatchable, "included"),
+        (Unwatchable, "mounted"),
+        (Dynamic, "of the app"),
+        (Dynamic, "mounted"),
+    ],
+)
+def test_router_that_does_not_tell_of_its_routes_opens_nothing(
+    kind: type[Router], place: str
+) -> None:
+    """Refused when it is protected, or ruled as one endpoint, or decided anew each time."""
+    app = make_app()
+    router = kind(routes=[APIRoute("/{name}", running("public"))])
+    prefix = put_in(app, router, place)
+    try:
+        guarded = Guarded(app, RULES)
+    except ConfigurationError:
+        return
+    call(guarded.app, "GET", f"{prefix}/secret")
+    if isinstance(router, Dynamic):
+        router.served.insert(0, secret())
+    else:
+        assert isinstance(router, APIRouter)
+        router.routes.insert(0, APIRoute("/secret", running("secret")))
+        router.add_api_route("/again", running("again"))
+    assert_secret_is_kept(guarded, f"{prefix}/secret")
+
+
+@pytest.mark.parametrize("place", ["of the app", "mounted Router"])
+def test_list_that_shows_more_than_it_holds_opens_nothing(place: str) -> None:
+    at = PLACES[place]()
+    growing = Growing(at.router.routes)
+    growing.more = []
+    at.router.routes = growing
+    guarded = Guarded(at.app, RULES)
+    path = f"{at.prefix}/secret"
+    assert guarded.outcome("GET", path) == OPEN
+    growing.more.append(secret())
+    assert_secret_is_kept(guarded, path)
