@@ -1,18 +1,92 @@
-"""From a rule and a request's credentials to a decision: verify, then decide."""
+"""From what a connection asks for to a verdict: look up, verify, decide."""
 
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.credentials import parse_authorization
 from fastapi_scopes.core.decisions import Decision, decide
 from fastapi_scopes.core.grants import Grants
-from fastapi_scopes.core.requirements import Access
-from fastapi_scopes.core.scope_map import Rule
-from fastapi_scopes.errors import TokenError, TokenFault
+from fastapi_scopes.core.problems import Problem, problem_of
+from fastapi_scopes.core.requirements import Access, RequirementLike
+from fastapi_scopes.core.scope_map import ANY_METHOD, METHODS, WEBSOCKET, Rule, ScopeMap
+from fastapi_scopes.core.templates import RouteTemplate
+from fastapi_scopes.errors import (
+    ConfigurationError,
+    CredentialsError,
+    TokenError,
+    TokenFault,
+    VerifierUnavailable,
+)
 from fastapi_scopes.verifiers.base import TokenVerifier
 
-__all__ = ["Authorizer", "VerifiedTokens"]
+__all__ = [
+    "Asked",
+    "Authorizer",
+    "ConnectionState",
+    "Route",
+    "Rules",
+    "Verdict",
+    "VerifiedTokens",
+    "asked_of",
+    "is_unruly",
+    "state_of",
+    "verdict_of",
+    "with_docs",
+]
+
+_log = logging.getLogger("fastapi_scopes")
+
+_STATE: Final = "fastapi_scopes"
+# Routers match decoded paths with regular expressions whose `$` also matches before a
+# trailing newline: what is matched there and what runs need not be what was written.
+_CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
+_UNREGISTERED: Final = ""
+
+
+class Route(Protocol):
+    """An endpoint, as rules see it."""
+
+    @property
+    def template(self) -> RouteTemplate: ...  # noqa: D102
+    @property
+    def kind(self) -> Kind: ...  # noqa: D102
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the route itself asks for."""
+        ...
+
+    @property
+    def bound(self) -> dict[str, Rule | None]:
+        """The rules that were found for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verdict rests on; another of these needs another verdict."""
+
+    route: Route | None
+    """The endpoint; None where there is none, or none that a rule could hold for."""
+    method: str
+    path: str
+    authorization: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a guard says of a connection."""
+
+    asked: Asked
+    claims: Claims | None = field(default=None, repr=False)
+    problem: Problem | None = None
+    """Why the connection may not pass; None where it may."""
+    way: object = field(default=None, repr=False)
+    """How a perimeter saw the connection go on; None where a dependency gave the verdict."""
 
 
 @dataclass(slots=True)
@@ -40,28 +114,160 @@ class VerifiedTokens:
         return claims
 
 
+@dataclass(slots=True)
+class ConnectionState:
+    """What guards found on one connection."""
+
+    verified: VerifiedTokens = field(default_factory=VerifiedTokens)
+    verdicts: dict[object, Verdict] = field(default_factory=dict[object, Verdict])
+    """Per guard, which is equal to itself alone: its latest verdict."""
+    ways: dict[object, object] = field(default_factory=dict[object, object], repr=False)
+    """Per perimeter: how it saw the connection go on."""
+    admin_scope: str | None = None
+
+
+def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
+    """Return what guards found on a connection so far."""
+    state = asgi_scope.get(_STATE)
+    if not isinstance(state, ConnectionState):
+        state = asgi_scope[_STATE] = ConnectionState()
+    return state
+
+
+def verdict_of(asgi_scope: MutableMapping[str, Any], guard: object) -> Verdict | None:
+    """Return the latest verdict of *guard* on a connection, or None where it gave none."""
+    return state_of(asgi_scope).verdicts.get(guard)
+
+
+def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether no rule holds for a connection, wherever it leads."""
+    if _CONTROL.search(asgi_scope["path"]):
+        return True
+    # An HTTP method of that name is not what the rules mean by it.
+    return asgi_scope["type"] == "http" and asgi_scope["method"] in {WEBSOCKET, ANY_METHOD}
+
+
+def asked_of(asgi_scope: MutableMapping[str, Any], route: Route | None) -> Asked:
+    """Return what a connection asks for, by way of *route*."""
+    is_socket = asgi_scope["type"] == "websocket"
+    fields = tuple(value for name, value in asgi_scope["headers"] if name == b"authorization")
+    method = WEBSOCKET if is_socket else asgi_scope["method"]
+    ruled = None if is_unruly(asgi_scope) else route
+    return Asked(ruled, method, asgi_scope["path"], fields)
+
+
+def with_docs(
+    scope_map: ScopeMap, docs: RequirementLike | None, templates: Iterable[RouteTemplate]
+) -> ScopeMap:
+    """Return *scope_map* with *docs* for the docs pages at *templates* that it does not name.
+
+    A wildcard names none, and neither does a preset.
+
+    Raises:
+        ConfigurationError: the path of a page cannot be the key of a rule.
+    """
+    named = {rule.key for rule in scope_map.rules if not rule.optional}
+    keys = [f"GET {template}" for template in templates]
+    if docs is None:
+        return scope_map
+    return scope_map | ScopeMap({key: docs for key in keys if key not in named}, optional=True)
+
+
+class Rules:
+    """The rules of one map on routes, each bound when it is first asked for."""
+
+    def __init__(self, scope_map: ScopeMap, docs: RequirementLike | None = None) -> None:
+        """Bind the rules of *scope_map*, and *docs* to docs pages that it does not name."""
+        self._scope_map = scope_map
+        self._docs = docs
+
+    def rule_for(self, method: str, route: Route | None) -> Rule | None:
+        """Return the rule that holds for *method* on *route*, or None: no one passes there."""
+        if route is None:
+            return None
+        # No rule names a method that is not registered, so all of these are one: a route that
+        # answers any method would keep as many as clients think of.
+        known = method if method in METHODS or method == WEBSOCKET else _UNREGISTERED
+        if known not in route.bound:
+            route.bound[known] = self._bind(method, route)
+        return route.bound[known]
+
+    def _bind(self, method: str, route: Route) -> Rule | None:
+        try:
+            scope_map = self._scope_map
+            if route.kind is Kind.DOCS:
+                scope_map = with_docs(scope_map, self._docs, [route.template])
+            return scope_map.rule_for(method, route.template, scopes=route.scopes)
+        except ConfigurationError as error:
+            # `check` raises this at start-up; without it the route stays shut.
+            _log.error("%s", error)
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """Decides on requests with one verifier and one way in which scopes grant."""
+    """Gives verdicts, with one verifier and one way in which scopes grant."""
 
-    verifier: TokenVerifier[Claims]
+    verifier: TokenVerifier[Any]
     grants: Grants
+    realm: str
+    bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
 
-    async def authorize(
-        self, rule: Rule | None, authorization: Sequence[bytes], verified: VerifiedTokens
-    ) -> Decision:
-        """Return the decision under *rule* on whoever sent the *authorization* fields.
+    async def judge(
+        self,
+        asked: Asked,
+        rule: Rule | None,
+        verified: VerifiedTokens,
+        *,
+        stand_in: Claims | None = None,
+        way: object = None,
+    ) -> Verdict:
+        """Return the verdict under *rule* on who is asking.
 
-        Raises:
-            CredentialsError: the fields are not one bearer credential.
-            TokenError: the token is not valid here.
-            VerifierUnavailable: the issuer cannot be reached.
+        *stand_in* takes the place of what the verifier would say.
         """
-        if rule is not None and rule.requirement.access is Access.PUBLIC:
+        try:
+            decision = await self._decide(asked.authorization, rule, verified, stand_in)
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(asked, error, way)
+        if not decision.allowed:
+            return Verdict(asked, problem=problem_of(decision, self.realm), way=way)
+        # What `decide` read stays out of the reach of whoever gets the claims.
+        claims = decision.claims.model_copy() if decision.claims is not None else None
+        return Verdict(asked, claims, way=way)
+
+    def bound(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
+        """Return *verdict*, its claims made known to the application where it allows."""
+        if verdict.claims is None or self.bind is None:
+            return verdict
+        state_of(asgi_scope).admin_scope = self.grants.admin_scope
+        try:
+            self.bind(asgi_scope, verdict.claims)
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(verdict.asked, error, verdict.way)
+        return verdict
+
+    async def _decide(
+        self,
+        authorization: Sequence[bytes],
+        rule: Rule | None,
+        verified: VerifiedTokens,
+        stand_in: Claims | None,
+    ) -> Decision:
+        is_public = rule is not None and rule.requirement.access is Access.PUBLIC
+        if is_public or stand_in is not None:
             # No token is looked at, so an issuer's outage cannot close a public route.
-            return decide(rule, None, self.grants)
+            return decide(rule, stand_in, self.grants)
         credentials = parse_authorization(authorization)
         if credentials is None:
             return decide(rule, None, self.grants)
         claims = await verified.verify(credentials.token, self.verifier)
         return decide(rule, claims, self.grants)
+
+    def _refusal(
+        self, asked: Asked, error: CredentialsError | TokenError | VerifierUnavailable, way: object
+    ) -> Verdict:
+        # The path is the client's text; the template is ours. The caller learns no code.
+        where = asked.route.template if asked.route is not None else "an unknown route"
+        _log.info("refused %s on %s: %s", asked.method, where, error.code)
+        return Verdict(asked, problem=problem_of(error, self.realm), way=way)

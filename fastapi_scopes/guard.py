@@ -3,13 +3,10 @@
 This module does without postponed annotations: FastAPI reads the signature of `__call__`.
 """
 
-import logging
-import re
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
@@ -17,57 +14,25 @@ from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.security.base import SecurityBase
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp
 from typing_extensions import TypeVar
 
-from fastapi_scopes._routes import LocatedRoute, RouteTable, asked_scopes, endpoints_of
-from fastapi_scopes.authorizer import Authorizer, VerifiedTokens
+from fastapi_scopes._routes import LocatedRoute, RouteTable, Way, endpoints_of, is_run_by
+from fastapi_scopes.authorizer import Authorizer, Rules, Verdict, asked_of, is_unruly, state_of
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage, cover
-from fastapi_scopes.core.decisions import Decision
 from fastapi_scopes.core.grants import grants_of
-from fastapi_scopes.core.problems import Problem, problem_of, require_realm
+from fastapi_scopes.core.problems import require_realm
 from fastapi_scopes.core.requirements import RequirementLike
-from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET, Rule, ScopeMap
-from fastapi_scopes.errors import (
-    ConfigurationError,
-    CredentialsError,
-    TokenError,
-    VerifierUnavailable,
-    collecting,
-)
-from fastapi_scopes.responses import refusal_of
+from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
+from fastapi_scopes.responses import AccessRefused, refused
 from fastapi_scopes.verifiers.base import TokenVerifier
 
 __all__ = ["AccessRefused", "ScopeGuard", "admin_scope_of"]
 
 C = TypeVar("C", bound=Claims, default=Claims)
-
-_log = logging.getLogger("fastapi_scopes")
-
-# Routers match decoded paths with regular expressions whose `$` also matches before a
-# trailing newline: what is matched there and what runs need not be what was written.
-_CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
-_STATE: Final = "fastapi_scopes"
-
-
-class AccessRefused(Exception):  # noqa: N818 - says what happened to the caller, not what broke
-    """The guard refuses a request; a handler for this class may render it otherwise.
-
-    Deliberately no HTTPException: an application's handler for status codes would come first
-    and strip the challenge.
-    """
-
-    problem: Problem
-    """What the caller is told."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.title)
-        self.problem = problem
-
-
-async def _render(connection: HTTPConnection, refused: AccessRefused) -> ASGIApp:
-    return refusal_of(refused.problem, connection)
+A = TypeVar("A", bound=Starlette)
 
 
 class _ClassSignature:
@@ -86,70 +51,9 @@ class _ClassSignature:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a guard's answer rests on; another of these needs another answer."""
-
-    route: LocatedRoute | None
-    method: str
-    path: str
-    authorization: tuple[bytes, ...] = field(repr=False)
-
-
-@dataclass(slots=True)
-class _ConnectionState:
-    """What guards found on one connection."""
-
-    verified: VerifiedTokens = field(default_factory=VerifiedTokens)
-    passed: dict[object, tuple[_Asked, Claims | None]] = field(default_factory=dict)
-    """Per guard, which is equal to itself alone: what it answered, and to what."""
-    admin_scope: str | None = None
-
-
-def _state_of(asgi_scope: MutableMapping[str, Any]) -> _ConnectionState:
-    state = asgi_scope.get(_STATE)
-    if not isinstance(state, _ConnectionState):
-        state = asgi_scope[_STATE] = _ConnectionState()
-    return state
-
-
 def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
     """Return the admin scope of the guard that is letting a connection pass; for `bind`."""
-    return _state_of(asgi_scope).admin_scope
-
-
-class _GuardedApp:
-    """The rules of one guard on the routes of one app, each bound when it is first asked for."""
-
-    def __init__(self, app: Starlette, guard: object, scope_map: ScopeMap) -> None:
-        self._table = RouteTable(app)
-        self._guard = guard
-        self._scope_map = scope_map
-        self._bound: WeakKeyDictionary[LocatedRoute, dict[str, Rule | None]] = WeakKeyDictionary()
-
-    def locate(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
-        """Return the route of a connection, or None where the framework does not say which."""
-        return self._table.find(asgi_scope)
-
-    def rule_for(self, method: str, route: LocatedRoute) -> Rule | None:
-        """Return the rule that holds for *method* on *route*, or None: no one passes there."""
-        rules = self._bound.setdefault(route, {})
-        if method in rules:
-            return rules[method]
-        rule = self._bind(method, route)
-        if method in route.methods:
-            # Any other is the client's word: a route that answers all would keep them all.
-            rules[method] = rule
-        return rule
-
-    def _bind(self, method: str, route: LocatedRoute) -> Rule | None:
-        scopes = asked_scopes(route.dependant, self._guard)
-        try:
-            return self._scope_map.rule_for(method, route.template, scopes=scopes)
-        except ConfigurationError as error:
-            # `check` raises this at start-up; without it the route stays shut.
-            _log.error("%s", error)
-            return None
+    return state_of(asgi_scope).admin_scope
 
 
 def _argument_problems(verifier: object, bind: object) -> Iterator[str]:
@@ -203,12 +107,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
         with collecting(problems):
             admitted = grants_of(admin_scope, implies=implies, grants=grants)
         with collecting(problems):
-            self._realm = require_realm(realm)
+            require_realm(realm)
         problems.extend(_argument_problems(verifier, bind))
         ConfigurationError.raise_for(problems)
-        self._authorizer = Authorizer(verifier, admitted)
-        self._bind = bind
-        self._apps: WeakKeyDictionary[Starlette, _GuardedApp] = WeakKeyDictionary()
+        self._authorizer = Authorizer(verifier, admitted, realm, bind)
+        self._rules = Rules(self._scope_map)
+        self._tables: WeakKeyDictionary[Starlette, RouteTable] = WeakKeyDictionary()
         # What FastAPI's OpenAPI reads of a SecurityBase.
         self.model = HTTPBearerModel(bearerFormat="JWT")
         self.scheme_name = type(self).__name__
@@ -220,18 +124,54 @@ class ScopeGuard(SecurityBase, Generic[C]):
             AccessRefused: the map does not let the caller through.
         """
         asgi_scope = connection.scope
-        state = _state_of(asgi_scope)
-        asked = self._asked(asgi_scope)
-        known = state.passed.get(self)
-        if known is None or known[0] != asked:
-            claims = await self._admit(asked, asgi_scope, state)
-            known = state.passed[self] = (asked, claims)
-        return cast("C | None", known[1])
+        state = state_of(asgi_scope)
+        known = state.verdicts.get(self)
+        if known is not None and known.way is not None:
+            verdict = await self._confirmed(known, asgi_scope)
+        else:
+            verdict = await self._judged(known, asgi_scope)
+        if verdict.problem is not None:
+            raise refused(verdict.problem, asgi_scope)
+        state.verdicts[self] = verdict
+        return cast("C | None", verdict.claims)
 
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
-        known = _state_of(connection.scope).passed.get(self)
-        return cast("C | None", known[1]) if known is not None else None
+        verdict = state_of(connection.scope).verdicts.get(self)
+        return cast("C | None", verdict.claims) if verdict is not None else None
+
+    def protect(
+        self,
+        app: A,
+        *,
+        strict: bool = True,
+        docs: RequirementLike | None = None,
+        hide_unknown: bool = False,
+    ) -> A:
+        """Return *app*, on which from now on the map decides everything, before a body is read.
+
+        Map keys are relative to *app*, prefixes of mounts included. The app does not start
+        while anything in it is without a rule; with *strict* off that is logged, and denied.
+        *docs* is what the docs pages ask for that the map does not name. With *hide_unknown*
+        only verified callers learn that a path or a method does not exist.
+
+        Raises:
+            ConfigurationError: *app* is no app, is protected already by another guard or with
+                other options, or has a router that matches in its own way.
+        """
+        if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"protect() takes an app, not {type(app).__name__!r}")
+        options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
+        known = perimeter_of(app)
+        if known is None:
+            Perimeter(
+                app, self, scope_map=self._scope_map, authorizer=self._authorizer, options=options
+            )
+        elif known.guard is not self:
+            raise ConfigurationError("the app is protected by another guard; keep one of the two")
+        elif known.options != options:
+            raise ConfigurationError("the app is protected with other options; call protect() once")
+        return app
 
     def check(self, app: Starlette, *, raise_on_gap: bool = False) -> Coverage:
         """Return what the map covers of *app* and of the apps mounted in it.
@@ -245,67 +185,41 @@ class ScopeGuard(SecurityBase, Generic[C]):
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"check() looks at an app, not at {type(app).__name__!r}")
-        self._apps.clear()
-        endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
-        coverage = cover(self._scope_map, endpoints)
+        perimeter = perimeter_of(app)
+        if perimeter is not None and perimeter.guard is self:
+            coverage = perimeter.check()
+        else:
+            self._tables.clear()
+            endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
+            coverage = cover(self._scope_map, endpoints)
         if raise_on_gap:
             coverage.raise_on_gap()
+        ConfigurationError.raise_for(coverage.contradictions)
         return coverage
 
-    def _asked(self, asgi_scope: MutableMapping[str, Any]) -> _Asked:
-        route, path = self._located(asgi_scope), asgi_scope["path"]
-        is_socket = asgi_scope["type"] == "websocket"
-        fields = tuple(value for name, value in asgi_scope["headers"] if name == b"authorization")
-        return _Asked(route, WEBSOCKET if is_socket else asgi_scope["method"], path, fields)
+    async def _confirmed(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
+        """Return the perimeter's *verdict*, where what runs is what it was given for."""
+        asked = asked_of(asgi_scope, None)
+        is_same_call = (asked.method, asked.path) == (verdict.asked.method, verdict.asked.path)
+        way = verdict.way
+        if is_same_call and isinstance(way, Way) and is_run_by(way, asgi_scope):
+            return verdict
+        return await self._authorizer.judge(asked, None, state_of(asgi_scope).verified, way=way)
+
+    async def _judged(self, known: Verdict | None, asgi_scope: MutableMapping[str, Any]) -> Verdict:
+        """Return the verdict on a connection that came by no perimeter."""
+        asked = asked_of(asgi_scope, self._located(asgi_scope))
+        if known is not None and known.asked == asked:
+            return known
+        rule = self._rules.rule_for(asked.method, asked.route)
+        verdict = await self._authorizer.judge(asked, rule, state_of(asgi_scope).verified)
+        return self._authorizer.bound(verdict, asgi_scope)
 
     def _located(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         app = asgi_scope.get("app")
-        if not isinstance(app, Starlette) or _CONTROL.search(asgi_scope["path"]):
+        if not isinstance(app, Starlette) or is_unruly(asgi_scope):
             return None
-        if asgi_scope["type"] == "http" and asgi_scope["method"] in {WEBSOCKET, ANY_METHOD}:
-            # An HTTP method of that name is not what the rules mean by it.
-            return None
-        return self._guarded(app).locate(asgi_scope)
-
-    def _guarded(self, app: Starlette) -> _GuardedApp:
-        guarded = self._apps.get(app)
-        if guarded is None:
-            guarded = self._apps[app] = _GuardedApp(app, self, self._scope_map)
-        return guarded
-
-    async def _admit(
-        self, asked: _Asked, asgi_scope: MutableMapping[str, Any], state: _ConnectionState
-    ) -> C | None:
-        """Return the claims of a caller who may pass, bound to the connection."""
-        rule = None
-        if asked.route is not None:
-            rule = self._guarded(asgi_scope["app"]).rule_for(asked.method, asked.route)
-        try:
-            decision = await self._authorizer.authorize(rule, asked.authorization, state.verified)
-            if not decision.allowed:
-                raise self._refused(decision, asgi_scope)
-            if decision.claims is None:
-                return None
-            # What `decide` read stays out of the reach of whoever gets the claims.
-            claims = cast("C", decision.claims.model_copy())
-            if self._bind is not None:
-                state.admin_scope = self._authorizer.grants.admin_scope
-                self._bind(asgi_scope, claims)
-        except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            # The path is the client's text; the template is ours. The caller learns no code.
-            where = asked.route.template if asked.route is not None else "an unknown route"
-            _log.info("refused %s on %s: %s", asked.method, where, error.code)
-            raise self._refused(error, asgi_scope) from None
-        return claims
-
-    def _refused(
-        self,
-        refusal: Decision | CredentialsError | TokenError | VerifierUnavailable,
-        asgi_scope: MutableMapping[str, Any],
-    ) -> AccessRefused:
-        """Return the refusal to raise, known to be rendered by the app it is raised in."""
-        handlers: tuple[dict[Any, Any], dict[Any, Any]] | None
-        handlers = asgi_scope.get("starlette.exception_handlers")
-        if handlers is not None:
-            handlers[0].setdefault(AccessRefused, _render)
-        return AccessRefused(problem_of(refusal, self._realm))
+        table = self._tables.get(app)
+        if table is None:
+            table = self._tables[app] = RouteTable(app, self)
+        return table.find(asgi_scope)

@@ -1,19 +1,40 @@
-"""Refusals on the wire: a `Problem` as an HTTP response or a refused socket."""
+"""Refusals on the wire: a `Problem` as an exception, an HTTP response or a refused socket."""
 
-from typing import Final
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from fastapi_scopes.core.problems import Problem
 
-__all__ = ["refusal_of"]
+__all__ = ["AccessRefused", "answer", "refusal_of", "refused"]
 
 _MEDIA_TYPE: Final = "application/problem+json"
 # RFC 6455 7.4.1: the endpoint closes because of a message that violates its policy.
 _POLICY_VIOLATION: Final = 1008
+_HANDLERS: Final = "starlette.exception_handlers"
+
+
+class AccessRefused(Exception):  # noqa: N818 - says what happened to the caller, not what broke
+    """The guard refuses a request; a handler for this class may render it otherwise.
+
+    Deliberately no HTTPException: an application's handler for status codes would come first
+    and strip the challenge.
+    """
+
+    problem: Problem
+    """What the caller is told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.title)
+        self.problem = problem
+
+
+# Where users find it.
+AccessRefused.__module__ = "fastapi_scopes.guard"
 
 
 def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
@@ -28,3 +49,26 @@ def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
         return WebSocketClose(_POLICY_VIOLATION, problem.title)
     headers = dict(problem.headers())
     return Response(problem.to_json(), problem.status, headers, _MEDIA_TYPE)
+
+
+async def _render(connection: HTTPConnection, refused: AccessRefused) -> ASGIApp:
+    return refusal_of(refused.problem, connection)
+
+
+def refused(problem: Problem, asgi_scope: MutableMapping[str, Any]) -> AccessRefused:
+    """Return the refusal to raise, known to be rendered by the app it is raised in."""
+    handlers: tuple[dict[Any, Any], dict[Any, Any]] | None = asgi_scope.get(_HANDLERS)
+    if handlers is not None:
+        handlers[0].setdefault(AccessRefused, _render)
+    return AccessRefused(problem)
+
+
+async def answer(problem: Problem, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a connection with *problem*, by the app's handler where one can be found.
+
+    Raises:
+        AccessRefused: for the handler.
+    """
+    if _HANDLERS in asgi_scope:
+        raise refused(problem, asgi_scope)
+    await refusal_of(problem, HTTPConnection(asgi_scope))(asgi_scope, receive, send)

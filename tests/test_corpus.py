@@ -3,16 +3,18 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 import pytest
-from fastapi import Depends, FastAPI, Response, WebSocket
+from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.testclient import TestClient
+from starlette.requests import HTTPConnection
 from starlette.testclient import WebSocketDenialResponse
+from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes import Claims, ScopeGuard, ScopeMap, all_of, any_of
 from fastapi_scopes.core.credentials import parse_authorization
@@ -212,41 +214,24 @@ class DecideDoor:
         return Answer(problem.status, None, problem.to_json(), headers)
 
 
-class DependencyDoor:
-    """A FastAPI app with the one route, and the guard as its dependency."""
-
-    def serves(self, row: Row) -> bool:
-        # No dependency runs on what is mounted.
-        return not row["request"]["template"].endswith("/**")
+class AppDoor:
+    """An app with the one endpoint of the row, asked over a client."""
 
     def answer(self, row: Row) -> Answer:
-        client = TestClient(self._app(row), raise_server_exceptions=False)
+        client = TestClient(self.app_of(row), raise_server_exceptions=False)
         method, path = row["request"]["method"], row["request"]["path"]
         headers = [(b"authorization", field) for field in authorization_of(row)]
         if method == "WEBSOCKET":
             return self._over_socket(client, path, headers)
         return self._of_response(client.request(method, path, headers=headers))
 
-    def _app(self, row: Row) -> FastAPI:
-        guard = ScopeGuard(
+    def app_of(self, row: Row) -> FastAPI:
+        raise NotImplementedError
+
+    def guard_of(self, row: Row) -> ScopeGuard[Claims]:
+        return ScopeGuard(
             scope_map_of(row), verifier=RowVerifier(row), admin_scope=row.get("admin_scope")
         )
-
-        async def answer(claims: Claims | None = Depends(guard)) -> Response:
-            return Response(headers={"X-Scopes": _written(claims)})
-
-        async def greet(websocket: WebSocket, claims: Claims | None = Depends(guard)) -> None:
-            await websocket.accept()
-            await websocket.send_text(_written(claims))
-            await websocket.close()
-
-        app = FastAPI(openapi_url=None)
-        if row["request"]["method"] == "WEBSOCKET":
-            app.add_api_websocket_route(row["request"]["template"], greet)
-        else:
-            methods = [row["request"]["method"]]
-            app.add_api_route(row["request"]["template"], answer, methods=methods)
-        return app
 
     def _over_socket(
         self, client: TestClient, path: str, headers: list[tuple[bytes, bytes]]
@@ -264,6 +249,74 @@ class DependencyDoor:
         return Answer(response.status_code, None, response.content, tuple(headers))
 
 
+class DependencyDoor(AppDoor):
+    """A FastAPI app with the one route, and the guard as its dependency."""
+
+    def serves(self, row: Row) -> bool:
+        # No dependency runs on what is mounted.
+        return not row["request"]["template"].endswith("/**")
+
+    def app_of(self, row: Row) -> FastAPI:
+        guard = self.guard_of(row)
+
+        async def answer(claims: Claims | None = Depends(guard)) -> Response:
+            return _respond(claims)
+
+        async def greet(websocket: WebSocket, claims: Claims | None = Depends(guard)) -> None:
+            await _greet(websocket, claims)
+
+        return _app_with(row, answer, greet)
+
+
+class PerimeterDoor(AppDoor):
+    """A FastAPI app with the one endpoint, which knows of no guard, and the perimeter around it."""
+
+    def serves(self, row: Row) -> bool:
+        return True
+
+    def app_of(self, row: Row) -> FastAPI:
+        guard = self.guard_of(row)
+
+        async def answer(request: Request) -> Response:
+            return _respond(guard.claims_of(request))
+
+        async def greet(websocket: WebSocket) -> None:
+            await _greet(websocket, guard.claims_of(websocket))
+
+        async def mounted(asgi_scope: Scope, receive: Receive, send: Send) -> None:
+            claims = guard.claims_of(HTTPConnection(asgi_scope))
+            await _respond(claims)(asgi_scope, receive, send)
+
+        template = row["request"]["template"]
+        if template.endswith("/**"):
+            app = FastAPI(openapi_url=None)
+            app.mount(template.removesuffix("/**"), mounted)
+        else:
+            app = _app_with(row, answer, greet)
+        # Most rows are about silence, which would keep an app from starting.
+        return guard.protect(app, strict=False)
+
+
+def _app_with(row: Row, answer: Callable[..., Any], greet: Callable[..., Any]) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+    method, template = row["request"]["method"], row["request"]["template"]
+    if method == "WEBSOCKET":
+        app.add_api_websocket_route(template, greet)
+    else:
+        app.add_api_route(template, answer, methods=[method])
+    return app
+
+
+def _respond(claims: Claims | None) -> Response:
+    return Response(headers={"X-Scopes": _written(claims)})
+
+
+async def _greet(websocket: WebSocket, claims: Claims | None) -> None:
+    await websocket.accept()
+    await websocket.send_text(_written(claims))
+    await websocket.close()
+
+
 def _as_dict(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     # The test client takes a socket's headers as a dict alone.
     assert len(headers) <= 1
@@ -279,7 +332,11 @@ def _read(text: str) -> frozenset[str] | None:
     return None if scopes is None else frozenset(scopes)
 
 
-DOORS: dict[str, Door] = {"decide": DecideDoor(), "dependency": DependencyDoor()}
+DOORS: dict[str, Door] = {
+    "decide": DecideDoor(),
+    "dependency": DependencyDoor(),
+    "perimeter": PerimeterDoor(),
+}
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
 ROWS: list[Row] = [row for path in CORPUS for row in json.loads(path.read_text())]

@@ -33,6 +33,11 @@ class Kind(Enum):
     MOUNT = "mounted ASGI app"
     FRONTEND = "frontend"
     DOCS = "docs page"
+    UNKNOWN_PATHS = "unknown paths behind other code"
+
+
+# Where FastAPI runs dependencies.
+_DEPENDENT = frozenset({Kind.API_ROUTE, Kind.API_WEBSOCKET, Kind.FRONTEND})
 
 
 class Reach(Enum):
@@ -43,6 +48,7 @@ class Reach(Enum):
     UNGUARDED = "no guard runs"
     UNREACHABLE = "no dependency can run"
     UNRESOLVED = "the guard runs, but the framework does not say which route"
+    PERIMETER = "a perimeter decides"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,8 @@ class Coverage:
     shared: tuple[SharedRule, ...] = ()
     notices: tuple[str, ...] = ()
     """What is no gap and yet worth a look."""
+    contradictions: tuple[str, ...] = ()
+    """Routes that ask for scopes where their rule is PUBLIC, and the like; they are shut."""
 
     @property
     def gaps(self) -> tuple[CoveredEndpoint, ...]:
@@ -177,10 +185,16 @@ class Coverage:
         return tuple(each for each in self.endpoints if each.gap is not None)
 
     @property
+    def perimeter_only(self) -> tuple[CoveredEndpoint, ...]:
+        """The endpoints that only a perimeter reaches, and no dependency."""
+        return tuple(each for each in self.endpoints if each.endpoint.kind not in _DEPENDENT)
+
+    @property
     def problems(self) -> tuple[str, ...]:
-        """Every gap and every dead rule, a sentence each."""
+        """Every contradiction, every gap and every dead rule, a sentence each."""
         docs = [each for each in self.gaps if each.endpoint.kind is Kind.DOCS]
         return (
+            *self.contradictions,
             *(each.problem for each in self.gaps if each.problem and each not in docs),
             *_docs_problems(docs),
             *map(str, self.dead),
@@ -190,7 +204,7 @@ class Coverage:
         """Return where nothing is wrong.
 
         Raises:
-            ConfigurationError: naming every gap and every dead rule.
+            ConfigurationError: naming every contradiction, every gap and every dead rule.
         """
         ConfigurationError.raise_for(self.problems)
 
@@ -209,28 +223,27 @@ def _docs_problems(docs: Sequence[CoveredEndpoint]) -> Iterator[str]:
         if each.endpoint.method != "HEAD" or each.endpoint.template not in opened
     ]
     if named:
+        is_closed = all(each.endpoint.reach is Reach.PERIMETER for each in docs)
+        reached = "no rule for" if is_closed else "no dependency reaches"
+        way_out = "pass docs=PUBLIC or docs=AUTHENTICATED" if is_closed else "map them to PUBLIC"
         yield (
-            f"no dependency reaches the docs pages {', '.join(named)}; map them to PUBLIC, or "
-            "switch them off with FastAPI(openapi_url=None)"
+            f"{reached} the docs pages {', '.join(named)}; {way_out}, or switch them off with "
+            "FastAPI(openapi_url=None)"
         )
 
 
 def cover(scope_map: ScopeMap, endpoints: Iterable[Endpoint]) -> Coverage:
-    """Return the coverage of *endpoints* by *scope_map*.
-
-    Raises:
-        ConfigurationError: a route asks for scopes where its rule is PUBLIC; all are named.
-    """
+    """Return the coverage of *endpoints* by *scope_map*."""
     ledger = _Ledger(scope_map)
     for endpoint in endpoints:
         ledger.enter(endpoint)
-    ConfigurationError.raise_for(ledger.contradictions)
     return Coverage(
         endpoints=tuple(ledger.covered),
         dead=tuple(ledger.dead()),
         shadowed=tuple(ledger.shadowed()),
         shared=tuple(ledger.shared()),
         notices=tuple(ledger.notices),
+        contradictions=tuple(ledger.contradictions),
     )
 
 
@@ -338,8 +351,9 @@ def _gap_of(endpoint: Endpoint, rules: Sequence[Rule | None]) -> Gap | None:
     is_ruled = any(rules)
     if endpoint.reach is Reach.UNRESOLVED:
         return Gap.UNRESOLVED
-    if endpoint.reach is Reach.GUARDED:
-        return None if is_ruled else Gap.NO_RULE
+    if endpoint.reach in {Reach.GUARDED, Reach.PERIMETER}:
+        # Of unknown paths nothing is known to be there; without a rule they are denied.
+        return None if is_ruled or endpoint.kind is Kind.UNKNOWN_PATHS else Gap.NO_RULE
     if all(rule is not None and rule.requirement.access is Access.PUBLIC for rule in rules):
         return None
     if endpoint.reach is Reach.UNREACHABLE:

@@ -15,7 +15,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 
-__all__ = ["Challenge", "Problem", "problem_of", "require_realm"]
+__all__ = ["UNDECIDED", "Challenge", "Problem", "problem_of", "require_realm"]
 
 # RFC 9110 5.6.4: what a quoted-string may hold unescaped.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -124,6 +124,9 @@ _VERIFIER_UNAVAILABLE: Final[_Text] = (
     "Verification unavailable",
     "tokens cannot be verified now",
 )
+
+UNDECIDED: Final = Problem(*_VERIFIER_UNAVAILABLE, retry_after=1)
+"""What everybody is told of an app with a gap that was found when it was serving already."""
 
 
 def problem_of(

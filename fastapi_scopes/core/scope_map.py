@@ -14,7 +14,7 @@ from fastapi_scopes.core.requirements import (
 from fastapi_scopes.core.templates import Glob, GlobMatch, Pattern, RouteTemplate, Specificity
 from fastapi_scopes.errors import ConfigurationError
 
-__all__ = ["ANY_METHOD", "WEBSOCKET", "Resolution", "Rule", "ScopeMap"]
+__all__ = ["ANY_METHOD", "METHODS", "WEBSOCKET", "Resolution", "Rule", "ScopeMap"]
 
 T = TypeVar("T")
 X = TypeVar("X")
@@ -29,7 +29,8 @@ _REGISTERED = (
     "POST PRI PROPFIND PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK "
     "UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
 )
-_METHODS: Final = frozenset(_REGISTERED.split())
+METHODS: Final = frozenset(_REGISTERED.split())
+"""The HTTP methods of which a rule may be named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +346,7 @@ def _parse_rule(
         )
     method, _, path = key.partition(" ")
     wildcard = {ANY_METHOD} if kind is Pattern else set[str]()
-    if method not in _METHODS | {WEBSOCKET} | wildcard:
+    if method not in METHODS | {WEBSOCKET} | wildcard:
         last = "WEBSOCKET or '*'" if wildcard else "or WEBSOCKET; an imported map has no '*'"
         raise ConfigurationError(
             f"{method!r} is not a method; write GET, POST, ... in upper case, {last}"

@@ -196,11 +196,16 @@ def test_no_rule_of_a_method_is_dead_where_any_method_is_answered() -> None:
 
 def test_route_that_asks_for_scopes_on_public_rules_is_named_with_all_others() -> None:
     endpoints = [endpoint(f"GET /{name}", scopes=("s",)) for name in "ab"]
-    with pytest.raises(ConfigurationError) as caught:
-        cover(ScopeMap({"GET /*": PUBLIC}), endpoints)
-    assert caught.value.problems == tuple(
+    coverage = cover(ScopeMap({"GET /*": PUBLIC}), [*endpoints, endpoint("GET /b/c")])
+    assert coverage.contradictions == tuple(
         f"'GET /{name}' asks for 's', yet 'GET /*' is PUBLIC; drop the scopes or the PUBLIC"
         for name in "ab"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        coverage.raise_on_gap()
+    assert caught.value.problems == (
+        *coverage.contradictions,
+        "no rule for 'GET /b/c'; add one, or map it to PUBLIC",
     )
 
 

@@ -1,0 +1,27 @@
+"""How FastAPI and Starlette store routes; the only package that knows."""
+
+from fastapi_scopes._routes.inner import gate_of, install_gate
+from fastapi_scopes._routes.inventory import (
+    endpoints_of,
+    protected_endpoints_of,
+    unreachable_in,
+)
+from fastapi_scopes._routes.located import RouteTable
+from fastapi_scopes._routes.resolver import Resolver, is_run_by
+from fastapi_scopes._routes.route import LocatedRoute
+from fastapi_scopes._routes.watched import is_watchable
+from fastapi_scopes._routes.ways import Way
+
+__all__ = [
+    "LocatedRoute",
+    "Resolver",
+    "RouteTable",
+    "Way",
+    "endpoints_of",
+    "gate_of",
+    "install_gate",
+    "is_run_by",
+    "is_watchable",
+    "protected_endpoints_of",
+    "unreachable_in",
+]

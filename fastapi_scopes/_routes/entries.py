@@ -1,0 +1,182 @@
+"""The routes of one router, as the framework matches them there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import (
+    APIRoute,
+    APIRouter,
+    APIWebSocketRoute,
+    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
+)
+from starlette.convertors import (
+    Convertor,
+    FloatConvertor,
+    IntegerConvertor,
+    PathConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
+from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute, compile_path
+
+from fastapi_scopes._routes.watched import Signal, is_watched, watch
+from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
+
+__all__ = ["Entry", "entries_of", "segments_of", "watch_all"]
+
+_MATCHES: Final = frozenset(
+    {
+        Route.matches,
+        WebSocketRoute.matches,
+        Mount.matches,
+        Host.matches,
+        APIRoute.matches,
+        APIWebSocketRoute.matches,
+    }
+)
+_HANDLES: Final = frozenset(
+    {Route.handle, WebSocketRoute.handle, Mount.handle, Host.handle, APIRoute.handle}
+)
+_ONE_SEGMENT: Final = frozenset(
+    each.regex for each in (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
+)
+_NEVER_RAISING: Final = frozenset({StringConvertor, PathConvertor})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One route of a router."""
+
+    route: BaseRoute
+    """The route as its own router has it, the same object wherever that is included."""
+    effective: Any
+    """What is matched: the context or the copy that an inclusion makes, else the route."""
+    context: Any = None
+    """The context of the inclusion, where there is one."""
+    path: str = ""
+    """Its template in the router that is looked at; of a mount, without what is below."""
+    is_predictable: bool = True
+    """Whether the framework's own code matches it, by its compiled pattern."""
+    raising: tuple[tuple[str, Convertor[Any]], ...] = field(default=(), repr=False)
+    """The parameters whose conversion can fail, which the framework does while it matches."""
+
+    @property
+    def kind(self) -> Kind:
+        """What answers there."""
+        if not isinstance(self.route, Route | WebSocketRoute):
+            return Kind.MOUNT
+        if isinstance(self.route, WebSocketRoute):
+            is_api = isinstance(self.route, APIWebSocketRoute)
+            return Kind.API_WEBSOCKET if is_api else Kind.WEBSOCKET
+        return Kind.API_ROUTE if isinstance(self.route, APIRoute) else Kind.ROUTE
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that are answered; ``*`` stands for any."""
+        if isinstance(self.route, WebSocketRoute):
+            return (WEBSOCKET,)
+        if isinstance(self.route, Route):
+            return tuple(sorted(self.effective.methods or {ANY_METHOD}))
+        return (ANY_METHOD,)
+
+    @property
+    def dependant(self) -> Dependant | None:
+        """The tree of its dependencies, where it has one."""
+        dependant: Dependant | None = getattr(self.effective, "dependant", None)
+        return dependant
+
+    @property
+    def answers_partial(self) -> bool:
+        """Whether code that is not the framework's answers a method that it does not list."""
+        handler = self.route if isinstance(self.route, APIRoute) else self.effective
+        return type(handler).handle not in _HANDLES or "handle" in vars(handler)
+
+
+def entries_of(router: Router) -> Iterator[Entry]:
+    """Yield the routes of *router* in its order, included ones where they are included."""
+    for route in router.routes:
+        if not isinstance(route, _IncludedRouter):
+            yield _entry(route, route, None)
+        elif _matches_as_the_framework(route.original_router):
+            for context in route.effective_route_contexts():
+                effective = context.starlette_route or context
+                yield _entry(context.original_route, effective, context)
+        else:
+            yield Entry(route, route, None, route.include_context.prefix, is_predictable=False)
+
+
+def watch_all(router: Router, signal: Signal) -> bool:
+    """Count with *signal* the changes of *router* and of all that it includes, at any depth.
+
+    Return whether that one can be watched; included ones that cannot are unpredictable.
+    """
+    can_be = watch(router, signal)
+    for route in router.routes:
+        if isinstance(route, _IncludedRouter):
+            _watch_included(route, signal)
+    return can_be
+
+
+def _watch_included(included: _IncludedRouter, signal: Signal) -> None:
+    watch_all(included.original_router, signal)
+    # INVARIANT: what FastAPI still serves is watched too, if it was taken out meanwhile
+    # (attacks/test_late_sharing.py).
+    for candidate in included.effective_candidates():
+        if isinstance(candidate, _IncludedRouter):
+            _watch_included(candidate, signal)
+
+
+def _matches_as_the_framework(router: APIRouter) -> bool:
+    kind = type(router)
+    is_own = kind.matches is not APIRouter.matches or kind.handle is not APIRouter.handle
+    nested = (each for each in router.routes if isinstance(each, _IncludedRouter))
+    return (
+        is_watched(router)
+        and not is_own
+        and not {"matches", "handle"} & vars(router).keys()
+        and all(_matches_as_the_framework(each.original_router) for each in nested)
+    )
+
+
+def _entry(route: BaseRoute, effective: Any, context: Any) -> Entry:
+    matched = route if isinstance(route, APIRoute) else effective
+    is_predictable = type(matched).matches in _MATCHES and "matches" not in vars(matched)
+    convertors: dict[str, Convertor[Any]] = getattr(effective, "param_convertors", {})
+    raising = tuple(each for each in convertors.items() if type(each[1]) not in _NEVER_RAISING)
+    path = getattr(effective, "path", "")
+    return Entry(route, effective, context, path, is_predictable, raising)
+
+
+def segments_of(entry: Entry) -> tuple[list[str | None], bool]:
+    """Return the segments by which a path may lead to *entry*, and whether more may follow.
+
+    INVARIANT: what is not known for sure leaves the way open; a trie that misses a candidate
+    would let the framework run what nobody decided on (fuzz/test_differential.py).
+    """
+    if not entry.is_predictable or isinstance(entry.route, Host):
+        return [], True
+    template = entry.path + ("/{path:path}" if isinstance(entry.route, Mount) else "")
+    expected, _, convertors = compile_path(template)
+    actual = entry.effective.path_regex
+    if not template.startswith("/") or (actual.pattern, actual.flags) != (
+        expected.pattern,
+        expected.flags,
+    ):
+        return [], True
+    return _known_segments(template, convertors)
+
+
+def _known_segments(
+    template: str, convertors: dict[str, Convertor[Any]]
+) -> tuple[list[str | None], bool]:
+    """Return the leading segments of *template*, and whether it may go on beyond them."""
+    segments: list[str | None] = []
+    for text in template.split("/"):
+        names = [name for name in convertors if f"{{{name}}}" in text or f"{{{name}:" in text]
+        if any(convertors[name].regex not in _ONE_SEGMENT for name in names):
+            return segments, True
+        segments.append(None if names else text)
+    return segments, False

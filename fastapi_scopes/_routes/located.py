@@ -1,0 +1,141 @@
+"""The route of a connection by what the framework names, where a dependency asks for it.
+
+Since FastAPI includes routers lazily, ``asgi_scope["route"]`` is the route as its own router
+has it: without the prefixes of the inclusions, and the same object for all of them. What the
+framework matched is a route *context* (for WebSockets, a copy of the route). Both are found
+here by identity in a table made of the app's own routes, so a context left over from an
+outer router, or a route that the app does not have, selects nothing.
+"""
+
+import re
+import typing
+import weakref
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette._utils import get_route_path
+from starlette.applications import Starlette
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.routing import PARAM_REGEX, BaseRoute
+
+from fastapi_scopes._routes.dependants import asked_scopes
+from fastapi_scopes._routes.route import LocatedRoute
+from fastapi_scopes._routes.walk import Node, walk_app
+from fastapi_scopes.core.coverage import Kind
+
+__all__ = ["RouteTable"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An object that the framework names, and its route; None where it is no answer."""
+
+    source: "weakref.ref[Any]"
+    route: LocatedRoute | None = None
+    mounts: re.Pattern[str] | None = None
+    """What the mounted routers between the app and the route match of a path."""
+
+
+class RouteTable:
+    """The routes of one app on which dependencies run, by what the framework names.
+
+    It holds no reference to the app or its routes, so it may be kept beside them. Threads may
+    share it: it changes by whole tables, and the worst that a race does is to read one twice.
+    """
+
+    def __init__(self, app: Starlette, guard: object) -> None:
+        self._app = weakref.ref(app)
+        self._guard = guard
+        self._entries: dict[int, _Entry] = {}
+        self._seen: list[weakref.ref[BaseRoute]] = []
+
+    def find(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
+        """Return the route of a connection, or None where the framework does not say which."""
+        source, app = _source_of(asgi_scope), self._app()
+        if source is None or app is None:
+            return None
+        entry = self._entry_of(source)
+        if entry is None or len(self._seen) != len(app.routes):
+            # Routes came after the last look, or their contexts were made anew.
+            entry = self._look_again(source, app)
+        if entry.route is None or _is_at(entry, asgi_scope, app):
+            return entry.route
+        if not self._has_seen(app.routes):
+            entry = self._look_again(source, app)
+        return entry.route if _is_at(entry, asgi_scope, app) else None
+
+    def _entry_of(self, source: object) -> _Entry | None:
+        entry = self._entries.get(id(source))
+        return entry if entry is not None and entry.source() is source else None
+
+    def _has_seen(self, routes: Sequence[BaseRoute]) -> bool:
+        # Not by id(): that of a route that is gone may be another one's by now.
+        return all(seen() is route for seen, route in zip(self._seen, routes, strict=False))
+
+    def _look_again(self, source: object, app: Starlette) -> _Entry:
+        self._entries, self._seen = self._read(app), list(map(weakref.ref, app.routes))
+        # INVARIANT: what the app does not have is looked for once, not at every request
+        # (attacks/test_routes.py: test_denied_requests_do_not_read_the_routes_again).
+        return self._entries.setdefault(id(source), _Entry(weakref.ref(source)))
+
+    def _read(self, app: Starlette) -> dict[int, _Entry]:
+        entries: dict[int, _Entry] = {}
+        for node in walk_app(app):
+            if node.kind in {Kind.API_ROUTE, Kind.API_WEBSOCKET}:
+                # INVARIANT: one object at two places is no answer (attacks/test_routes.py:
+                # test_router_mounted_twice_is_denied).
+                is_second = id(node.source) in entries
+                entry = _Entry(weakref.ref(node.source)) if is_second else self._located(node)
+                entries[id(node.source)] = entry
+        return entries
+
+    def _located(self, node: Node) -> _Entry:
+        """Return the entry of *node*, its route the same as before where it did not change."""
+        known = self._entry_of(node.source)
+        if known is not None and known.route is not None and known.route.template == node.template:
+            return known
+        source: weakref.ref[Any] = weakref.ref(node.source)
+        scopes = asked_scopes(node.dependant, self._guard) if node.dependant is not None else ()
+        route = LocatedRoute(node.template, node.kind, frozenset(node.methods), scopes)
+        return _Entry(source, route, _mounts_pattern(node.mounts))
+
+
+def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) -> bool:
+    """Tell whether the connection came to the entry's route by the way that the table has.
+
+    The path selects nothing here; where it is not that of the route, what is known of the
+    route is old, or a connection was passed on, and there is no answer.
+    """
+    source = entry.source()
+    if source is None or entry.mounts is None:
+        return False
+    if not source.path_regex.match(get_route_path(asgi_scope)):
+        return False
+    outermost = asgi_scope.get("app_root_path")
+    mounted = "" if outermost is None else asgi_scope["root_path"].removeprefix(outermost)
+    # In an app that is mounted itself, the mounts outside of it come first.
+    is_outermost = asgi_scope.get("router") is app.router
+    matches = entry.mounts.fullmatch if is_outermost else entry.mounts.search
+    return matches(mounted) is not None
+
+
+def _mounts_pattern(template: str) -> "re.Pattern[str]":
+    """Return what matches the paths of *template*, also behind others."""
+    pattern, position = "", 0
+    for parameter in PARAM_REGEX.finditer(template):
+        convertor = CONVERTOR_TYPES[(parameter[2] or ":str")[1:]]
+        pattern += re.escape(template[position : parameter.start()]) + f"(?:{convertor.regex})"
+        position = parameter.end()
+    return re.compile(f"{pattern}{re.escape(template[position:])}$")
+
+
+def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
+    """Return the context, or else the route, that the framework chose for a connection."""
+    route = asgi_scope.get("route")
+    context = asgi_scope.get("fastapi", {}).get("effective_route_context")
+    # The context may be left over from the router outside a mount: only that of this very
+    # route counts.
+    if context is not None and context.original_route is route:
+        return typing.cast("object", context)
+    return typing.cast("object | None", route)

@@ -1,0 +1,123 @@
+"""Which endpoint a connection leads to, found before the framework looks for it."""
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.applications import Starlette
+from starlette.routing import Router
+
+from fastapi_scopes._routes.inner import Inner
+from fastapi_scopes._routes.route import LocatedRoute
+from fastapi_scopes._routes.tables import RouterTable, Tree
+from fastapi_scopes._routes.ways import Candidate, UnroutableError, Way, place_of
+from fastapi_scopes.core.coverage import Kind
+
+__all__ = ["Placed", "Resolver", "is_run_by"]
+
+Placed = tuple[LocatedRoute, object, Dependant | None]
+"""An endpoint, the function or app that answers there, and the tree of its dependencies."""
+
+
+class Resolver:
+    """Finds endpoints in an app and in all routers that it leads to."""
+
+    def __init__(
+        self,
+        app: Starlette,
+        guard: object = None,
+        *,
+        admits: Callable[[Router], bool] | None = None,
+    ) -> None:
+        """Find them in *app*; where *admits* says no to a router, that stays one endpoint."""
+        self._root = RouterTable(Inner(app.router, app), Tree(guard, admits or _admits_all))
+
+    def resolve(self, asgi_scope: MutableMapping[str, Any]) -> Way:
+        """Return the way of a connection that is about to be matched by the app's router."""
+        return self._follow(self._root, asgi_scope)
+
+    def is_rest_of(self, way: Way, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether a connection that is about to be matched by *router* keeps to *way*."""
+        for visited, (table, _) in enumerate(way.visits):
+            if table.router is router:
+                return way.goes_on_like(self._follow(table, asgi_scope), visited)
+        return False
+
+    def is_current(self, way: Way, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether a connection would take *way* now."""
+        if not way.is_current():
+            return False
+        return not way.is_asked or self.resolve(asgi_scope).steps == way.steps
+
+    def endpoints(self) -> Iterator[Placed]:
+        """Yield every endpoint that there is now."""
+        yield from _endpoints_in(self._root)
+
+    def _follow(self, table: RouterTable, asgi_scope: MutableMapping[str, Any]) -> Way:
+        place = place_of(asgi_scope)
+        way = Way((place.is_socket, place.method))
+        try:
+            table.follow(place, way)
+        except UnroutableError:
+            # So would the framework's own matching, which makes it an error of the server.
+            way.fail()
+        return way
+
+
+def _admits_all(router: Router) -> bool:  # noqa: ARG001 - one of a kind
+    return True
+
+
+def _endpoints_in(table: RouterTable) -> Iterator[Placed]:
+    for candidate in table.candidates():
+        if candidate.leads:
+            yield from _endpoints_behind(table, candidate)
+        else:
+            yield _placed(candidate)
+    for owner, frontend, route in table.frontends():
+        yield route, frontend.app, owner.dependant
+    default = table.router.default
+    if getattr(default, "__func__", None) is not Router.not_found:
+        yield from _endpoints_behind(table, table.default_of(default))
+
+
+def _endpoints_behind(table: RouterTable, candidate: Candidate) -> Iterator[Placed]:
+    inner = candidate.inner()
+    child = table.child_of(candidate, inner)
+    if inner is None or child is None:
+        yield _placed(candidate)
+        return
+    yield from _endpoints_in(child)
+    if not inner.is_plain:
+        yield candidate.behind(), inner.app, None
+
+
+def _placed(candidate: Candidate) -> Placed:
+    effective = candidate.entry.effective
+    endpoint = getattr(effective, "endpoint", None)
+    target = endpoint if endpoint is not None else getattr(effective, "app", effective)
+    return candidate.route, target, candidate.entry.dependant
+
+
+def is_run_by(way: Way, asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether the route that runs on a connection is the one that *way* leads to.
+
+    Included WebSocket routes are copies, known by their path; a frontend is no route.
+    """
+    running = asgi_scope.get("route")
+    kind = way.route.kind if way.route is not None else None
+    if kind is Kind.FRONTEND:
+        return not isinstance(running, APIRoute | APIWebSocketRoute)
+    if way.entry is None or kind not in {Kind.API_ROUTE, Kind.API_WEBSOCKET}:
+        return False
+    if kind is Kind.API_WEBSOCKET:
+        return isinstance(running, APIWebSocketRoute) and running.path == way.entry.path
+    return running is way.entry.route and _local_path(running, asgi_scope) == way.entry.path
+
+
+def _local_path(route: Any, asgi_scope: MutableMapping[str, Any]) -> object:
+    context = asgi_scope.get("fastapi", {}).get("effective_route_context")
+    if context is not None and context.original_route is route:
+        return context.path
+    return route.path

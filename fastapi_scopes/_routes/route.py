@@ -1,0 +1,22 @@
+"""A route as rules see it."""
+
+from dataclasses import dataclass, field
+
+from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.scope_map import Rule
+from fastapi_scopes.core.templates import RouteTemplate
+
+__all__ = ["LocatedRoute"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocatedRoute:
+    """The endpoint that a connection leads to, in the words of the app that is guarded."""
+
+    template: RouteTemplate
+    kind: Kind
+    methods: frozenset[str]
+    scopes: tuple[str, ...] = ()
+    """What the route itself asks for with ``Security(guard, scopes=[...])``."""
+    bound: dict[str, Rule | None] = field(default_factory=dict[str, "Rule | None"], repr=False)
+    """The rules that were found for it, by method."""

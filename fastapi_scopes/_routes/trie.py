@@ -1,0 +1,69 @@
+"""Candidates for a path, found by the literal segments of their templates."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+__all__ = ["SegmentTrie"]
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Branch(Generic[T]):
+    literals: dict[str, "_Branch[T]"] = field(default_factory=dict[str, "_Branch[T]"])
+    parameter: "_Branch[T] | None" = None
+    ending: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
+    """What matches where the path ends here."""
+    below: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
+    """What may match however the path goes on."""
+
+
+class SegmentTrie(Generic[T]):
+    """Values by template; a path leads to all whose template could match it.
+
+    It finds candidates and decides nothing: whoever asks tries them, in the order in which
+    they were added. A segment of a template is a literal, None for a parameter that is one
+    segment of a path, or the end of what is known.
+    """
+
+    def __init__(self) -> None:
+        self._root: _Branch[T] = _Branch()
+        self._size = 0
+
+    def add(self, segments: Sequence[str | None], value: T, *, is_open: bool) -> None:
+        """Add *value* under *segments*; with *is_open*, any number of others may follow."""
+        branch = self._root
+        for segment in segments:
+            if segment is None:
+                branch.parameter = branch.parameter or _Branch()
+                branch = branch.parameter
+            else:
+                branch = branch.literals.setdefault(segment, _Branch())
+        (branch.below if is_open else branch.ending).append((self._size, value))
+        self._size += 1
+
+    def candidates(self, path: str) -> list[T]:
+        """Return the values whose templates could match *path*, in the order of adding."""
+        found: list[tuple[int, T]] = []
+        branches = [self._root]
+        for segment in path.split("/"):
+            reached: list[_Branch[T]] = []
+            for branch in branches:
+                if branch.below:
+                    found += branch.below
+                literal = branch.literals.get(segment)
+                if literal is not None:
+                    reached.append(literal)
+                if branch.parameter is not None:
+                    reached.append(branch.parameter)
+            branches = reached
+            if not branches:
+                break
+        for branch in branches:
+            found += branch.below
+            found += branch.ending
+        if len(found) > 1:
+            found.sort(key=operator.itemgetter(0))
+        return [value for _, value in found]

@@ -1,0 +1,129 @@
+"""Routers that tell when their routes change."""
+
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar
+
+from starlette.routing import BaseRoute, Router
+
+__all__ = ["Signal", "is_watchable", "is_watched", "watch"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_lock = threading.Lock()
+
+
+class Signal:
+    """Counts the changes of the routers that are watched with it."""
+
+    __slots__ = ("__weakref__", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def _changing(method: F) -> F:
+    @wraps(method)
+    def changed(self: "_WatchedRoutes", *arguments: Any, **options: Any) -> Any:
+        try:
+            return method(self, *arguments, **options)
+        finally:
+            self.tell()
+
+    return changed  # type: ignore[return-value]
+
+
+class _WatchedRoutes(list[BaseRoute]):
+    """Takes the place of a router's list of routes."""
+
+    __slots__ = ("signals",)
+
+    signals: "weakref.WeakSet[Signal]"
+
+    def __init__(self, routes: Iterable[BaseRoute] = ()) -> None:
+        super().__init__(routes)
+        self.signals = weakref.WeakSet()
+
+    def tell(self) -> None:
+        """Count one change with every signal."""
+        with _lock:
+            for signal in self.signals:
+                signal.count += 1
+
+    # INVARIANT: every method by which a list changes is here
+    # (test_watched_routes.py: test_every_method_that_changes_a_list_is_noticed).
+    append = _changing(list.append)
+    clear = _changing(list.clear)
+    extend = _changing(list.extend)
+    insert = _changing(list.insert)
+    pop = _changing(list.pop)
+    remove = _changing(list.remove)
+    reverse = _changing(list.reverse)
+    sort = _changing(list.sort)
+    __delitem__ = _changing(list.__delitem__)
+    __iadd__ = _changing(list.__iadd__)
+    __imul__ = _changing(list.__imul__)
+    __setitem__ = _changing(list.__setitem__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is a list like any other.
+        return list, (list(self),)
+
+
+# What a router goes by; with the last, FastAPI looks at an included router again.
+_TELLING = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
+
+
+class _Watched(Router):
+    """Added to the class of a watched router: tells where a list takes another's place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        before = self.__dict__.get("routes")
+        super().__setattr__(name, value)
+        if name in _TELLING and isinstance(before, _WatchedRoutes):
+            before.tell()
+
+
+_classes: dict[type, type[Router]] = {}
+
+
+def _watched_class(kind: type[Router]) -> type[Router]:
+    def fill(namespace: dict[str, Any]) -> None:
+        namespace.update(__module__=kind.__module__, __qualname__=kind.__qualname__)
+
+    if kind not in _classes:
+        _classes[kind] = types.new_class(kind.__name__, (_Watched, kind), exec_body=fill)
+    return _classes[kind]
+
+
+def is_watched(router: Router) -> bool:
+    """Tell whether changes of *router* are counted."""
+    return isinstance(router, _Watched) and isinstance(router.routes, _WatchedRoutes)
+
+
+def is_watchable(router: Router) -> bool:
+    """Tell whether changes of *router* can be counted; from then on they are."""
+    return watch(router, Signal())
+
+
+def watch(router: Router, signal: Signal) -> bool:
+    """Count changes of the routes of *router* with *signal* from now on.
+
+    Return whether it can be watched: its class may not allow it.
+    """
+    try:
+        if not isinstance(router, _Watched):
+            router.__class__ = _watched_class(type(router))
+        if not isinstance(router.routes, _WatchedRoutes):
+            router.routes = _WatchedRoutes(router.routes)
+    except (AttributeError, TypeError):
+        return False
+    routes = router.routes
+    if not isinstance(routes, _WatchedRoutes):
+        return False
+    with _lock:
+        routes.signals.add(signal)
+    return True

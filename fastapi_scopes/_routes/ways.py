@@ -1,0 +1,207 @@
+"""A connection on its way through the routers of an app."""
+
+import re
+from collections.abc import Collection, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette._utils import get_route_path
+from starlette.routing import BaseRoute, Host, Match
+
+from fastapi_scopes._routes.entries import Entry
+from fastapi_scopes._routes.inner import Inner, inner_app, inner_of
+from fastapi_scopes._routes.route import LocatedRoute
+from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
+
+if TYPE_CHECKING:
+    from fastapi_scopes._routes.tables import RouterTable, Snapshot
+
+__all__ = ["NOWHERE", "Candidate", "Place", "Step", "UnroutableError", "Way", "place_of"]
+
+Step = tuple[int, str]
+"""A route by identity, and its template in its own router."""
+
+NOWHERE: Final[Step] = (0, "")
+"""No route: the router itself answers."""
+
+_CALL: Final = ("type", "method", "path", "root_path")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a connection is while it is routed."""
+
+    asgi_scope: MutableMapping[str, Any]
+    is_socket: bool
+    method: str
+    path: str
+    root_path: str
+
+    @property
+    def route_path(self) -> str:
+        """What is left of the path for the router that is looked at."""
+        return get_route_path({"path": self.path, "root_path": self.root_path})
+
+    def below(self, root_path: str) -> "Place":
+        """Return the place of the same connection in an app at *root_path*."""
+        return Place(self.asgi_scope, self.is_socket, self.method, self.path, root_path)
+
+    def with_slash_changed(self) -> "Place":
+        """Return the place to which a router would redirect."""
+        ends = self.route_path.endswith("/")
+        return replace(self, path=self.path.rstrip("/") if ends else self.path + "/")
+
+    def to_scope(self) -> dict[str, Any]:
+        """Return an ASGI scope for the framework's own matching, which may write to it."""
+        named = dict(self.asgi_scope.get("fastapi", {}))
+        return {
+            **self.asgi_scope,
+            "path": self.path,
+            "root_path": self.root_path,
+            "fastapi": named,
+        }
+
+
+def place_of(asgi_scope: MutableMapping[str, Any]) -> Place:
+    """Return where a connection is as its scope says."""
+    is_socket = asgi_scope["type"] == "websocket"
+    method = WEBSOCKET if is_socket else asgi_scope["method"]
+    return Place(asgi_scope, is_socket, method, asgi_scope["path"], asgi_scope.get("root_path", ""))
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """A route that could match, and what it means in the guarded app."""
+
+    entry: Entry
+    route: LocatedRoute
+    """The endpoint; where the entry leads to another router, all that is below it."""
+    leads: bool
+    """Whether it may lead to another router."""
+    child: "RouterTable | None" = None
+    """That of the router to which it led the last time."""
+    _behind: LocatedRoute | None = None
+
+    @property
+    def step(self) -> Step:
+        """The entry as a step on a way."""
+        return id(self.entry.route), self.entry.path
+
+    def inner(self) -> Inner | None:
+        """Return the router to which the entry leads now, where it is one."""
+        route = self.entry.route
+        return inner_of(self.entry.effective) if isinstance(route, BaseRoute) else inner_app(route)
+
+    def behind(self) -> LocatedRoute:
+        """Return what stands for all paths behind other code between here and the router."""
+        if self._behind is None:
+            methods = frozenset({ANY_METHOD})
+            self._behind = LocatedRoute(self.route.template, Kind.UNKNOWN_PATHS, methods)
+        return self._behind
+
+    def match(self, route_path: str, place: Place) -> Match:
+        """Return what the framework's own matching says.
+
+        Raises:
+            UnroutableError: it fails.
+        """
+        entry = self.entry
+        if not entry.is_predictable or isinstance(entry.route, Host):
+            return _asked(entry, place)
+        found = entry.effective.path_regex.match(route_path)
+        if found is None:
+            return Match.NONE
+        if entry.raising:
+            _convert(entry, found)
+        methods: Collection[str] | None = getattr(entry.effective, "methods", None)
+        return Match.FULL if not methods or place.method in methods else Match.PARTIAL
+
+
+class UnroutableError(Exception):
+    """The code of a route fails on a path, as it would when the framework asks it."""
+
+
+def _convert(entry: Entry, found: re.Match[str]) -> None:
+    try:
+        for name, convertor in entry.raising:
+            convertor.convert(found[name])
+    except Exception as error:
+        # The developer's code, on the client's text: of which type is anybody's guess.
+        raise UnroutableError from error
+
+
+def _asked(entry: Entry, place: Place) -> Match:
+    asgi_scope = place.to_scope()
+    matcher: Any = entry.effective
+    if entry.context is not None and matcher is entry.context:
+        # As the framework does it: the route asks its scope for the context of the inclusion.
+        matcher = entry.route
+        asgi_scope["fastapi"]["effective_route_context"] = entry.context
+    call = {name: asgi_scope.get(name) for name in _CALL}
+    try:
+        match, _ = matcher.matches(asgi_scope)
+    except Exception as error:
+        # As above.
+        raise UnroutableError from error
+    if any(asgi_scope.get(name) != value for name, value in call.items()):
+        # What is matched after it would be another call.
+        raise UnroutableError
+    return Match(match)
+
+
+@dataclass(slots=True, eq=False)
+class Way:
+    """How a connection gets to its endpoint, router by router."""
+
+    call: tuple[bool, str]
+    """Whether it is a socket, and the method; not the ASGI scope, in which this is kept."""
+    route: LocatedRoute | None = None
+    """The endpoint, or None where a router answers that there is none."""
+    entry: Entry | None = None
+    """The route of the framework that answers, where it is one of a router's."""
+    is_refused: bool = False
+    """Whether the framework itself would fail on the path."""
+    is_asked: bool = False
+    """Whether code that is not the framework's had a say in it."""
+    steps: list[Step] = field(default_factory=list[Step])
+    """One for every router that is visited."""
+    visits: "list[tuple[RouterTable, Snapshot]]" = field(
+        default_factory=list["tuple[RouterTable, Snapshot]"]
+    )
+    """The routers, each with its routes as they were read."""
+    entered: list[tuple["Candidate", Inner]] = field(
+        default_factory=list[tuple["Candidate", Inner]]
+    )
+    """What led to inner routers, and these."""
+
+    def end(
+        self, step: Step, route: LocatedRoute | None = None, entry: Entry | None = None
+    ) -> None:
+        """Note that the way ends with *step*, at *route*."""
+        self.steps.append(step)
+        self.route = route if route is not None else self._behind_other_code()
+        self.entry = entry
+
+    def _behind_other_code(self) -> LocatedRoute | None:
+        """Return what stands for all unknown paths behind the first code that is not known.
+
+        INVARIANT: that no route matches does not mean that nothing answers
+        (attacks/test_rewriting.py).
+        """
+        behind = (each.behind() for each, inner in self.entered if not inner.is_plain)
+        return next(behind, None)
+
+    def fail(self) -> None:
+        """Note that nothing is found: the framework itself would fail on the path."""
+        self.route, self.is_refused = None, True
+
+    def is_current(self) -> bool:
+        """Tell whether the connection would take the same way now."""
+        return all(table.is_current(snapshot) for table, snapshot in self.visits) and all(
+            inner.is_same_as(candidate.inner()) for candidate, inner in self.entered
+        )
+
+    def goes_on_like(self, other: "Way", visited: int) -> bool:
+        """Tell whether *other*, from the router that is *visited* so manieth on, is the rest."""
+        return self.call == other.call and self.steps[visited:] == other.steps

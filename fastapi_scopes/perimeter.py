@@ -1,0 +1,266 @@
+"""The closed perimeter: every connection of an app is decided on before the app sees it."""
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes._routes import (
+    Resolver,
+    Way,
+    gate_of,
+    install_gate,
+    is_watchable,
+    protected_endpoints_of,
+)
+from fastapi_scopes.authorizer import (
+    Asked,
+    Authorizer,
+    ConnectionState,
+    Rules,
+    Verdict,
+    asked_of,
+    is_unruly,
+    state_of,
+    with_docs,
+)
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.coverage import Coverage, Kind, cover
+from fastapi_scopes.core.problems import UNDECIDED
+from fastapi_scopes.core.requirements import AUTHENTICATED, RequirementLike, parse_requirement
+from fastapi_scopes.core.scope_map import ANY_METHOD, Rule, ScopeMap
+from fastapi_scopes.core.templates import Pattern
+from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.responses import answer
+
+__all__ = ["Perimeter", "PerimeterOptions", "perimeter_of"]
+
+_log = logging.getLogger("fastapi_scopes")
+
+_passed: Final[ContextVar[ConnectionState | None]] = ContextVar("fastapi_scopes", default=None)
+"""What guards found on the connection that a perimeter let pass last."""
+
+# Routes that change while a verdict is found make it void; an app that never stops is shut.
+_ATTEMPTS: Final = 3
+_ANYWHERE: Final = Rule(ANY_METHOD, Pattern.parse("/**"), parse_requirement(AUTHENTICATED))
+
+
+@dataclass(frozen=True, slots=True)
+class PerimeterOptions:
+    """How a perimeter treats what the map alone does not say."""
+
+    strict: bool = True
+    """Whether a gap keeps the app from starting."""
+    docs: RequirementLike | None = None
+    """What the docs pages ask for that the map does not name."""
+    hide_unknown: bool = False
+    """Whether only verified callers learn that there is no such route."""
+
+
+class Perimeter:
+    """Decides on every connection of one app, right before its router looks for the route.
+
+    Raises:
+        ConfigurationError: the app's router does not match as the framework's do; *options*
+            ask of docs pages what cannot be asked.
+    """
+
+    def __init__(
+        self,
+        app: Starlette,
+        guard: object,
+        *,
+        scope_map: ScopeMap,
+        authorizer: Authorizer,
+        options: PerimeterOptions,
+    ) -> None:
+        if options.docs is not None:
+            problems: list[str] = []
+            with collecting(problems, prefix="docs: "):
+                parse_requirement(options.docs)
+            ConfigurationError.raise_for(problems)
+        self.app = app
+        self.guard = guard
+        self.options = options
+        self._scope_map = scope_map
+        self._authorizer = authorizer
+        self._rules = Rules(scope_map, options.docs)
+        self._enclose(app.router)
+        self._build: Callable[[], ASGIApp] = app.build_middleware_stack
+        app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
+
+    def check(self) -> Coverage:
+        """Return what the map covers of the app, as the perimeter enforces it."""
+        endpoints = list(protected_endpoints_of(self._resolver, self.guard))
+        docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
+        return cover(with_docs(self._scope_map, self.options.docs, docs), endpoints)
+
+    def _enclose(self, router: Router) -> None:
+        """Put the gate before *router*, the app's own."""
+        if not is_watchable(router) or not install_gate(router, self, self._decide):
+            raise ConfigurationError(
+                f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
+                "its own way; use a Router or APIRouter"
+            )
+        self._router = router
+        self._resolver = Resolver(self.app, self.guard, admits=self._gates)
+        self._problems: tuple[str, ...] | None = None
+        lifespan: Any = router.lifespan_context
+        router.lifespan_context = self._checked(lifespan)
+
+    def _build_stack(self) -> ASGIApp:
+        # INVARIANT: an app that was given another router is not left open
+        # (attacks/test_late_replacements.py).
+        if self.app.router is not self._router:
+            self._enclose(self.app.router)
+        return self._build()
+
+    def _checked(
+        self, lifespan: Callable[[Any], AbstractAsyncContextManager[Any]]
+    ) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
+        """Return *lifespan*, left again at once where the app has a gap."""
+
+        @asynccontextmanager
+        async def checked(app: Any) -> AsyncIterator[Any]:
+            # The error is raised when the app's own lifespan is left: that cannot swallow it.
+            async with lifespan(app) as state:
+                problems = self._find_problems()
+                if not problems:
+                    yield state
+            ConfigurationError.raise_for(problems)
+
+        return checked
+
+    def _find_problems(self) -> tuple[str, ...]:
+        """Return what keeps the app from serving; log what does not."""
+        found: list[str] = []
+        with collecting(found):
+            coverage = self.check()
+            found.extend(coverage.problems)
+            for each in (*coverage.shadowed, *coverage.notices):
+                _log.warning("%s", each)
+        if self._override() is not None:
+            _log.warning("dependency_overrides stands in for the guard; take it out in production")
+        if not self.options.strict:
+            for problem in found:
+                _log.warning("%s", problem)
+            found.clear()
+        self._problems = tuple(found)
+        return self._problems
+
+    async def _decide(self, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a connection on to *app* where it may, its verdict left in its scope."""
+        if self._problems is None:
+            # No lifespan ran.
+            for problem in self._find_problems():
+                _log.error("%s", problem)
+        if self._problems:
+            await answer(UNDECIDED, asgi_scope, receive, send)
+            return
+        way, verdict = await self._judge(asgi_scope)
+        state = state_of(asgi_scope)
+        state.ways[self] = way
+        state.verdicts[self.guard] = verdict
+        if verdict.problem is not None:
+            await answer(verdict.problem, asgi_scope, receive, send)
+            return
+        token = _passed.set(state)
+        try:
+            await app(asgi_scope, receive, send)
+        finally:
+            _passed.reset(token)
+
+    async def _judge(self, asgi_scope: Scope) -> tuple[Way, Verdict]:
+        way = self._resolver.resolve(asgi_scope)
+        for _ in range(_ATTEMPTS):
+            verdict = await self._verdict_on(way, asgi_scope)
+            if self._resolver.is_current(way, asgi_scope):
+                bound = self._authorizer.bound(verdict, asgi_scope)
+                # INVARIANT: nothing is awaited between this look at the routes and the router's
+                # (attacks/test_late_verdicts.py).
+                if self._authorizer.bind is None or self._is_for(bound, way, asgi_scope):
+                    return way, bound
+                break
+            way = self._resolver.resolve(asgi_scope)
+        return way, await self._refuse(asgi_scope, way)
+
+    async def _verdict_on(self, way: Way, asgi_scope: Scope) -> Verdict:
+        asked = asked_of(asgi_scope, way.route)
+        verified = state_of(asgi_scope).verified
+        override = self._override()
+        stand_in: Claims | None = None
+        if override is not None:
+            stand_in = await _claims_of(override)
+            if stand_in is None:
+                return await self._refuse(asgi_scope, way)
+        is_unknown = way.route is None and not way.is_refused and not is_unruly(asgi_scope)
+        if is_unknown and not self.options.hide_unknown:
+            # Nothing runs: the router says so itself.
+            return Verdict(asked, way=way)
+        rule = _ANYWHERE if is_unknown else self._rules.rule_for(asked.method, asked.route)
+        return await self._authorizer.judge(asked, rule, verified, stand_in=stand_in, way=way)
+
+    async def _refuse(self, asgi_scope: Scope, way: Way) -> Verdict:
+        """Return the verdict on a connection for which there is no rule."""
+        asked: Asked = asked_of(asgi_scope, None)
+        return await self._authorizer.judge(asked, None, state_of(asgi_scope).verified, way=way)
+
+    def _is_for(self, verdict: Verdict, way: Way, asgi_scope: Scope) -> bool:
+        """Tell whether *verdict* is one on what a connection still asks for, by *way*."""
+        is_same = asked_of(asgi_scope, way.route) == verdict.asked
+        return is_same and self._resolver.is_current(way, asgi_scope)
+
+    def _override(self) -> object | None:
+        overrides: MutableMapping[Any, Any] = getattr(self.app, "dependency_overrides", {})
+        return overrides.get(self.guard)
+
+    def _gates(self, router: Router) -> bool:
+        return install_gate(router, self, partial(self._hold, router))
+
+    async def _hold(
+        self, router: Router, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pass a connection on to *app*, which matches for *router*, where it keeps to its way."""
+        way = state_of(asgi_scope).ways.get(self)
+        passed = _passed.get()
+        if way is None and passed is not None:
+            # INVARIANT: a scope that was made anew does not shake off its verdict
+            # (attacks/test_rewriting.py).
+            way = passed.ways.get(self)
+        if isinstance(way, Way) and not self._resolver.is_rest_of(way, router, asgi_scope):
+            refusal = await self._refuse(asgi_scope, way)
+            if refusal.problem is not None:
+                await answer(refusal.problem, asgi_scope, receive, send)
+            return
+        # Without a verdict of this perimeter it came by another way than through the app.
+        await app(asgi_scope, receive, send)
+
+
+async def _claims_of(override: Any) -> Claims | None:
+    """Return the claims that *override* stands for, or None where it is no such thing."""
+    if callable(override) and not inspect.signature(override).parameters:
+        result = override()
+        claims = await result if inspect.isawaitable(result) else result
+        if isinstance(claims, Claims):
+            return claims
+    _log.error(
+        "the override of the guard in dependency_overrides lets nothing through the perimeter; "
+        "give a callable without parameters that returns Claims"
+    )
+    return None
+
+
+def perimeter_of(app: Starlette) -> Perimeter | None:
+    """Return the perimeter of *app*, or None where it has none."""
+    for gate in gate_of(app.router):
+        if isinstance(gate.owner, Perimeter) and gate.owner.app is app:
+            return gate.owner
+    return None
