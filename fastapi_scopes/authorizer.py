@@ -123,6 +123,8 @@ class ConnectionState:
     """Per guard, which is equal to itself alone: its latest verdict."""
     ways: dict[object, object] = field(default_factory=dict[object, object], repr=False)
     """Per perimeter: how it saw the connection go on."""
+    bound: dict[object, Claims] = field(default_factory=dict[object, Claims], repr=False)
+    """Per guard's authorizer: the claims that were made known to the application."""
     admin_scope: str | None = None
 
 
@@ -143,8 +145,13 @@ def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
     """Tell whether no rule holds for a connection, wherever it leads."""
     if _CONTROL.search(asgi_scope["path"]):
         return True
-    # An HTTP method of that name is not what the rules mean by it.
-    return asgi_scope["type"] == "http" and asgi_scope["method"] in {WEBSOCKET, ANY_METHOD}
+    if asgi_scope["type"] != "http":
+        return False
+    # An HTTP method of that name is not what the rules mean by it; and an application that
+    # takes `delete` for DELETE would run what the rule for DELETE is about.
+    method = asgi_scope["method"]
+    is_misspelt = method not in METHODS and method.upper() in METHODS
+    return is_misspelt or method.upper() in {WEBSOCKET, ANY_METHOD}
 
 
 def asked_of(asgi_scope: MutableMapping[str, Any], route: Route | None) -> Asked:
@@ -159,18 +166,21 @@ def asked_of(asgi_scope: MutableMapping[str, Any], route: Route | None) -> Asked
 def with_docs(
     scope_map: ScopeMap, docs: RequirementLike | None, templates: Iterable[RouteTemplate]
 ) -> ScopeMap:
-    """Return *scope_map* with *docs* for the docs pages at *templates* that it does not name.
+    """Return *scope_map* with *docs* for the docs pages at *templates* where it is silent.
 
-    A wildcard names none, and neither does a preset.
+    A preset does not count: what the developer says comes before it.
 
     Raises:
         ConfigurationError: the path of a page cannot be the key of a rule.
     """
-    named = {rule.key for rule in scope_map.rules if not rule.optional}
-    keys = [f"GET {template}" for template in templates]
     if docs is None:
         return scope_map
-    return scope_map | ScopeMap({key: docs for key in keys if key not in named}, optional=True)
+    silent = [each for each in templates if _is_preset(scope_map.resolve("GET", each).winners)]
+    return scope_map | ScopeMap({f"GET {each}": docs for each in silent}, optional=True)
+
+
+def _is_preset(winners: Iterable[Rule]) -> bool:
+    return all(rule.optional for rule in winners)
 
 
 class Rules:
@@ -238,9 +248,13 @@ class Authorizer:
 
     def bound(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return *verdict*, its claims made known to the application where it allows."""
-        if verdict.claims is None or self.bind is None:
+        state = state_of(asgi_scope)
+        if self.bind is None or verdict.claims is None:
             return verdict
-        state_of(asgi_scope).admin_scope = self.grants.admin_scope
+        if state.bound.get(id(self)) == verdict.claims:
+            return verdict
+        state.bound[id(self)] = verdict.claims
+        state.admin_scope = self.grants.admin_scope
         try:
             self.bind(asgi_scope, verdict.claims)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:

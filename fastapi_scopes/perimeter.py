@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from fastapi_scopes._routes import (
     Way,
     gate_of,
     install_gate,
+    is_answering,
     is_watchable,
     protected_endpoints_of,
 )
@@ -45,11 +46,23 @@ __all__ = ["Perimeter", "PerimeterOptions", "perimeter_of"]
 
 _log = logging.getLogger("fastapi_scopes")
 
-_passed: Final[ContextVar[ConnectionState | None]] = ContextVar("fastapi_scopes", default=None)
-"""What guards found on the connection that a perimeter let pass last."""
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """A connection that a perimeter let pass."""
+
+    state: ConnectionState
+    client: object
+
+
+_passed: Final[ContextVar[_Passed | None]] = ContextVar("fastapi_scopes", default=None)
 
 # Routes that change while a verdict is found make it void; an app that never stops is shut.
 _ATTEMPTS: Final = 3
+_ANSWERED: Final = (
+    "the app's own handler answers whoever asks for an unknown path or method; pass "
+    "hide_unknown=True where that is not for everyone"
+)
 _ANYWHERE: Final = Rule(ANY_METHOD, Pattern.parse("/**"), parse_requirement(AUTHENTICATED))
 
 
@@ -101,11 +114,18 @@ class Perimeter:
         """Return what the map covers of the app, as the perimeter enforces it."""
         endpoints = list(protected_endpoints_of(self._resolver, self.guard))
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
-        return cover(with_docs(self._scope_map, self.options.docs, docs), endpoints)
+        docs_map = with_docs(self._scope_map, self.options.docs, docs)
+        coverage = cover(self._scope_map, endpoints, docs_map=docs_map)
+        if self.options.hide_unknown or not is_answering(self.app):
+            return coverage
+        return replace(coverage, notices=(*coverage.notices, _ANSWERED))
 
     def _enclose(self, router: Router) -> None:
         """Put the gate before *router*, the app's own."""
-        if not is_watchable(router) or not install_gate(router, self, self._decide):
+        is_gated = is_watchable(router) and install_gate(
+            router, self, self._decide, is_only_one=True
+        )
+        if not is_gated:
             raise ConfigurationError(
                 f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
                 "its own way; use a Router or APIRouter"
@@ -147,7 +167,7 @@ class Perimeter:
             found.extend(coverage.problems)
             for each in (*coverage.shadowed, *coverage.notices):
                 _log.warning("%s", each)
-        if self._override() is not None:
+        if self._override() is not self.guard:
             _log.warning("dependency_overrides stands in for the guard; take it out in production")
         if not self.options.strict:
             for problem in found:
@@ -172,7 +192,7 @@ class Perimeter:
         if verdict.problem is not None:
             await answer(verdict.problem, asgi_scope, receive, send)
             return
-        token = _passed.set(state)
+        token = _passed.set(_Passed(state, asgi_scope.get("client")))
         try:
             await app(asgi_scope, receive, send)
         finally:
@@ -197,7 +217,7 @@ class Perimeter:
         verified = state_of(asgi_scope).verified
         override = self._override()
         stand_in: Claims | None = None
-        if override is not None:
+        if override is not self.guard:
             stand_in = await _claims_of(override)
             if stand_in is None:
                 return await self._refuse(asgi_scope, way)
@@ -218,9 +238,10 @@ class Perimeter:
         is_same = asked_of(asgi_scope, way.route) == verdict.asked
         return is_same and self._resolver.is_current(way, asgi_scope)
 
-    def _override(self) -> object | None:
+    def _override(self) -> object:
+        """Return what stands in for the guard, or the guard itself."""
         overrides: MutableMapping[Any, Any] = getattr(self.app, "dependency_overrides", {})
-        return overrides.get(self.guard)
+        return overrides.get(self.guard, self.guard)
 
     def _gates(self, router: Router) -> bool:
         return install_gate(router, self, partial(self._hold, router))
@@ -231,10 +252,10 @@ class Perimeter:
         """Pass a connection on to *app*, which matches for *router*, where it keeps to its way."""
         way = state_of(asgi_scope).ways.get(self)
         passed = _passed.get()
-        if way is None and passed is not None:
-            # INVARIANT: a scope that was made anew does not shake off its verdict
-            # (attacks/test_rewriting.py).
-            way = passed.ways.get(self)
+        if way is None and passed is not None and passed.client == asgi_scope.get("client"):
+            # INVARIANT: a scope that was made anew does not shake off its verdict; a call from
+            # within the process has another client (attacks/test_rewriting.py).
+            way = passed.state.ways.get(self)
         if isinstance(way, Way) and not self._resolver.is_rest_of(way, router, asgi_scope):
             refusal = await self._refuse(asgi_scope, way)
             if refusal.problem is not None:
@@ -246,7 +267,7 @@ class Perimeter:
 
 async def _claims_of(override: Any) -> Claims | None:
     """Return the claims that *override* stands for, or None where it is no such thing."""
-    if callable(override) and not inspect.signature(override).parameters:
+    if callable(override) and _takes_nothing(override):
         result = override()
         claims = await result if inspect.isawaitable(result) else result
         if isinstance(claims, Claims):
@@ -256,6 +277,14 @@ async def _claims_of(override: Any) -> Claims | None:
         "give a callable without parameters that returns Claims"
     )
     return None
+
+
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        return not inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # Some functions that are not written in Python have none.
+        return False
 
 
 def perimeter_of(app: Starlette) -> Perimeter | None:

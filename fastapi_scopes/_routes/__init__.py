@@ -1,6 +1,6 @@
 """How FastAPI and Starlette store routes; the only package that knows."""
 
-from fastapi_scopes._routes.inner import gate_of, install_gate
+from fastapi_scopes._routes.inner import gate_of, install_gate, is_answering
 from fastapi_scopes._routes.inventory import (
     endpoints_of,
     protected_endpoints_of,
@@ -20,6 +20,7 @@ __all__ = [
     "endpoints_of",
     "gate_of",
     "install_gate",
+    "is_answering",
     "is_run_by",
     "is_watchable",
     "protected_endpoints_of",

@@ -1,5 +1,6 @@
 """Where a route leads to another router, and what stands before its matching."""
 
+import copy
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRouter
 from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.routing import Route, Router, WebSocketRoute
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Gate", "Inner", "gate_of", "inner_app", "inner_of", "install_gate"]
@@ -19,6 +20,9 @@ _DEPTH: Final = 32
 _CALLS: Final = frozenset({Starlette.__call__, FastAPI.__call__})
 _BUILDS: Final = frozenset({Starlette.build_middleware_stack, FastAPI.build_middleware_stack})
 _MATCHINGS: Final = frozenset({Router.app, APIRouter.app})
+_FRAMEWORKS: Final = frozenset({"starlette", "fastapi", __name__.partition(".")[0]})
+# The statuses with which a router says that there is no such route.
+_ANSWERED: Final[frozenset[int | type[Exception]]] = frozenset({404, 405})
 
 
 Passes = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
@@ -33,6 +37,10 @@ class Gate:
     owner: object
     passes: Passes
     """Passes a connection on to the app that it is given, or answers it."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ASGIApp:
+        # The copy of a router is another router, and not under guard until it is mounted.
+        return copy.deepcopy(self.app, memo)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Leave connections to the owner, and pass on what is none."""
@@ -60,37 +68,33 @@ class Inner:
         is_plain_app = not isinstance(self.app, Starlette) or _is_plain_app(self.app)
         return self.is_direct and is_plain_app and _is_plain_router(self.router)
 
-    def is_same_as(self, other: "Inner | None") -> bool:
-        """Tell whether *other* is the same router, reached in the same way."""
-        # Not by ==: routers are equal where their routes are.
-        return other is not None and self.router is other.router and self.app is other.app
-
     @property
     def root_path(self) -> str | None:
         """The root path that the app itself sets."""
         return self.app.root_path or None if isinstance(self.app, FastAPI) else None
 
 
+def is_same(inner: Inner | None, other: Inner | None) -> bool:
+    """Tell whether two routes lead to one router, or both to none."""
+    if inner is None or other is None:
+        return inner is other
+    # Not by ==: routers are equal where their routes are.
+    return inner.router is other.router and inner.app is other.app
+
+
 def inner_of(route: Any) -> Inner | None:
     """Return the router that *route* leads to, or None where another app answers."""
-    outer: Any = route.app
-    declared: Any = outer
-    if hasattr(route, "_base_app"):
-        declared = route._base_app
-    elif isinstance(route, Route | WebSocketRoute):
-        declared = route.endpoint
-    for layers, app in enumerate(_wrapped(outer)):
-        if app is declared:
-            return inner_app(declared, is_direct=layers == 0)
-    # Another app took the place of the one that was declared.
-    return inner_app(outer)
+    return inner_app(route.app)
 
 
-def inner_app(app: object, *, is_direct: bool = True) -> Inner | None:
-    """Return the router of *app*, or None where it is neither a router nor an app with one."""
-    if isinstance(app, Starlette):
-        return Inner(app.router, app, is_direct)
-    return Inner(app, app, is_direct) if isinstance(app, Router) else None
+def inner_app(outer: object) -> Inner | None:
+    """Return the router of *outer* or of what it is wrapped around, where there is one."""
+    for app in _wrapped(outer):
+        if isinstance(app, Starlette):
+            return Inner(app.router, app, is_direct=app is outer)
+        if isinstance(app, Router):
+            return Inner(app, app, is_direct=app is outer)
+    return None
 
 
 def _wrapped(app: Any) -> Iterator[Any]:
@@ -109,6 +113,7 @@ def _is_plain_app(app: Starlette) -> bool:
         and type(app).build_middleware_stack in _BUILDS
         and not _builds_its_own_stack(app)
         and not app.user_middleware
+        and not is_answering(app)
         and (stack is None or type(stack) is ServerErrorMiddleware)
     )
 
@@ -129,6 +134,11 @@ def _is_plain_router(router: Router) -> bool:
     return bool(app == router.app)
 
 
+def is_answering(app: Starlette) -> bool:
+    """Tell whether code of the app's own answers where no route does."""
+    return bool(_ANSWERED & app.exception_handlers.keys())
+
+
 def gate_of(router: Router) -> Iterator[Gate]:
     """Yield the gates that stand before the matching of *router*."""
     for app in _wrapped(router.middleware_stack):
@@ -136,20 +146,39 @@ def gate_of(router: Router) -> Iterator[Gate]:
             yield app
 
 
-def install_gate(router: Router, owner: object, passes: Passes) -> bool:
+def install_gate(
+    router: Router, owner: object, passes: Passes, *, is_only_one: bool = False
+) -> bool:
     """Put a gate of *owner* right before the matching of *router*, once.
 
-    Return whether one stands there: not where a router matches in its own way, or hides
-    behind middleware that does not name what it wraps.
+    Return whether it stands: not where a router matches in its own way, or hides its matching.
+    A middleware that is not the framework's may keep what it wraps twice, and pass the gate by;
+    then another one stands before it, or, where that *is_only_one* who decides, none does.
     """
     if any(gate.owner is owner for gate in gate_of(router)):
         return True
-    if type(router).app not in _MATCHINGS or "app" in vars(router):
+    if not _is_called_as_the_framework(router):
         return False
-    holder, attribute = router, "middleware_stack"
-    for app in _wrapped(router.middleware_stack):
-        if app == router.app:
-            setattr(holder, attribute, Gate(app, owner, passes))
-            return True
-        holder, attribute = app, "app"
-    return False
+    *layers, matching = _wrapped(router.middleware_stack)
+    is_certain = all(map(_is_of_the_framework, layers))
+    if matching != router.app or (is_only_one and not is_certain):
+        return False
+    is_inside = bool(layers) and _put_gate(layers[-1], "app", owner, passes)
+    is_enough = is_inside and is_certain
+    return is_enough or _put_gate(router, "middleware_stack", owner, passes)
+
+
+def _put_gate(holder: Any, attribute: str, owner: object, passes: Passes) -> bool:
+    gate = Gate(getattr(holder, attribute), owner, passes)
+    setattr(holder, attribute, gate)
+    return getattr(holder, attribute) is gate
+
+
+def _is_of_the_framework(layer: Any) -> bool:
+    return type(layer).__call__.__module__.partition(".")[0] in _FRAMEWORKS
+
+
+def _is_called_as_the_framework(router: Router) -> bool:
+    kind = type(router)
+    is_own = kind.__call__ is not Router.__call__ or kind.app not in _MATCHINGS
+    return not is_own and "app" not in vars(router)

@@ -1,6 +1,6 @@
 """The route table of one router at one place, and how a connection finds its way in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.trie import SegmentTrie
 from fastapi_scopes._routes.walk import docs_of
 from fastapi_scopes._routes.watched import Signal
-from fastapi_scopes._routes.ways import NOWHERE, Candidate, Place, Way
+from fastapi_scopes._routes.ways import Candidate, Place, Way
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import ANY_METHOD
 from fastapi_scopes.core.templates import RouteTemplate
@@ -98,9 +98,11 @@ class RouterTable:
             if match is Match.PARTIAL and partial is None:
                 partial = candidate
         if partial is not None:
-            self._take_partly(partial, way)
-        elif self._redirects(trie, place, route_path):
-            way.end(NOWHERE)
+            self._take_partly(partial, place, way)
+            return
+        redirected = self._redirected(trie, place, route_path)
+        if redirected is not None:
+            way.end_nowhere(redirected.route)
         else:
             self._fall_through(place, way)
 
@@ -177,29 +179,37 @@ class RouterTable:
     def _enter(self, candidate: Candidate, place: Place, way: Way) -> None:
         inner = candidate.inner()
         child = self.child_of(candidate, inner)
+        way.entered.append((candidate, inner))
         if inner is None or child is None:
             way.end(candidate.step, candidate.route, candidate.entry)
             return
         way.steps.append(candidate.step)
-        way.entered.append((candidate, inner))
         child.follow(place.below(inner.root_path or place.root_path), way)
 
-    def _take_partly(self, candidate: Candidate, way: Way) -> None:
-        """The framework answers that the method is not allowed, or else the route's own code."""
-        if candidate.entry.answers_partial:
-            way.end(candidate.step, candidate.route, candidate.entry)
+    def _take_partly(self, candidate: Candidate, place: Place, way: Way) -> None:
+        """Add to *way* that the framework says which methods there are, or else what runs."""
+        entry = candidate.entry
+        methods: Collection[str] | None = getattr(entry.effective, "methods", None)
+        # INVARIANT: only where this holds does the framework not run what it matched partly
+        # (attacks/test_route_classes.py).
+        is_refused = isinstance(entry.route, Route) and methods and place.method not in methods
+        if is_refused and not entry.answers_partial:
+            way.end_nowhere()
         else:
-            way.end(NOWHERE)
+            way.end(candidate.step, candidate.route, entry)
 
-    def _redirects(self, trie: SegmentTrie[Candidate], place: Place, route_path: str) -> bool:
+    def _redirected(
+        self, trie: SegmentTrie[Candidate], place: Place, route_path: str
+    ) -> Candidate | None:
+        """Return to what the router redirects, or None where it does not."""
         if place.is_socket or not self.router.redirect_slashes or route_path == "/":
-            return False
+            return None
         other = place.with_slash_changed()
         other_path = other.route_path
-        return any(
-            candidate.match(other_path, other) is not Match.NONE
-            for candidate in trie.candidates(other_path)
-        )
+        for candidate in trie.candidates(other_path):
+            if candidate.match(other_path, other) is not Match.NONE:
+                return candidate
+        return None
 
     def _fall_through(self, place: Place, way: Way) -> None:
         """Add to *way* what answers where no route matches."""
@@ -208,7 +218,7 @@ class RouterTable:
         if frontend is not None:
             way.end((id(frontend[0]), frontend[1].template.text), frontend[1])
         elif getattr(default, "__func__", None) is Router.not_found:
-            way.end(NOWHERE)
+            way.end_nowhere()
         else:
             self._enter(self.default_of(default), place, way)
 

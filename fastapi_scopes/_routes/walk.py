@@ -43,7 +43,7 @@ def walk_app(app: Starlette) -> Iterator[Node]:
 
 
 def docs_of(app: Starlette) -> frozenset[str]:
-    if not isinstance(app, FastAPI):
+    if not isinstance(app, FastAPI) or not app.openapi_url:
         return frozenset()
     urls = (app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url)
     return frozenset(url for url in urls if url)

@@ -13,7 +13,8 @@ __all__ = ["Signal", "is_watchable", "is_watched", "watch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_lock = threading.Lock()
+# Whatever the garbage collector runs meanwhile may change routes as well.
+_lock = threading.RLock()
 
 
 class Signal:
@@ -79,6 +80,10 @@ _TELLING = frozenset({"routes", "default", "redirect_slashes", "_routes_version"
 
 class _Watched(Router):
     """Added to the class of a watched router: tells where a list takes another's place."""
+
+    def __init_subclass__(cls) -> None:
+        # Of this class's own subclasses no other class is told: they are no plug-ins.
+        ...
 
     def __setattr__(self, name: str, value: object) -> None:
         before = self.__dict__.get("routes")

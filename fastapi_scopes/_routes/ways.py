@@ -9,7 +9,7 @@ from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Host, Match
 
 from fastapi_scopes._routes.entries import Entry
-from fastapi_scopes._routes.inner import Inner, inner_app, inner_of
+from fastapi_scopes._routes.inner import Inner, inner_app, inner_of, is_same
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
@@ -170,18 +170,22 @@ class Way:
         default_factory=list["tuple[RouterTable, Snapshot]"]
     )
     """The routers, each with its routes as they were read."""
-    entered: list[tuple["Candidate", Inner]] = field(
-        default_factory=list[tuple["Candidate", Inner]]
+    entered: list[tuple["Candidate", Inner | None]] = field(
+        default_factory=list[tuple["Candidate", "Inner | None"]]
     )
-    """What led to inner routers, and these."""
+    """What could lead to inner routers, and these."""
 
-    def end(
-        self, step: Step, route: LocatedRoute | None = None, entry: Entry | None = None
-    ) -> None:
+    def end(self, step: Step, route: LocatedRoute, entry: Entry | None = None) -> None:
         """Note that the way ends with *step*, at *route*."""
         self.steps.append(step)
-        self.route = route if route is not None else self._behind_other_code()
-        self.entry = entry
+        self.route, self.entry = route, entry
+
+    def end_nowhere(self, redirected: LocatedRoute | None = None) -> None:
+        """Note that a router answers that there is no route, or redirects to one."""
+        self.steps.append(NOWHERE)
+        behind = self._behind_other_code()
+        # Other code could answer, so whoever passes must be let to where the router points.
+        self.route = redirected if behind is not None and redirected is not None else behind
 
     def _behind_other_code(self) -> LocatedRoute | None:
         """Return what stands for all unknown paths behind the first code that is not known.
@@ -189,7 +193,9 @@ class Way:
         INVARIANT: that no route matches does not mean that nothing answers
         (attacks/test_rewriting.py).
         """
-        behind = (each.behind() for each, inner in self.entered if not inner.is_plain)
+        behind = (
+            each.behind() for each, inner in self.entered if inner is None or not inner.is_plain
+        )
         return next(behind, None)
 
     def fail(self) -> None:
@@ -199,7 +205,7 @@ class Way:
     def is_current(self) -> bool:
         """Tell whether the connection would take the same way now."""
         return all(table.is_current(snapshot) for table, snapshot in self.visits) and all(
-            inner.is_same_as(candidate.inner()) for candidate, inner in self.entered
+            is_same(inner, candidate.inner()) for candidate, inner in self.entered
         )
 
     def goes_on_like(self, other: "Way", visited: int) -> bool:

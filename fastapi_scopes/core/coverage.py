@@ -232,9 +232,11 @@ def _docs_problems(docs: Sequence[CoveredEndpoint]) -> Iterator[str]:
         )
 
 
-def cover(scope_map: ScopeMap, endpoints: Iterable[Endpoint]) -> Coverage:
-    """Return the coverage of *endpoints* by *scope_map*."""
-    ledger = _Ledger(scope_map)
+def cover(
+    scope_map: ScopeMap, endpoints: Iterable[Endpoint], *, docs_map: ScopeMap | None = None
+) -> Coverage:
+    """Return the coverage of *endpoints* by *scope_map*, that of docs pages by *docs_map*."""
+    ledger = _Ledger(scope_map, docs_map or scope_map)
     for endpoint in endpoints:
         ledger.enter(endpoint)
     return Coverage(
@@ -252,6 +254,7 @@ class _Ledger:
     """What was seen of every rule, endpoint after endpoint."""
 
     scope_map: ScopeMap
+    docs_map: ScopeMap
     covered: list[CoveredEndpoint] = field(default_factory=list[CoveredEndpoint])
     contradictions: list[str] = field(default_factory=list[str])
     notices: list[str] = field(default_factory=list[str])
@@ -265,14 +268,14 @@ class _Ledger:
             self._enter(endpoint)
 
     def _enter(self, endpoint: Endpoint) -> None:
-        ruled = self.scope_map.resolve(endpoint.method, endpoint.template).rule
+        ruled = self._map_of(endpoint).resolve(endpoint.method, endpoint.template).rule
         if endpoint.reach is Reach.OTHER_GUARD and (endpoint.mount or ruled is None):
             # That guard's map decides there, and denies where it is silent.
             self.covered.append(CoveredEndpoint(endpoint, None, None))
             return
         methods = self._methods_of(endpoint)
         for method in methods:
-            self._record(endpoint, self.scope_map.resolve(method, endpoint.template))
+            self._record(endpoint, self._map_of(endpoint).resolve(method, endpoint.template))
         first, *others = (self._rule_of(endpoint, method) for method in methods)
         rules = (first, *filter(None, others))
         rule = next(filter(None, rules), None)
@@ -280,7 +283,11 @@ class _Ledger:
         self._notice_none(endpoint, rule)
 
     def _rule_of(self, endpoint: Endpoint, method: str) -> Rule | None:
-        return self.scope_map.rule_for(method, endpoint.template, scopes=endpoint.scopes)
+        scope_map = self._map_of(endpoint)
+        return scope_map.rule_for(method, endpoint.template, scopes=endpoint.scopes)
+
+    def _map_of(self, endpoint: Endpoint) -> ScopeMap:
+        return self.docs_map if endpoint.kind is Kind.DOCS else self.scope_map
 
     def _methods_of(self, endpoint: Endpoint) -> Sequence[str]:
         """Return the methods whose rules decide: its own; where it answers any, also all others."""
