@@ -160,7 +160,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 other options, or has a router that matches in its own way.
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"protect() takes an app, not {type(app).__name__!r}")
+            raise ConfigurationError(
+                f"protect() takes a FastAPI or Starlette app, not {type(app).__name__!r}; protect "
+                "the app inside, or mount this one in an app and protect that"
+            )
         options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
         known = perimeter_of(app)
         if known is None:

@@ -36,7 +36,12 @@ from fastapi_scopes.authorizer import (
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage, Kind, cover
 from fastapi_scopes.core.problems import UNDECIDED
-from fastapi_scopes.core.requirements import AUTHENTICATED, RequirementLike, parse_requirement
+from fastapi_scopes.core.requirements import (
+    AUTHENTICATED,
+    Access,
+    RequirementLike,
+    parse_requirement,
+)
 from fastapi_scopes.core.scope_map import ANY_METHOD, Rule, ScopeMap
 from fastapi_scopes.core.templates import Pattern
 from fastapi_scopes.errors import ConfigurationError, collecting
@@ -63,6 +68,7 @@ _ANSWERED: Final = (
     "the app's own handler answers whoever asks for an unknown path or method; pass "
     "hide_unknown=True where that is not for everyone"
 )
+_ANONYMOUS: Final = frozenset({Access.PUBLIC, Access.OPTIONAL})
 _ANYWHERE: Final = Rule(ANY_METHOD, Pattern.parse("/**"), parse_requirement(AUTHENTICATED))
 
 
@@ -165,8 +171,10 @@ class Perimeter:
         with collecting(found):
             coverage = self.check()
             found.extend(coverage.problems)
-            for each in (*coverage.shadowed, *coverage.notices):
+            for each in coverage.shadowed:
                 _log.warning("%s", each)
+            for notice in coverage.notices:
+                _log.info("%s", notice)
         if self._override() is not self.guard:
             _log.warning("dependency_overrides stands in for the guard; take it out in production")
         if not self.options.strict:
@@ -202,7 +210,7 @@ class Perimeter:
         way = self._resolver.resolve(asgi_scope)
         for _ in range(_ATTEMPTS):
             verdict = await self._verdict_on(way, asgi_scope)
-            if self._resolver.is_current(way, asgi_scope):
+            if way.is_current():
                 bound = self._authorizer.bound(verdict, asgi_scope)
                 # INVARIANT: nothing is awaited between this look at the routes and the router's
                 # (attacks/test_late_verdicts.py).
@@ -226,6 +234,9 @@ class Perimeter:
             # Nothing runs: the router says so itself.
             return Verdict(asked, way=way)
         rule = _ANYWHERE if is_unknown else self._rules.rule_for(asked.method, asked.route)
+        if way.is_redirected and rule is not None and rule.requirement.access in _ANONYMOUS:
+            # That the target is open to all says nothing of the path that was asked for.
+            rule = _ANYWHERE
         return await self._authorizer.judge(asked, rule, verified, stand_in=stand_in, way=way)
 
     async def _refuse(self, asgi_scope: Scope, way: Way) -> Verdict:
@@ -236,7 +247,7 @@ class Perimeter:
     def _is_for(self, verdict: Verdict, way: Way, asgi_scope: Scope) -> bool:
         """Tell whether *verdict* is one on what a connection still asks for, by *way*."""
         is_same = asked_of(asgi_scope, way.route) == verdict.asked
-        return is_same and self._resolver.is_current(way, asgi_scope)
+        return is_same and way.is_current()
 
     def _override(self) -> object:
         """Return what stands in for the guard, or the guard itself."""

@@ -21,25 +21,13 @@ from starlette.convertors import (
 )
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute, compile_path
 
+from fastapi_scopes._routes.framework import runs_framework_code
 from fastapi_scopes._routes.watched import Signal, is_watched, watch
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
 
 __all__ = ["Entry", "entries_of", "segments_of", "watch_all"]
 
-_MATCHES: Final = frozenset(
-    {
-        Route.matches,
-        WebSocketRoute.matches,
-        Mount.matches,
-        Host.matches,
-        APIRoute.matches,
-        APIWebSocketRoute.matches,
-    }
-)
-_HANDLES: Final = frozenset(
-    {Route.handle, WebSocketRoute.handle, Mount.handle, Host.handle, APIRoute.handle}
-)
 _ONE_SEGMENT: Final = frozenset(
     each.regex for each in (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 )
@@ -92,7 +80,7 @@ class Entry:
     def answers_partial(self) -> bool:
         """Whether code that is not the framework's answers a method that it does not list."""
         handler = self.route if isinstance(self.route, APIRoute) else self.effective
-        return type(handler).handle not in _HANDLES or "handle" in vars(handler)
+        return not runs_framework_code(handler, "handle")
 
 
 def entries_of(router: Router) -> Iterator[Entry]:
@@ -130,20 +118,18 @@ def _watch_included(included: _IncludedRouter, signal: Signal) -> None:
 
 
 def _matches_as_the_framework(router: APIRouter) -> bool:
-    kind = type(router)
-    is_own = kind.matches is not APIRouter.matches or kind.handle is not APIRouter.handle
     nested = (each for each in router.routes if isinstance(each, _IncludedRouter))
     return (
         is_watched(router)
-        and not is_own
-        and not {"matches", "handle"} & vars(router).keys()
+        and runs_framework_code(router, "matches", "handle")
         and all(_matches_as_the_framework(each.original_router) for each in nested)
     )
 
 
 def _entry(route: BaseRoute, effective: Any, context: Any) -> Entry:
     matched = route if isinstance(route, APIRoute) else effective
-    is_predictable = type(matched).matches in _MATCHES and "matches" not in vars(matched)
+    is_known = isinstance(route, Route | WebSocketRoute | Mount | Host)
+    is_predictable = is_known and runs_framework_code(matched, "matches")
     convertors: dict[str, Convertor[Any]] = getattr(effective, "param_convertors", {})
     raising = tuple(each for each in convertors.items() if type(each[1]) not in _NEVER_RAISING)
     path = getattr(effective, "path", "")

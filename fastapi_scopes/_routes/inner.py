@@ -6,23 +6,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.routing import APIRouter
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes._routes.framework import is_framework_code, runs_framework_code
 
 __all__ = ["Gate", "Inner", "gate_of", "inner_app", "inner_of", "install_gate"]
 
 # So many wrappers are looked through; more are nobody's intention.
 _DEPTH: Final = 32
 
-_CALLS: Final = frozenset({Starlette.__call__, FastAPI.__call__})
-_BUILDS: Final = frozenset({Starlette.build_middleware_stack, FastAPI.build_middleware_stack})
-_MATCHINGS: Final = frozenset({Router.app, APIRouter.app})
-_FRAMEWORKS: Final = frozenset({"starlette", "fastapi", __name__.partition(".")[0]})
-# The statuses with which a router says that there is no such route.
-_ANSWERED: Final[frozenset[int | type[Exception]]] = frozenset({404, 405})
+# With what a router says that there is no such route.
+_ANSWERED: Final[tuple[int | type[Exception], ...]] = (404, 405, HTTPException)
 
 
 Passes = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
@@ -109,8 +107,7 @@ def _wrapped(app: Any) -> Iterator[Any]:
 def _is_plain_app(app: Starlette) -> bool:
     stack = app.middleware_stack
     return (
-        type(app).__call__ in _CALLS
-        and type(app).build_middleware_stack in _BUILDS
+        runs_framework_code(app, "__call__")
         and not _builds_its_own_stack(app)
         and not app.user_middleware
         and not is_answering(app)
@@ -120,13 +117,14 @@ def _is_plain_app(app: Starlette) -> bool:
 
 def _builds_its_own_stack(app: Starlette) -> bool:
     """Tell whether somebody but the owner of a gate changed what the app runs."""
-    build = vars(app).get("build_middleware_stack")
-    owner = getattr(build, "__self__", None)
-    return build is not None and not any(gate.owner is owner for gate in gate_of(app.router))
+    if runs_framework_code(app, "build_middleware_stack"):
+        return False
+    owner = getattr(app.build_middleware_stack, "__self__", None)
+    return not any(gate.owner is owner for gate in gate_of(app.router))
 
 
 def _is_plain_router(router: Router) -> bool:
-    if type(router).__call__ is not Router.__call__:
+    if not _matches_as_the_framework(router):
         return False
     app: ASGIApp = router.middleware_stack
     while isinstance(app, Gate):
@@ -136,7 +134,8 @@ def _is_plain_router(router: Router) -> bool:
 
 def is_answering(app: Starlette) -> bool:
     """Tell whether code of the app's own answers where no route does."""
-    return bool(_ANSWERED & app.exception_handlers.keys())
+    handlers = (app.exception_handlers.get(each) for each in _ANSWERED)
+    return any(each is not None and not is_framework_code(each) for each in handlers)
 
 
 def gate_of(router: Router) -> Iterator[Gate]:
@@ -157,7 +156,7 @@ def install_gate(
     """
     if any(gate.owner is owner for gate in gate_of(router)):
         return True
-    if not _is_called_as_the_framework(router):
+    if not _matches_as_the_framework(router):
         return False
     *layers, matching = _wrapped(router.middleware_stack)
     is_certain = all(map(_is_of_the_framework, layers))
@@ -175,10 +174,8 @@ def _put_gate(holder: Any, attribute: str, owner: object, passes: Passes) -> boo
 
 
 def _is_of_the_framework(layer: Any) -> bool:
-    return type(layer).__call__.__module__.partition(".")[0] in _FRAMEWORKS
+    return isinstance(layer, Gate) or runs_framework_code(layer, "__call__")
 
 
-def _is_called_as_the_framework(router: Router) -> bool:
-    kind = type(router)
-    is_own = kind.__call__ is not Router.__call__ or kind.app not in _MATCHINGS
-    return not is_own and "app" not in vars(router)
+def _matches_as_the_framework(router: Router) -> bool:
+    return runs_framework_code(router, "__call__", "app")

@@ -8,10 +8,11 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.applications import Starlette
 from starlette.routing import Router
 
+from fastapi_scopes._routes.asking import UnroutableError
 from fastapi_scopes._routes.inner import Inner
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.tables import RouterTable, Tree
-from fastapi_scopes._routes.ways import Candidate, UnroutableError, Way, place_of
+from fastapi_scopes._routes.ways import Candidate, Way, place_of
 from fastapi_scopes.core.coverage import Kind
 
 __all__ = ["Placed", "Resolver", "is_run_by"]
@@ -43,12 +44,6 @@ class Resolver:
             if table.router is router:
                 return way.goes_on_like(self._follow(table, asgi_scope), visited)
         return False
-
-    def is_current(self, way: Way, asgi_scope: MutableMapping[str, Any]) -> bool:
-        """Tell whether a connection would take *way* now."""
-        if not way.is_current():
-            return False
-        return not way.is_asked or self.resolve(asgi_scope).steps == way.steps
 
     def endpoints(self) -> Iterator[Placed]:
         """Yield every endpoint that there is now."""
@@ -95,8 +90,10 @@ def _endpoints_behind(table: RouterTable, candidate: Candidate) -> Iterator[Plac
 
 def _placed(candidate: Candidate) -> Placed:
     effective = candidate.entry.effective
-    endpoint = getattr(effective, "endpoint", None)
-    target = endpoint if endpoint is not None else getattr(effective, "app", effective)
+    # Of a route its function, of a mount its app, of an inclusion its router.
+    names = ("endpoint", "app", "original_router")
+    targets = (getattr(effective, name, None) for name in names)
+    target = next((each for each in targets if each is not None), effective)
     return candidate.route, target, candidate.entry.dependant
 
 

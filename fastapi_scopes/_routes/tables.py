@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from fastapi_scopes._routes.asking import UnroutableError, answer_of
 from fastapi_scopes._routes.dependants import asked_scopes
 from fastapi_scopes._routes.entries import Entry, entries_of, segments_of, watch_all
 from fastapi_scopes._routes.inner import Inner
@@ -36,6 +37,21 @@ class Snapshot:
     http: SegmentTrie[Candidate] = field(default_factory=SegmentTrie[Candidate])
     sockets: SegmentTrie[Candidate] = field(default_factory=SegmentTrie[Candidate])
     candidates: list[Candidate] = field(default_factory=list[Candidate])
+
+    def choose(self, route_path: str, place: Place) -> tuple[Candidate | None, Candidate | None]:
+        """Return the first route that matches, or else None and the first that does partly.
+
+        Raises:
+            UnroutableError: the code of a route fails on the path.
+        """
+        partial: Candidate | None = None
+        for candidate in (self.sockets if place.is_socket else self.http).candidates(route_path):
+            match = candidate.match(route_path, place)
+            if match is Match.FULL:
+                return candidate, None
+            if match is Match.PARTIAL and partial is None:
+                partial = candidate
+        return None, partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +102,20 @@ class RouterTable:
         """
         route_path = place.route_path
         snapshot = self._current()
+        full, partial = snapshot.choose(route_path, place)
+        if full is None and _takes_something(self.router, place):
+            # A route changed in itself.
+            snapshot = self._read()
+            full, partial = snapshot.choose(route_path, place)
+            if full is None:
+                raise UnroutableError
         way.visits.append((self, snapshot))
-        trie = snapshot.sockets if place.is_socket else snapshot.http
-        partial: Candidate | None = None
-        for candidate in trie.candidates(route_path):
-            match = candidate.match(route_path, place)
-            way.is_asked = way.is_asked or not candidate.entry.is_predictable
-            if match is Match.FULL:
-                self._take(candidate, place, way)
-                return
-            if match is Match.PARTIAL and partial is None:
-                partial = candidate
-        if partial is not None:
+        if full is not None:
+            self._take(full, place, way)
+        elif partial is not None:
             self._take_partly(partial, place, way)
-            return
-        redirected = self._redirected(trie, place, route_path)
-        if redirected is not None:
-            way.end_nowhere(redirected.route)
         else:
-            self._fall_through(place, way)
+            self._take_nothing(snapshot, place, way)
 
     def candidates(self) -> list[Candidate]:
         """Return all routes, as they are now."""
@@ -198,18 +209,17 @@ class RouterTable:
         else:
             way.end(candidate.step, candidate.route, entry)
 
-    def _redirected(
-        self, trie: SegmentTrie[Candidate], place: Place, route_path: str
-    ) -> Candidate | None:
-        """Return to what the router redirects, or None where it does not."""
-        if place.is_socket or not self.router.redirect_slashes or route_path == "/":
-            return None
-        other = place.with_slash_changed()
-        other_path = other.route_path
-        for candidate in trie.candidates(other_path):
-            if candidate.match(other_path, other) is not Match.NONE:
-                return candidate
-        return None
+    def _take_nothing(self, snapshot: Snapshot, place: Place, way: Way) -> None:
+        """Add to *way* that the router redirects, or else what answers where no route matches."""
+        full, partial = None, None
+        if not place.is_socket and self.router.redirect_slashes and place.route_path != "/":
+            other = place.with_slash_changed()
+            full, partial = snapshot.choose(other.route_path, other)
+        redirected = full or partial
+        if redirected is not None:
+            way.end_nowhere(redirected.route)
+        else:
+            self._fall_through(place, way)
 
     def _fall_through(self, place: Place, way: Way) -> None:
         """Add to *way* what answers where no route matches."""
@@ -271,6 +281,16 @@ class RouterTable:
             prefix = getattr(owner, "frontend_prefix", "")
             for frontend in group.routes:
                 yield owner, frontend, self._frontend(owner, prefix, frontend)
+
+
+def _takes_something(router: Router, place: Place) -> bool:
+    """Tell whether the framework's own matching finds a route.
+
+    INVARIANT: nothing passes without a rule that the framework would run, whatever we know of
+    the routes (attacks/test_late_moves.py). That costs what its 404 costs.
+    """
+    seen = place.to_scope()
+    return any(answer_of(route.matches, seen)[0] is Match.FULL for route in router.routes)
 
 
 def _leads(entry: Entry) -> bool:

@@ -5,7 +5,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from starlette.routing import BaseRoute, Router
 
@@ -75,38 +75,38 @@ class _WatchedRoutes(list[BaseRoute]):
 
 
 # What a router goes by; with the last, FastAPI looks at an included router again.
-_TELLING = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
+_TELLING: Final = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
+
+_MARK: Final = "__fastapi_scopes_watches__"
+_classes: dict[type, type] = {}
 
 
-class _Watched(Router):
-    """Added to the class of a watched router: tells where a list takes another's place."""
+def _watched_class(kind: type) -> Any:
+    """Return the class of routers that are watched and otherwise of the class *kind*.
 
-    def __init_subclass__(cls) -> None:
-        # Of this class's own subclasses no other class is told: they are no plug-ins.
-        ...
+    *kind* is its only base: with another, Python would not take one for the other.
+    """
 
-    def __setattr__(self, name: str, value: object) -> None:
+    set_before: Any = kind.__setattr__
+
+    def set_attribute(self: Any, name: str, value: object) -> None:
         before = self.__dict__.get("routes")
-        super().__setattr__(name, value)
+        set_before(self, name, value)
         if name in _TELLING and isinstance(before, _WatchedRoutes):
             before.tell()
 
-
-_classes: dict[type, type[Router]] = {}
-
-
-def _watched_class(kind: type[Router]) -> type[Router]:
     def fill(namespace: dict[str, Any]) -> None:
-        namespace.update(__module__=kind.__module__, __qualname__=kind.__qualname__)
+        named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        namespace.update(named, __setattr__=set_attribute, **{_MARK: True})
 
     if kind not in _classes:
-        _classes[kind] = types.new_class(kind.__name__, (_Watched, kind), exec_body=fill)
+        _classes[kind] = types.new_class(kind.__name__, (kind,), exec_body=fill)
     return _classes[kind]
 
 
 def is_watched(router: Router) -> bool:
     """Tell whether changes of *router* are counted."""
-    return isinstance(router, _Watched) and isinstance(router.routes, _WatchedRoutes)
+    return hasattr(type(router), _MARK) and isinstance(router.routes, _WatchedRoutes)
 
 
 def is_watchable(router: Router) -> bool:
@@ -120,7 +120,7 @@ def watch(router: Router, signal: Signal) -> bool:
     Return whether it can be watched: its class may not allow it.
     """
     try:
-        if not isinstance(router, _Watched):
+        if not hasattr(type(router), _MARK):
             router.__class__ = _watched_class(type(router))
         if not isinstance(router.routes, _WatchedRoutes):
             router.routes = _WatchedRoutes(router.routes)

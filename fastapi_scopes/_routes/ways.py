@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette._utils import get_route_path
 from starlette.routing import BaseRoute, Host, Match
 
+from fastapi_scopes._routes.asking import UnroutableError, answer_of, ask
 from fastapi_scopes._routes.entries import Entry
 from fastapi_scopes._routes.inner import Inner, inner_app, inner_of, is_same
 from fastapi_scopes._routes.route import LocatedRoute
@@ -17,15 +18,13 @@ from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
 if TYPE_CHECKING:
     from fastapi_scopes._routes.tables import RouterTable, Snapshot
 
-__all__ = ["NOWHERE", "Candidate", "Place", "Step", "UnroutableError", "Way", "place_of"]
+__all__ = ["NOWHERE", "Candidate", "Place", "Step", "Way", "place_of"]
 
 Step = tuple[int, str]
 """A route by identity, and its template in its own router."""
 
 NOWHERE: Final[Step] = (0, "")
 """No route: the router itself answers."""
-
-_CALL: Final = ("type", "method", "path", "root_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,10 @@ class Candidate:
             UnroutableError: it fails.
         """
         entry = self.entry
-        if not entry.is_predictable or isinstance(entry.route, Host):
+        if not entry.is_predictable:
             return _asked(entry, place)
+        if isinstance(entry.route, Host):
+            return answer_of(entry.effective.matches, place.to_scope())[0]
         found = entry.effective.path_regex.match(route_path)
         if found is None:
             return Match.NONE
@@ -116,10 +117,6 @@ class Candidate:
             _convert(entry, found)
         methods: Collection[str] | None = getattr(entry.effective, "methods", None)
         return Match.FULL if not methods or place.method in methods else Match.PARTIAL
-
-
-class UnroutableError(Exception):
-    """The code of a route fails on a path, as it would when the framework asks it."""
 
 
 def _convert(entry: Entry, found: re.Match[str]) -> None:
@@ -132,22 +129,13 @@ def _convert(entry: Entry, found: re.Match[str]) -> None:
 
 
 def _asked(entry: Entry, place: Place) -> Match:
-    asgi_scope = place.to_scope()
+    seen = place.to_scope()
     matcher: Any = entry.effective
     if entry.context is not None and matcher is entry.context:
         # As the framework does it: the route asks its scope for the context of the inclusion.
         matcher = entry.route
-        asgi_scope["fastapi"]["effective_route_context"] = entry.context
-    call = {name: asgi_scope.get(name) for name in _CALL}
-    try:
-        match, _ = matcher.matches(asgi_scope)
-    except Exception as error:
-        # As above.
-        raise UnroutableError from error
-    if any(asgi_scope.get(name) != value for name, value in call.items()):
-        # What is matched after it would be another call.
-        raise UnroutableError
-    return Match(match)
+        seen["fastapi"]["effective_route_context"] = entry.context
+    return ask(matcher, seen, place.asgi_scope)
 
 
 @dataclass(slots=True, eq=False)
@@ -162,8 +150,8 @@ class Way:
     """The route of the framework that answers, where it is one of a router's."""
     is_refused: bool = False
     """Whether the framework itself would fail on the path."""
-    is_asked: bool = False
-    """Whether code that is not the framework's had a say in it."""
+    is_redirected: bool = False
+    """Whether `route` is where a router points, and other code could answer before it does."""
     steps: list[Step] = field(default_factory=list[Step])
     """One for every router that is visited."""
     visits: "list[tuple[RouterTable, Snapshot]]" = field(
@@ -184,8 +172,8 @@ class Way:
         """Note that a router answers that there is no route, or redirects to one."""
         self.steps.append(NOWHERE)
         behind = self._behind_other_code()
-        # Other code could answer, so whoever passes must be let to where the router points.
-        self.route = redirected if behind is not None and redirected is not None else behind
+        self.is_redirected = behind is not None and redirected is not None
+        self.route = redirected if self.is_redirected else behind
 
     def _behind_other_code(self) -> LocatedRoute | None:
         """Return what stands for all unknown paths behind the first code that is not known.

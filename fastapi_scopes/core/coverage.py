@@ -280,6 +280,11 @@ class _Ledger:
         rules = (first, *filter(None, others))
         rule = next(filter(None, rules), None)
         self.covered.append(CoveredEndpoint(endpoint, rule, _gap_of(endpoint, rules)))
+        if endpoint.kind is Kind.UNKNOWN_PATHS and rule is None:
+            self.notices.append(
+                f"paths below {str(endpoint.template)!r} that no route matches are denied: code of "
+                f"{endpoint.source} could answer them; add {str(endpoint)!r} to open them"
+            )
         self._notice_none(endpoint, rule)
 
     def _rule_of(self, endpoint: Endpoint, method: str) -> Rule | None:

@@ -24,9 +24,10 @@ from tests.perimeter.calling import (
     talking,
 )
 from tests.perimeter.places import make_app
-from tests.perimeter.rewriting import OPAQUE, SEEN, Make
+from tests.perimeter.rewriting import EITHER, OPAQUE, SEEN, Make
 
 KNOWN = frozenset({"/m/metrics", "/m/open/", "/m/deep/metrics", "/m/nothing/b"})
+SEEN_OR_NOT = SEEN | EITHER
 RULES: dict[str, Any] = {"GET /m/open": PUBLIC, "GET /m/a": "a"}
 
 
@@ -43,27 +44,47 @@ def reaches_sockets(at: str) -> bool:
 PREFIXES = {"of a route": "", "of the default": ""}
 
 
-@pytest.mark.parametrize("path", sorted(KNOWN))
-@pytest.mark.parametrize("at", SEEN)
+@pytest.mark.parametrize("path", sorted(KNOWN - {"/m/open/"}))
+@pytest.mark.parametrize("at", SEEN_OR_NOT)
 def test_what_middleware_answers_by_itself_has_the_rule_of_all_below(at: str, path: str) -> None:
     below = f"GET {PREFIXES.get(at, '/m')}/**"
     if at == "of a route":
         below = "GET /{rest}"
-    assert Guarded(SEEN[at](same, KNOWN), RULES).outcome("GET", path) == NO_RULE
-    guarded = Guarded(SEEN[at](same, KNOWN), RULES | {below: "known"})
+    assert Guarded(SEEN_OR_NOT[at](same, KNOWN), RULES).outcome("GET", path) == NO_RULE
+    guarded = Guarded(SEEN_OR_NOT[at](same, KNOWN), RULES | {below: "known"})
     assert guarded.outcome("GET", path) == ruled_by("known")
 
 
-@pytest.mark.parametrize("at", [at for at in SEEN if reaches_sockets(at)])
+@pytest.mark.parametrize("make", SEEN.values(), ids=SEEN)
+def test_what_middleware_answers_in_place_of_a_redirect_is_not_open(make: Make) -> None:
+    """``/a`` and ``/a/`` are two templates: that one is public says nothing of the other."""
+    guarded = Guarded(make(same, KNOWN), RULES)
+    assert call(guarded.app, "GET", "/m/open/").status == 401
+    assert call(guarded.app, "GET", "/m/open/", {"none"}).status not in {401, 403}
+
+
+@pytest.mark.parametrize("make", SEEN.values(), ids=SEEN)
+def test_redirect_that_middleware_could_answer_asks_for_what_the_target_asks_for(
+    make: Make,
+) -> None:
+    guarded = Guarded(make(same, frozenset()), RULES)
+    assert call(guarded.app, "GET", "/m/a/").status == 401
+    assert call(guarded.app, "GET", "/m/a/", guarded.scopes - {"a"}).status == 403
+    assert call(guarded.app, "GET", "/m/a/", {"a"}).status in {307, 404}
+
+
+@pytest.mark.parametrize("at", [at for at in SEEN_OR_NOT if reaches_sockets(at)])
 def test_socket_that_middleware_answers_by_itself_has_the_rule_of_all_below(at: str) -> None:
     rules = RULES | {f"GET {PREFIXES.get(at, '/m')}/**": PUBLIC}
-    assert Guarded(SEEN[at](same, KNOWN), rules).outcome(SOCKET, "/m/metrics") == NO_RULE
+    assert Guarded(SEEN_OR_NOT[at](same, KNOWN), rules).outcome(SOCKET, "/m/metrics") == NO_RULE
     rules |= {f"{SOCKET} {PREFIXES.get(at, '/m')}/**": "known"}
-    assert Guarded(SEEN[at](same, KNOWN), rules).outcome(SOCKET, "/m/metrics") == ruled_by("known")
+    assert Guarded(SEEN_OR_NOT[at](same, KNOWN), rules).outcome(SOCKET, "/m/metrics") == ruled_by(
+        "known"
+    )
 
 
 @pytest.mark.parametrize("method", ["PUT", "OPTIONS", "HEAD", "PURGE"])
-@pytest.mark.parametrize("make", SEEN.values(), ids=SEEN)
+@pytest.mark.parametrize("make", SEEN_OR_NOT.values(), ids=SEEN_OR_NOT)
 def test_method_that_middleware_answers_by_itself_is_not_open(make: Make, method: str) -> None:
     """The router would say that the method is not allowed; the middleware says what it likes."""
     known = frozenset({"/m/a"})
@@ -72,7 +93,7 @@ def test_method_that_middleware_answers_by_itself_is_not_open(make: Make, method
     assert (answer.status, answer.ran) == (401, None)
 
 
-@pytest.mark.parametrize("make", OPAQUE.values(), ids=OPAQUE)
+@pytest.mark.parametrize("make", (OPAQUE | EITHER).values(), ids=OPAQUE | EITHER)
 def test_what_an_opaque_app_answers_by_itself_has_the_rule_of_all_below(make: Make) -> None:
     assert Guarded(make(same, KNOWN), RULES).outcome("GET", "/m/metrics") == NO_RULE
     guarded = Guarded(make(same, KNOWN), RULES | {"* /m/**": "known"})

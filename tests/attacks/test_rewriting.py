@@ -25,6 +25,7 @@ from tests.perimeter.calling import (
 )
 from tests.perimeter.places import make_app
 from tests.perimeter.rewriting import (
+    EITHER,
     INNER,
     OPAQUE,
     SEEN,
@@ -61,6 +62,11 @@ ELSEWHERE: dict[str, tuple[str, str, Change]] = {
     "method, in a copy": ("GET", "/m/a", copying(method="DELETE")),
     "method, in a new scope": ("GET", "/m/a", making_anew(method="DELETE")),
     "method of nothing": ("PUT", "/m/a", setting(method="DELETE")),
+    "method of one route": ("GET", "/m/both", setting(method="DELETE")),
+    "method of one route, in a copy": ("GET", "/m/both", copying(method="DELETE")),
+    "method of one route, in a new scope": ("GET", "/m/both", making_anew(method="DELETE")),
+    "http to socket of one app": ("GET", "/m/any/x", setting(type="websocket")),
+    "socket to http of one app": (SOCKET, "/m/any/x", setting(type="http", method="GET")),
     "http to socket": ("GET", "/m/a", setting(type="websocket")),
     "http to socket, in a copy": ("GET", "/m/a", copying(type="websocket")),
     "socket to http": (SOCKET, "/m/a", setting(type="http", method="GET")),
@@ -69,7 +75,7 @@ ELSEWHERE: dict[str, tuple[str, str, Change]] = {
 # Starlette's own error pages fail where its middleware gets an HTTP scope that is none any more.
 REWRITINGS = [
     pytest.param(make, *elsewhere, id=f"{where}, {what}")
-    for where, make in SEEN.items()
+    for where, make in (SEEN | EITHER).items()
     for what, elsewhere in ELSEWHERE.items()
     if not ("BaseHTTPMiddleware" in where and "to socket" in what)
 ]
@@ -77,7 +83,10 @@ REWRITINGS = [
 
 def name_at(method: str, path: str) -> str:
     """Return the name of what answers a call that nothing rewrites, or of what is open to all."""
-    by_key = {key.replace("{rest}", "b").replace("{item_id}", "1"): key for key in INNER}
+    by_key = {
+        key.replace("{rest}", "b").replace("{item_id}", "1").replace("**", "x"): key
+        for key in INNER
+    }
     return INNER.get(by_key.get(f"{method} {path.removeprefix('/m')}", ""), "public")
 
 
@@ -119,7 +128,7 @@ def test_middleware_that_leads_to_the_same_route_is_passed(
 
 
 @pytest.mark.parametrize("path", ["/m/open", "/m/a", "/m/nothing", "/m/"])
-@pytest.mark.parametrize("make", OPAQUE.values(), ids=OPAQUE)
+@pytest.mark.parametrize("make", (OPAQUE | EITHER).values(), ids=OPAQUE | EITHER)
 def test_rules_of_routes_that_are_not_seen_open_nothing(make: Make, path: str) -> None:
     guarded = Guarded(make(setting(path="/m/b"), NOTHING), RULES)
     assert guarded.outcome("GET", path) == NO_RULE

@@ -1,12 +1,12 @@
 """Routers at every place where an app can have one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
 
 from tests.perimeter.calling import HOST, running
 
@@ -152,3 +152,35 @@ PLACES: dict[str, Callable[[], Place]] = {
     "default of the app": _default,
     "default of a mounted one": _default_of_mounted,
 }
+
+
+Where = Callable[[Sequence[BaseRoute]], FastAPI]
+"""Puts routes into an app."""
+
+
+def in_the_app(routes: Sequence[BaseRoute]) -> FastAPI:
+    app = make_app()
+    app.router.routes += routes
+    return app
+
+
+def included(routes: Sequence[BaseRoute]) -> FastAPI:
+    app, outer = make_app(), APIRouter()
+    outer.include_router(APIRouter(routes=list(routes)))
+    app.include_router(outer)
+    return app
+
+
+def mounted(routes: Sequence[BaseRoute]) -> FastAPI:
+    return in_the_app([Mount("", Router(routes))])
+
+
+def mounted_app(routes: Sequence[BaseRoute]) -> FastAPI:
+    return in_the_app([Mount("", in_the_app(routes))])
+
+
+def behind_a_host(routes: Sequence[BaseRoute]) -> FastAPI:
+    return in_the_app([Host("{any}", Router(routes))])
+
+
+ANYWHERE: list[Where] = [in_the_app, included, mounted, mounted_app, behind_a_host]

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.perimeter.calling import Opaque, running, talking
+from tests.perimeter.calling import SOCKET, Opaque, running, talking
 from tests.perimeter.places import make_app
 
 Change = Callable[[Scope], Scope]
@@ -27,7 +27,22 @@ INNER = {
     "GET /items/{item_id}": "items",
     "WEBSOCKET /a": "talking",
     "GET /deep/a": "deep",
+    "GET /both": "both:GET",
+    "DELETE /both": "both:DELETE",
+    "GET /any/**": "any:GET",
+    f"{SOCKET} /any/**": f"any:{SOCKET}",
 }
+
+
+class ByCall:
+    """One endpoint for all calls, opened by another scope for each kind of them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = SOCKET if scope["type"] == "websocket" else scope["method"]
+        await Opaque(f"{self.name}:{method}")(scope, receive, send)
 
 
 def inner_routes() -> list[BaseRoute]:
@@ -40,6 +55,8 @@ def inner_routes() -> list[BaseRoute]:
         Route("/items/{item_id}", running("items")),
         WebSocketRoute("/a", talking("talking")),
         Mount("/deep", Router([Route("/a", running("deep"))])),
+        Route("/both", ByCall("both")),
+        Mount("/any", ByCall("any")),
     ]
 
 
@@ -210,7 +227,6 @@ SEEN: dict[str, Make] = {
     "around the stack of the router": _stack_wrapped,
     "outside another app": _outside_another,
     "__call__ of the app": _own_call,
-    "__call__ of the router": _own_call_of_a_router,
     "build_middleware_stack": _own_stack,
     "of a route": _behind_a_route,
     "of the default": _of_the_default,
@@ -237,12 +253,17 @@ def _hidden_of_the_router(change: Change, known: frozenset[str]) -> FastAPI:
 
 
 OPAQUE: dict[str, Make] = {
-    "around a router": _wrapped,
-    "around an app": _wrapped_app,
     "of the mount, hidden": _hidden,
     "of the router, hidden": _hidden_of_the_router,
 }
 """Where nothing is known of what is behind: all below ``/m`` is one endpoint."""
+
+EITHER: dict[str, Make] = {
+    "around a router": _wrapped,
+    "around an app": _wrapped_app,
+    "__call__ of the router": _own_call_of_a_router,
+}
+"""Where the router behind can be guessed at: it may be seen, or all below be one endpoint."""
 
 
 def setting(**values: Any) -> Change:

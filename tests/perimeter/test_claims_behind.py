@@ -87,7 +87,6 @@ def test_claims_of_a_connection_are_known_at_every_kind_of_endpoint(
     path: str, requirement: Any, headers: dict[str, str], name: str
 ) -> None:
     host = {"Host": "other.example.org" if path == "/hosted" else "testserver"}
-    # No rule over everything is one for every method of an app that answers any.
     response = Named(requirement).client.get(path, headers=headers | host)
     assert (response.status_code, response.text) == (200, name)
 

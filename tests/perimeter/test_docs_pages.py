@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.routing import Route, Router
 
-from fastapi_scopes import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, any_of
+from fastapi_scopes import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, ScopeMap, any_of
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import bearer, make_guard
 from tests.perimeter.small import answer, make_app, plain
@@ -99,11 +99,34 @@ def test_exact_key_of_a_mounted_page_wins_over_docs() -> None:
 
 
 @pytest.mark.parametrize("key", ["GET /**", "GET /*", "GET /docs/**", "* /docs/**"])
-def test_docs_wins_over_wildcards(key: str) -> None:
-    # A wildcard that then wins nowhere would be an error.
+def test_wildcard_wins_over_docs(key: str) -> None:
     client = TestClient(make_guard({key: "key"}).protect(FastAPI(), strict=False, docs="docs"))
-    assert client.get("/docs", headers=bearer("key")).status_code == 403
-    assert client.get("/docs", headers=bearer("docs")).status_code == 200
+    assert client.get("/docs", headers=bearer("key")).status_code == 200
+    assert client.get("/docs", headers=bearer("docs")).status_code == 403
+
+
+def test_docs_opens_nothing_that_the_map_denies() -> None:
+    app = FastAPI()
+    app.mount("/internal", FastAPI())
+    with TestClient(make_guard({"* /internal/**": DENY}).protect(app, docs=PUBLIC)) as client:
+        assert client.get("/docs").status_code == 200
+        assert client.get("/internal/docs").status_code == 401
+        assert client.get("/internal/openapi.json", headers=bearer("x")).status_code == 403
+
+
+@pytest.mark.parametrize("preset", [{"GET /docs": PUBLIC}, {"GET /**": PUBLIC}])
+def test_docs_wins_over_a_preset(preset: dict[str, Any]) -> None:
+    guard = make_guard(ScopeMap(preset, optional=True))
+    with TestClient(guard.protect(FastAPI(), docs="docs")) as client:
+        assert client.get("/docs").status_code == 401
+        assert client.get("/docs", headers=bearer("docs")).status_code == 200
+
+
+def test_plain_route_of_an_app_without_docs_pages_is_no_page() -> None:
+    app = FastAPI(openapi_url=None)
+    app.add_route("/docs", plain)
+    with TestClient(make_guard({"* /**": "key"}).protect(app, docs=PUBLIC)) as client:
+        assert client.get("/docs").status_code == 401
 
 
 @pytest.mark.parametrize("rules", [{"GET /**": "key"}, {"* /**": "key"}])

@@ -15,7 +15,7 @@ from fastapi_scopes import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, Claims, ScopeG
 from tests.apps import bearer, make_guard
 from tests.perimeter.small import FORGED, MALFORMED, CountingVerifier, make_app, plain
 
-RULES = {
+RULES: dict[str, Any] = {
     "GET /a": "a",
     "GET /b": "b",
     "GET /any": AUTHENTICATED,

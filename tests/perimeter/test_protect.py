@@ -1,5 +1,6 @@
 """`protect` itself: what it takes and returns, twice on one app, and beside what an app has."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -47,7 +48,10 @@ def test_protect_returns_the_very_app(kind: type[Starlette]) -> None:
 def test_what_is_no_app_is_refused(thing: Any) -> None:
     with pytest.raises(ConfigurationError) as raised:
         make_guard({}).protect(thing)
-    assert str(raised.value) == f"protect() takes an app, not {type(thing).__name__!r}"
+    assert str(raised.value) == (
+        f"protect() takes a FastAPI or Starlette app, not {type(thing).__name__!r}; protect the "
+        "app inside, or mount this one in an app and protect that"
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,3 +208,29 @@ def test_connection_that_comes_twice_is_decided_anew(
     assert response.status_code == status
     if status == 200:
         assert response.json() == "bob"
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        pytest.param({"WEBSOCKET /ws": "w"}, "Authentication required", id="refused"),
+        pytest.param({}, "Verification unavailable", id="gap"),
+    ],
+)
+def test_socket_is_closed_with_1008_where_the_server_cannot_respond(
+    rules: dict[str, Any], reason: str
+) -> None:
+    app = make_app()
+    app.add_api_websocket_route("/ws", answer)
+    make_guard(rules).protect(app)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asgi_scope = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
+    asyncio.run(app(asgi_scope, receive, send))
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": reason}]
