@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from jose import jwt
 from starlette.requests import HTTPConnection
 
-from fastapi_scopes import PUBLIC, JWTVerifier, ScopeGuard
+from fastapi_scopes import PUBLIC, JWTVerifier, ScopeGuard, ScopeMap
 
 SECRET = "a-secret-of-the-benchmark-0123456789-0123456789"
 ROUNDS, REQUESTS = 40, 250
@@ -26,21 +26,27 @@ async def nothing(connection: HTTPConnection) -> None: ...
 
 
 def make_guard(rules: int, requirement: Any) -> ScopeGuard[Any]:
-    others = {f"GET /other/{number}/*": "a:read" for number in range(rules - 1)}
+    others = ScopeMap(
+        {f"GET /other/{number}/*": "a:read" for number in range(rules - 1)}, optional=True
+    )
     verifier = JWTVerifier(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None)
-    return ScopeGuard({**others, "GET /v1/x/{i}": requirement}, verifier=verifier)
+    return ScopeGuard(others | {"GET /v1/x/{i}": requirement}, verifier=verifier)
 
 
-def make_app(dependency: Callable[..., Any] | None) -> FastAPI:
+def make_app(
+    dependency: Callable[..., Any] | None, perimeter: ScopeGuard[Any] | None = None
+) -> FastAPI:
     router = APIRouter()
 
     @router.get("/x/{i}")
     async def endpoint(i: str) -> dict[str, str]:
         return {"i": i}
 
-    app = FastAPI(dependencies=[] if dependency is None else [Depends(dependency)])
+    app = FastAPI(
+        openapi_url=None, dependencies=[] if dependency is None else [Depends(dependency)]
+    )
     app.include_router(router, prefix="/v1")
-    return app
+    return app if perimeter is None else perimeter.protect(app)
 
 
 async def ask(app: FastAPI, headers: list[tuple[bytes, bytes]]) -> int:
@@ -57,19 +63,24 @@ async def ask(app: FastAPI, headers: list[tuple[bytes, bytes]]) -> int:
     return status[0]
 
 
+BOTH = make_guard(1, "a:read")
 VARIANTS = {
-    "bare": None,
-    "a dependency that does nothing": nothing,
-    "guard, PUBLIC": make_guard(1, PUBLIC),
-    "guard, HS256, 1 rule": make_guard(1, "a:read"),
-    "guard, HS256, 1000 rules": make_guard(1000, "a:read"),
+    "bare": make_app(None),
+    "a dependency that does nothing": make_app(nothing),
+    "guard, PUBLIC": make_app(make_guard(1, PUBLIC)),
+    "guard, HS256, 1 rule": make_app(make_guard(1, "a:read")),
+    "guard, HS256, 1000 rules": make_app(make_guard(1000, "a:read")),
+    "perimeter, PUBLIC": make_app(None, make_guard(1, PUBLIC)),
+    "perimeter, HS256, 1 rule": make_app(None, make_guard(1, "a:read")),
+    "perimeter, HS256, 1000 rules": make_app(None, make_guard(1000, "a:read")),
+    "perimeter and dependency, HS256": make_app(BOTH, BOTH),
 }
 
 
 async def main() -> None:
     token = jwt.encode({"exp": time.time() + 3600, "scope": "a:read"}, SECRET, "HS256")
     headers = [(b"authorization", b"Bearer " + token.encode())]
-    apps = {name: make_app(dependency) for name, dependency in VARIANTS.items()}
+    apps = VARIANTS
     for app in apps.values():
         assert await ask(app, headers) == 200
     taken: dict[str, list[float]] = {name: [] for name in apps}

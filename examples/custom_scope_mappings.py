@@ -26,7 +26,7 @@ from agno.models.base import Model
 from agno.models.openai import OpenAIChat
 from agno.os import AgentOS
 from agno.tools.duckduckgo import DuckDuckGoTools
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from jose import jwt
 
 from fastapi_scopes import JWTVerifier, ScopeGuard, agentos
@@ -95,7 +95,7 @@ def build_agent() -> Agent:
 
 
 def create_app() -> FastAPI:
-    """Return the guarded AgentOS; every route of it is ruled, or this raises."""
+    """Return the guarded AgentOS; it starts only if every route of it is ruled."""
     secret = os.environ.get(SECRET_VARIABLE) or secrets.token_urlsafe(48)
     for name in GATE_VARIABLES:
         os.environ.pop(name, None)
@@ -113,17 +113,14 @@ def create_app() -> FastAPI:
         admin_scope=ADMIN_SCOPE,
         bind=agentos.bind_principal,
     )
-    app = FastAPI(title="Custom Scope Mappings AgentOS", dependencies=[Depends(guard)])
     agent_os = AgentOS(
         id="my-agent-os",
+        name="Custom Scope Mappings AgentOS",
         description="Custom Scope Mappings AgentOS",
         agents=[build_agent()],
-        base_app=app,
         telemetry=False,
     )
-    agent_os.get_app()
-    guard.check(app, raise_on_gap=True)
-    return app
+    return guard.protect(agent_os.get_app())
 
 
 def print_calls(tokens: dict[str, str], url: str) -> None:

@@ -233,11 +233,18 @@ class Perimeter:
         if is_unknown and not self.options.hide_unknown:
             # Nothing runs: the router says so itself.
             return Verdict(asked, way=way)
-        rule = _ANYWHERE if is_unknown else self._rules.rule_for(asked.method, asked.route)
-        if way.is_redirected and rule is not None and rule.requirement.access in _ANONYMOUS:
-            # That the target is open to all says nothing of the path that was asked for.
-            rule = _ANYWHERE
+        rule = _ANYWHERE if is_unknown else self._rule_for(asked, way)
         return await self._authorizer.judge(asked, rule, verified, stand_in=stand_in, way=way)
+
+    def _rule_for(self, asked: Asked, way: Way) -> Rule | None:
+        rule = self._rules.rule_for(asked.method, asked.route)
+        if rule is not None or asked.route is None or way.redirected is None:
+            return rule
+        # Other code could answer before the router redirects: it takes who may go there.
+        target = self._rules.rule_for(asked.method, way.redirected)
+        is_open = target is not None and target.requirement.access in _ANONYMOUS
+        # That the target is open to all says nothing of the path that was asked for.
+        return _ANYWHERE if is_open else target
 
     async def _refuse(self, asgi_scope: Scope, way: Way) -> Verdict:
         """Return the verdict on a connection for which there is no rule."""

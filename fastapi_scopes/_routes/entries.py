@@ -1,7 +1,7 @@
 """The routes of one router, as the framework matches them there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi.dependencies.models import Dependant
@@ -15,7 +15,6 @@ from starlette.convertors import (
     Convertor,
     FloatConvertor,
     IntegerConvertor,
-    PathConvertor,
     StringConvertor,
     UUIDConvertor,
 )
@@ -31,7 +30,6 @@ __all__ = ["Entry", "entries_of", "segments_of", "watch_all"]
 _ONE_SEGMENT: Final = frozenset(
     each.regex for each in (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 )
-_NEVER_RAISING: Final = frozenset({StringConvertor, PathConvertor})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +46,6 @@ class Entry:
     """Its template in the router that is looked at; of a mount, without what is below."""
     is_predictable: bool = True
     """Whether the framework's own code matches it, by its compiled pattern."""
-    raising: tuple[tuple[str, Convertor[Any]], ...] = field(default=(), repr=False)
-    """The parameters whose conversion can fail, which the framework does while it matches."""
 
     @property
     def kind(self) -> Kind:
@@ -130,10 +126,7 @@ def _entry(route: BaseRoute, effective: Any, context: Any) -> Entry:
     matched = route if isinstance(route, APIRoute) else effective
     is_known = isinstance(route, Route | WebSocketRoute | Mount | Host)
     is_predictable = is_known and runs_framework_code(matched, "matches")
-    convertors: dict[str, Convertor[Any]] = getattr(effective, "param_convertors", {})
-    raising = tuple(each for each in convertors.items() if type(each[1]) not in _NEVER_RAISING)
-    path = getattr(effective, "path", "")
-    return Entry(route, effective, context, path, is_predictable, raising)
+    return Entry(route, effective, context, getattr(effective, "path", ""), is_predictable)
 
 
 def segments_of(entry: Entry) -> tuple[list[str | None], bool]:

@@ -17,7 +17,7 @@ from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.trie import SegmentTrie
 from fastapi_scopes._routes.walk import docs_of
 from fastapi_scopes._routes.watched import Signal
-from fastapi_scopes._routes.ways import Candidate, Place, Way
+from fastapi_scopes._routes.ways import Candidate, Place, RouteChangedError, Way
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import ANY_METHOD
 from fastapi_scopes.core.templates import RouteTemplate
@@ -43,6 +43,7 @@ class Snapshot:
 
         Raises:
             UnroutableError: the code of a route fails on the path.
+            RouteChangedError: a route is not what it was when it was read.
         """
         partial: Candidate | None = None
         for candidate in (self.sockets if place.is_socket else self.http).candidates(route_path):
@@ -101,14 +102,7 @@ class RouterTable:
             UnroutableError: the code of a route fails on the path.
         """
         route_path = place.route_path
-        snapshot = self._current()
-        full, partial = snapshot.choose(route_path, place)
-        if full is None and _takes_something(self.router, place):
-            # A route changed in itself.
-            snapshot = self._read()
-            full, partial = snapshot.choose(route_path, place)
-            if full is None:
-                raise UnroutableError
+        snapshot, full, partial = self._choose(route_path, place)
         way.visits.append((self, snapshot))
         if full is not None:
             self._take(full, place, way)
@@ -116,6 +110,23 @@ class RouterTable:
             self._take_partly(partial, place, way)
         else:
             self._take_nothing(snapshot, place, way)
+
+    def _choose(
+        self, route_path: str, place: Place
+    ) -> tuple[Snapshot, Candidate | None, Candidate | None]:
+        """Return the routes, and which of them the framework would choose, or choose partly."""
+        snapshot = self._current()
+        for _ in range(2):
+            try:
+                full, partial = snapshot.choose(route_path, place)
+            except RouteChangedError:
+                pass
+            else:
+                if full is not None or not _takes_something(self.router, place):
+                    return snapshot, full, partial
+            # A route changed in itself.
+            snapshot = self._read()
+        raise UnroutableError
 
     def candidates(self) -> list[Candidate]:
         """Return all routes, as they are now."""
@@ -214,7 +225,11 @@ class RouterTable:
         full, partial = None, None
         if not place.is_socket and self.router.redirect_slashes and place.route_path != "/":
             other = place.with_slash_changed()
-            full, partial = snapshot.choose(other.route_path, other)
+            try:
+                full, partial = snapshot.choose(other.route_path, other)
+            except RouteChangedError as error:
+                self._snapshot = None
+                raise UnroutableError from error
         redirected = full or partial
         if redirected is not None:
             way.end_nowhere(redirected.route)

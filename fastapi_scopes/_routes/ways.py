@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette._utils import get_route_path
+from starlette.convertors import Convertor, PathConvertor, StringConvertor
 from starlette.routing import BaseRoute, Host, Match
 
 from fastapi_scopes._routes.asking import UnroutableError, answer_of, ask
@@ -18,13 +19,15 @@ from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
 if TYPE_CHECKING:
     from fastapi_scopes._routes.tables import RouterTable, Snapshot
 
-__all__ = ["NOWHERE", "Candidate", "Place", "Step", "Way", "place_of"]
+__all__ = ["NOWHERE", "Candidate", "Place", "RouteChangedError", "Step", "Way", "place_of"]
 
 Step = tuple[int, str]
 """A route by identity, and its template in its own router."""
 
 NOWHERE: Final[Step] = (0, "")
 """No route: the router itself answers."""
+
+_NEVER_RAISING: Final = frozenset({StringConvertor, PathConvertor})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +107,35 @@ class Candidate:
 
         Raises:
             UnroutableError: it fails.
+            RouteChangedError: the route has another template than when it was read.
         """
         entry = self.entry
         if not entry.is_predictable:
             return _asked(entry, place)
         if isinstance(entry.route, Host):
             return answer_of(entry.effective.matches, place.to_scope())[0]
+        if entry.effective.path != entry.path:
+            raise RouteChangedError
         found = entry.effective.path_regex.match(route_path)
         if found is None:
             return Match.NONE
-        if entry.raising:
+        if found.re.groups:
             _convert(entry, found)
         methods: Collection[str] | None = getattr(entry.effective, "methods", None)
         return Match.FULL if not methods or place.method in methods else Match.PARTIAL
 
 
+class RouteChangedError(Exception):
+    """A route changed in itself, of which its router knows nothing."""
+
+
 def _convert(entry: Entry, found: re.Match[str]) -> None:
+    """Convert what was found, as the framework does while it matches."""
+    convertors: dict[str, Convertor[Any]] = entry.effective.param_convertors
     try:
-        for name, convertor in entry.raising:
-            convertor.convert(found[name])
+        for name, convertor in convertors.items():
+            if type(convertor) not in _NEVER_RAISING:
+                convertor.convert(found[name])
     except Exception as error:
         # The developer's code, on the client's text: of which type is anybody's guess.
         raise UnroutableError from error
@@ -150,8 +163,8 @@ class Way:
     """The route of the framework that answers, where it is one of a router's."""
     is_refused: bool = False
     """Whether the framework itself would fail on the path."""
-    is_redirected: bool = False
-    """Whether `route` is where a router points, and other code could answer before it does."""
+    redirected: LocatedRoute | None = None
+    """Where a router points that has no such route."""
     steps: list[Step] = field(default_factory=list[Step])
     """One for every router that is visited."""
     visits: "list[tuple[RouterTable, Snapshot]]" = field(
@@ -171,9 +184,7 @@ class Way:
     def end_nowhere(self, redirected: LocatedRoute | None = None) -> None:
         """Note that a router answers that there is no route, or redirects to one."""
         self.steps.append(NOWHERE)
-        behind = self._behind_other_code()
-        self.is_redirected = behind is not None and redirected is not None
-        self.route = redirected if self.is_redirected else behind
+        self.route, self.redirected = self._behind_other_code(), redirected
 
     def _behind_other_code(self) -> LocatedRoute | None:
         """Return what stands for all unknown paths behind the first code that is not known.

@@ -282,8 +282,9 @@ class _Ledger:
         self.covered.append(CoveredEndpoint(endpoint, rule, _gap_of(endpoint, rules)))
         if endpoint.kind is Kind.UNKNOWN_PATHS and rule is None:
             self.notices.append(
-                f"paths below {str(endpoint.template)!r} that no route matches are denied: code of "
-                f"{endpoint.source} could answer them; add {str(endpoint)!r} to open them"
+                f"paths of {str(endpoint.template)!r} that no route matches are denied, since code "
+                f"in between could answer them; {str(endpoint)!r} would open them, and every route "
+                "there that has no rule of its own"
             )
         self._notice_none(endpoint, rule)
 

@@ -28,18 +28,21 @@ def make_agent(db: SqliteDb, name: str = "research-agent") -> Agent:
     return Agent(id=name, name=name, model=OfflineModel(), db=db, telemetry=False)
 
 
-def make_agent_os(folder: Path, base_app: FastAPI | None = None) -> AgentOS:
+def make_agent_os(folder: Path, base_app: FastAPI | None = None, **settings: Any) -> AgentOS:
     db = SqliteDb(db_url=f"sqlite:///{folder / 'agentos.db'}")
-    return AgentOS(id="an-os", agents=[make_agent(db)], base_app=base_app, telemetry=False)
+    return AgentOS(
+        id="an-os", agents=[make_agent(db)], base_app=base_app, telemetry=False, **settings
+    )
 
 
-def make_everything(folder: Path, base_app: FastAPI, *, mcp: bool) -> AgentOS:
+def make_everything(folder: Path, base_app: FastAPI | None = None, *, mcp: bool) -> AgentOS:
     """Return an AgentOS with all that this version of agno can switch on."""
     db = SqliteDb(db_url=f"sqlite:///{folder / 'everything.db'}")
-    roles = Authorization(verification_keys=["k" * 64], algorithm="HS256", db=db)
-    roles.define_role("admin", ["agent_os:admin"])
-    # Given as `authorization=` it would bring AgentOS's own gate; its routes are wanted alone.
-    base_app.include_router(get_roles_router(roles))
+    if base_app is not None:
+        roles = Authorization(verification_keys=["k" * 64], algorithm="HS256", db=db)
+        roles.define_role("admin", ["agent_os:admin"])
+        # As `authorization=` it would bring AgentOS's own gate; its routes are wanted alone.
+        base_app.include_router(get_roles_router(roles))
     agent = make_agent(db)
     settings: dict[str, Any] = {
         "teams": [Team(id="a-team", members=[make_agent(db, "m1")], model=OfflineModel(), db=db)],

@@ -46,6 +46,19 @@ def test_mcp_is_ruled_and_named_as_out_of_reach(tmp_path: Path) -> None:
     assert all(gap.rule is not None for gap in gaps)
 
 
+def test_route_without_its_dependency_fails_the_start_by_name(tmp_path: Path) -> None:
+    """Attack: the one `dependencies=` is dropped, and there is no perimeter."""
+    app = FastAPI()
+    make_agent_os(tmp_path, app).get_app()
+    with pytest.raises(ConfigurationError) as raised:
+        make_guard(agentos.PRESET).check(app, raise_on_gap=True)
+    problems = raised.value.problems
+    assert "nothing enforces 'GET /config' on 'GET /config'; put Depends(guard) on the route" in (
+        problems
+    )
+    assert len(problems) == 143
+
+
 @pytest.mark.parametrize(
     ("key", "template"),
     [
