@@ -168,19 +168,19 @@ def with_docs(
 ) -> ScopeMap:
     """Return *scope_map* with *docs* for the docs pages at *templates* where it is silent.
 
-    A preset does not count: what the developer says comes before it.
+    A preset does not count, but for what it denies: what the developer says comes before it.
 
     Raises:
         ConfigurationError: the path of a page cannot be the key of a rule.
     """
     if docs is None:
         return scope_map
-    silent = [each for each in templates if _is_preset(scope_map.resolve("GET", each).winners)]
+    silent = [each for each in templates if _may_fill(scope_map.resolve("GET", each).winners)]
     return scope_map | ScopeMap({f"GET {each}": docs for each in silent}, optional=True)
 
 
-def _is_preset(winners: Iterable[Rule]) -> bool:
-    return all(rule.optional for rule in winners)
+def _may_fill(winners: Iterable[Rule]) -> bool:
+    return all(rule.optional and rule.requirement.access is not Access.DENY for rule in winners)
 
 
 class Rules:

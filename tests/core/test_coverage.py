@@ -29,6 +29,9 @@ from tests.core.endpoints import dead_of, endpoint, gaps_of, guarded
         pytest.param(DENY, Reach.UNREACHABLE, Gap.UNREACHABLE, id="DENY, unreachable"),
         pytest.param(PUBLIC, Reach.UNREACHABLE, None, id="PUBLIC, unreachable"),
         pytest.param(None, Reach.UNREACHABLE, Gap.UNREACHABLE, id="no rule, unreachable"),
+        pytest.param("a", Reach.PERIMETER, None, id="ruled, a perimeter decides"),
+        pytest.param(DENY, Reach.PERIMETER, None, id="DENY, a perimeter decides"),
+        pytest.param(None, Reach.PERIMETER, Gap.NO_RULE, id="no rule, a perimeter decides"),
         pytest.param("a", Reach.UNRESOLVED, Gap.UNRESOLVED, id="ruled, no one knows which"),
         pytest.param(PUBLIC, Reach.UNRESOLVED, Gap.UNRESOLVED, id="PUBLIC, no one knows which"),
         pytest.param(None, Reach.UNRESOLVED, Gap.UNRESOLVED, id="no rule, no one knows which"),
@@ -134,6 +137,36 @@ def test_docs_pages_are_one_gap() -> None:
 
 def test_public_docs_pages_are_no_gap() -> None:
     cover(ScopeMap({"GET /docs": PUBLIC, "GET /openapi.json": PUBLIC}), DOCS).raise_on_gap()
+
+
+def test_docs_pages_that_a_perimeter_closes_have_their_own_way_out() -> None:
+    closed = [endpoint(f"GET {path}", Kind.DOCS, Reach.PERIMETER) for path in ("/docs", "/redoc")]
+    assert cover(ScopeMap({}), closed).problems == (
+        "no rule for the docs pages 'GET /docs', 'GET /redoc'; pass docs=PUBLIC or "
+        "docs=AUTHENTICATED, or switch them off with FastAPI(openapi_url=None)",
+    )
+
+
+def test_map_of_the_docs_pages_rules_them_and_nothing_else() -> None:
+    pages = [endpoint("GET /docs", Kind.DOCS, Reach.PERIMETER), *guarded("GET /docs")]
+    docs_map = ScopeMap({"GET /docs": PUBLIC}, optional=True)
+    coverage = cover(ScopeMap({}), pages, docs_map=docs_map)
+    assert [each.gap for each in coverage.endpoints] == [None, Gap.NO_RULE]
+    assert coverage.dead == ()
+
+
+def test_unknown_paths_behind_other_code_are_a_notice_and_no_gap() -> None:
+    unknown = endpoint("* /m/**", Kind.UNKNOWN_PATHS, Reach.PERIMETER)
+    (notice,) = cover(ScopeMap({}), [unknown]).notices
+    assert "'* /m/**'" in notice
+    ruled = cover(ScopeMap({"OPTIONS /m/**": PUBLIC}), [unknown])
+    assert (ruled.problems, ruled.notices) == ((), ())
+
+
+def test_what_no_dependency_reaches_is_listed_apart() -> None:
+    api, plain = endpoint("GET /a"), endpoint("GET /b", Kind.ROUTE, Reach.PERIMETER)
+    coverage = cover(ScopeMap({"GET /*": "a"}), [api, plain])
+    assert [each.endpoint for each in coverage.perimeter_only] == [plain]
 
 
 def test_another_guards_mounted_app_is_ruled_by_its_own_map() -> None:

@@ -122,6 +122,13 @@ def test_docs_wins_over_a_preset(preset: dict[str, Any]) -> None:
         assert client.get("/docs", headers=bearer("docs")).status_code == 200
 
 
+def test_docs_opens_nothing_that_a_preset_denies() -> None:
+    guard = make_guard(ScopeMap({"GET /docs": DENY}, optional=True))
+    with TestClient(guard.protect(FastAPI(), docs=PUBLIC)) as client:
+        assert client.get("/docs").status_code == 401
+        assert client.get("/redoc").status_code == 200
+
+
 def test_plain_route_of_an_app_without_docs_pages_is_no_page() -> None:
     app = FastAPI(openapi_url=None)
     app.add_route("/docs", plain)
