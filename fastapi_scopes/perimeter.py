@@ -134,7 +134,8 @@ class Perimeter:
         if not is_gated:
             raise ConfigurationError(
                 f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
-                "its own way; use a Router or APIRouter"
+                "its own way, or behind middleware of its own; use a plain Router or APIRouter, "
+                "and give middleware to the app"
             )
         self._router = router
         self._resolver = Resolver(self.app, self.guard, admits=self._gates)

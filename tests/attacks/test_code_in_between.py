@@ -1,0 +1,181 @@
+"""Attacks by code that stands where only the framework's is expected, or answers in its place."""
+
+import copy
+from abc import ABC
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes import DENY, PUBLIC, Claims, ScopeMap
+from fastapi_scopes.errors import ConfigurationError
+from tests.apps import bearer, make_guard
+from tests.perimeter.calling import Opaque, running
+
+
+async def own_page(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("own page")
+
+
+def make_app(*routes: Any, **options: Any) -> FastAPI:
+    app = FastAPI(openapi_url=None, **options)
+    app.router.routes += routes
+    return app
+
+
+class OnlyPartly(APIRoute):
+    """Matches where nothing better does."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return Match.PARTIAL if match is Match.FULL else match, child_scope
+
+
+class OnlyPartlyMount(Mount):
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        return Match.PARTIAL if match is Match.FULL else match, child_scope
+
+
+@pytest.mark.parametrize("is_included", [False, True], ids=["on the app", "included"])
+def test_route_that_matches_only_partly_is_ruled_where_it_runs(is_included: bool) -> None:
+    router, app = APIRouter(route_class=OnlyPartly), make_app()
+    router.add_api_route("/admin", lambda: "ran")
+    if is_included:
+        app.include_router(router)
+    else:
+        app.router.routes += router.routes
+    client = TestClient(make_guard({"GET /admin": "admin"}).protect(app))
+    assert client.get("/admin").status_code == 401
+    assert client.get("/admin", headers=bearer("other")).status_code == 403
+    assert client.get("/admin", headers=bearer("admin")).json() == "ran"
+
+
+def test_mount_that_matches_only_partly_is_ruled_where_it_runs() -> None:
+    app = make_app(OnlyPartlyMount("/m", Opaque("ran")))
+    client = TestClient(make_guard({"* /m/**": DENY}).protect(app))
+    assert client.get("/m/x").status_code == 401
+
+
+class PassingBy:
+    """Keeps what it wraps twice, and calls the one that no one else sees."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._kept = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._kept(scope, receive, send)
+
+
+def test_middleware_of_the_apps_router_that_may_pass_a_gate_by_is_refused() -> None:
+    app = make_app()
+    routes = [Route("/secret", running("secret"))]
+    app.router = Router(routes, middleware=[Middleware(PassingBy)])  # type: ignore[assignment]
+    with pytest.raises(ConfigurationError, match="middleware"):
+        make_guard({"GET /secret": DENY}).protect(app)
+
+
+def test_middleware_of_an_inner_router_passes_no_gate_by() -> None:
+    inner = Router([Route("/a", running("a"))], middleware=[Middleware(PassingBy)])
+    app = make_app(Mount("/m", inner))
+    client = TestClient(make_guard({"GET /m/a": "a"}).protect(app))
+    assert client.get("/m/a").status_code == 401
+    assert client.get("/m/a", headers=bearer("a")).status_code == 200
+
+
+@pytest.mark.parametrize("key", [404, HTTPException], ids=["404", "HTTPException"])
+def test_handler_of_a_mounted_app_answers_no_unknown_path(key: Any) -> None:
+    inner = FastAPI(openapi_url=None, exception_handlers={key: own_page})
+    client = TestClient(make_guard({}).protect(make_app(Mount("/m", inner))))
+    assert client.get("/m/unknown").status_code == 401
+    assert client.get("/m/unknown", headers=bearer()).status_code == 403
+
+
+def test_handler_of_the_app_itself_is_named_and_hidden_where_wanted() -> None:
+    app, hidden = (make_app(exception_handlers={404: own_page}) for _ in range(2))
+    guard = make_guard({})
+    (notice,) = guard.check(guard.protect(app)).notices
+    assert "hide_unknown=True" in notice
+    client = TestClient(guard.protect(hidden, hide_unknown=True))
+    assert client.get("/unknown").status_code == 401
+    assert client.get("/unknown", headers=bearer()).text == "own page"
+    assert guard.check(hidden).notices == ()
+
+
+def test_mount_that_leads_elsewhere_by_the_time_the_token_is_verified_is_refused() -> None:
+    inner = Starlette(routes=[Route("/secret", running("secret"))])
+    mount = Mount("/m", Opaque("low"))
+
+    class Meddling:
+        async def verify(self, token: str) -> Claims:
+            mount.app = inner
+            return Claims(exp=2**31, scopes=frozenset({"low"}))
+
+    rules = ScopeMap({"GET /m/secret": DENY}, optional=True) | {"* /m/**": "low"}
+    guard = make_guard(rules, verifier=Meddling())
+    response = TestClient(guard.protect(make_app(mount))).get("/m/secret", headers=bearer())
+    assert response.status_code == 403
+
+
+def test_app_that_is_wrapped_by_hand_is_looked_into() -> None:
+    inner = make_app(Route("/me", running("me")))
+    wrapped = CORSMiddleware(inner, allow_origins=["https://example.org"])
+    guard = make_guard({"GET /api/me": "me"})
+    client = TestClient(guard.protect(make_app(Mount("/api", wrapped))))
+    assert client.get("/api/me", headers=bearer("other")).status_code == 403
+    assert client.get("/api/me", headers=bearer("me")).status_code == 200
+
+
+def test_call_from_within_the_process_to_a_mounted_app_is_another_connection() -> None:
+    inner = make_app(Route("/price", running("price")))
+
+    async def total(request: Request) -> Response:
+        transport = httpx.ASGITransport(inner)
+        async with httpx.AsyncClient(transport=transport, base_url="http://inner") as client:
+            return PlainTextResponse((await client.get("/price")).text)
+
+    app = make_app(Route("/total", total), Mount("/prices", inner))
+    guard = make_guard({"GET /total": PUBLIC, "GET /prices/price": "price"})
+    client = TestClient(guard.protect(app))
+    assert client.get("/total").text == "ran price"
+    assert client.get("/prices/price").status_code == 401
+
+
+def test_copy_of_a_mounted_router_is_a_router_without_gate() -> None:
+    inner = Router([Route("/a", running("a"))])
+    guard = make_guard({"GET /m/a": "a"})
+    guard.check(guard.protect(make_app(Mount("/m", inner))))
+    copied = copy.deepcopy(inner)
+    assert TestClient(copied).get("/a").text == "ran a"
+    assert (
+        TestClient(make_guard({"GET /n/a": "a"}).protect(make_app(Mount("/n", copied))))
+        .get("/n/a")
+        .status_code
+        == 401
+    )
+
+
+class WithOtherBases(ABC, APIRouter): ...
+
+
+def test_included_router_with_other_bases_is_looked_into() -> None:
+    router, app = WithOtherBases(), make_app()
+    router.add_api_route("/graphql", lambda: "ran", methods=["POST"])
+    app.include_router(router, prefix="/v1")
+    guard = make_guard({"POST /v1/graphql": "graphql"})
+    client = TestClient(guard.protect(app))
+    assert guard.check(app).problems == ()
+    assert client.post("/v1/graphql").status_code == 401
+    assert client.post("/v1/graphql", headers=bearer("graphql")).json() == "ran"
