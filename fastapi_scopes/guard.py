@@ -152,7 +152,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
 
         Map keys are relative to *app*, prefixes of mounts included. The app does not start
         while anything in it is without a rule; with *strict* off that is logged, and denied.
-        *docs* is what the docs pages ask for that the map does not name. With *hide_unknown*
+        *docs* is for the docs pages on which the map, presets aside, is silent. With *hide_unknown*
         only verified callers learn that a path or a method does not exist.
 
         Raises:

@@ -79,7 +79,7 @@ class PerimeterOptions:
     strict: bool = True
     """Whether a gap keeps the app from starting."""
     docs: RequirementLike | None = None
-    """What the docs pages ask for that the map does not name."""
+    """What the docs pages ask for that no rule of the map, presets aside, is about."""
     hide_unknown: bool = False
     """Whether only verified callers learn that there is no such route."""
 
