@@ -1,0 +1,204 @@
+"""A token is verified once for many requests; nobody changes what the next one gets."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, Request
+from fastapi.testclient import TestClient
+from pydantic import ConfigDict
+
+from fastapi_scopes import Claims, ScopeGuard, agentos
+from tests.doors import DOORS, Door
+from tests.verifiers.kinds import KINDS, Make
+from tests.verifiers.minting import NOW, mint
+
+ADMIN = frozenset({"admin"})
+
+
+class Member(Claims):
+    """Claims with values inside that can be changed, declared ones and others."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    groups: list[str]
+    org: dict[str, Any]
+
+
+def by_setattr(claims: Any) -> None:
+    object.__setattr__(claims, "scopes", ADMIN)
+    object.__setattr__(claims, "sub", "root")
+    object.__setattr__(claims, "exp", NOW + 10**9)
+
+
+def by_dict(claims: Any) -> None:
+    claims.__dict__.update(scopes=ADMIN, sub="root", iss="https://as.example")
+
+
+def by_dict_emptied(claims: Any) -> None:
+    claims.__dict__.clear()
+
+
+def by_lists(claims: Any) -> None:
+    for each in (claims.aud, claims.groups, claims.more, claims.org["roles"], claims.deep["a"][0]):
+        each[:] = ["admin"]
+
+
+def by_mappings(claims: Any) -> None:
+    for each in (claims.org, claims.deep, claims.deep["a"][1]):
+        each.update(scopes="admin", scope="admin", roles=["admin"], a=[])
+
+
+def by_extras(claims: Any) -> None:
+    claims.model_extra.update(scope="admin", scopes=["admin"], role="admin")
+    claims.model_extra.pop("deep")
+
+
+def by_extras_replaced(claims: Any) -> None:
+    object.__setattr__(claims, "__pydantic_extra__", {"scope": "admin"})
+
+
+def by_fields_set(claims: Any) -> None:
+    claims.model_fields_set.clear()
+    claims.model_fields_set.add("admin")
+
+
+CHANGES: Mapping[str, Callable[[Any], None]] = {
+    "attributes": by_setattr,
+    "dict": by_dict,
+    "dict-emptied": by_dict_emptied,
+    "lists": by_lists,
+    "mappings": by_mappings,
+    "extras": by_extras,
+    "extras-replaced": by_extras_replaced,
+    "fields-set": by_fields_set,
+}
+
+
+def own(request: Request, claims: Any) -> list[Any]:
+    return [claims]
+
+
+def remembered(request: Request, claims: Any) -> list[Any]:
+    state = request.scope["fastapi_scopes"]
+    verdicts = [each.claims for each in state.verdicts.values()]
+    return [*verdicts, *state.bound.values(), *(each[2] for each in state.verified._found.values())]
+
+
+PLACES: Mapping[str, Callable[[Request, Any], list[Any]]] = {
+    "own-claims": own,
+    "claims-of-the-connection": remembered,
+}
+
+
+def shown(claims: Any) -> str:
+    return f"{vars(claims)} {claims.model_extra} {sorted(claims.model_fields_set)}"
+
+
+def make_client(door: Door, make: Make, tamper: Callable[[Request, Any], None]) -> TestClient:
+    """An app that shows claims, lets a handler at them, and has one route for admins."""
+    guard: ScopeGuard[Any] = ScopeGuard(
+        {"GET /see": [], "GET /tamper": [], "GET /admin": "admin"},
+        verifier=make(claims_model=Member),
+        bind=agentos.bind_principal,
+    )
+    app = door(guard)
+
+    async def see(request: Request, claims: Annotated[Any, Depends(guard)]) -> Any:
+        state = {**request.scope["state"], "scopes": sorted(request.scope["state"]["scopes"])}
+        told = {**claims.model_dump(mode="json"), "scopes": sorted(claims.scopes)}
+        return {"claims": told, "set": sorted(claims.model_fields_set), "state": str(state)}
+
+    async def admin() -> str:
+        return "ran"
+
+    async def let_tamper(request: Request, claims: Annotated[Any, Depends(guard)]) -> None:
+        tamper(request, claims)
+
+    for path, endpoint in {"/see": see, "/tamper": let_tamper, "/admin": admin}.items():
+        app.add_api_route(path, endpoint, response_model=None)
+    return TestClient(app)
+
+
+def bearer() -> dict[str, str]:
+    token = mint(
+        algorithm="ES256",
+        scope="read",
+        aud=["https://api.example"],
+        groups=["staff"],
+        more=["x"],
+        org={"roles": ["reader"]},
+        deep={"a": [["y"], {"b": "c"}]},
+    )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def assert_next_request_gets_the_first_answer(client: TestClient) -> None:
+    headers = bearer()
+    first = client.get("/see", headers=headers)
+    assert first.status_code == 200
+    for _ in range(2):
+        assert client.get("/tamper", headers=headers).status_code == 200
+        assert client.get("/see", headers=headers).json() == first.json()
+        assert client.get("/admin", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_handler_that_changes_its_claims_changes_none_of_the_next_request(
+    change: Callable[[Any], None],
+    place: Callable[[Request, Any], list[Any]],
+    door: Door,
+    make: Make,
+) -> None:
+    def tamper(request: Request, claims: Any) -> None:
+        before = shown(claims)
+        for each in place(request, claims):
+            # What the copies of one connection share has been changed by then.
+            with suppress(LookupError, TypeError):
+                change(each)
+        assert shown(claims) != before or place is remembered
+
+    assert_next_request_gets_the_first_answer(make_client(door, make, tamper))
+
+
+def bound_state(request: Request, claims: Any) -> None:
+    state = request.scope["state"]
+    state["scopes"].append("admin")
+    state["claims"].update(scopes=["admin"], scope="admin", sub="root")
+    state["claims"]["groups"].append("admin")
+    state.update(user_id="root", admin_scope="read")
+
+
+def verdicts(request: Request, claims: Any) -> None:
+    for each in request.scope["fastapi_scopes"].verdicts.values():
+        object.__setattr__(each, "claims", Claims(exp=1, scopes=ADMIN))
+        object.__setattr__(each, "problem", None)
+
+
+def connection_state(request: Request, claims: Any) -> None:
+    state = request.scope["fastapi_scopes"]
+    state.verdicts.clear()
+    state.bound.clear()
+    state.verified._found.clear()
+    state.admin_scope = "read"
+    request.scope["fastapi_scopes"] = {"scopes": ADMIN}
+
+
+CONNECTIONS: Mapping[str, Callable[[Request, Any], None]] = {
+    "bound-state": bound_state,
+    "verdicts": verdicts,
+    "connection-state": connection_state,
+}
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("tamper", CONNECTIONS.values(), ids=CONNECTIONS)
+def test_handler_that_changes_its_connection_changes_none_of_the_next_one(
+    tamper: Callable[[Request, Any], None], door: Door, make: Make
+) -> None:
+    assert_next_request_gets_the_first_answer(make_client(door, make, tamper))
