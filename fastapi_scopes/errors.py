@@ -98,6 +98,8 @@ class TokenFault(StrEnum):
     ISSUER = "issuer"
     AUDIENCE = "audience"
     CONFIRMATION = "confirmation"
+    REVOKED = "revoked"
+    INACTIVE = "inactive"
 
 
 class TokenError(ClientError):

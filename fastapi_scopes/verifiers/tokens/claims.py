@@ -7,15 +7,31 @@ from fastapi_scopes.core.scopes import parse_scopes
 from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
 
-__all__ = ["Expectations", "claims_of", "require_access_token_type", "scopes_of"]
+__all__ = [
+    "Expectations",
+    "claims_of",
+    "require_access_token_type",
+    "require_current",
+    "require_no_id_token",
+    "scopes_of",
+]
 
 _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
 
 # RFC 7519 5.1, RFC 9068 2.1. Another type is another kind of token (RFC 8725 3.11), such as a
 # DPoP proof or a logout token, and often signed with the same key.
-_TYPES = frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt"})
+_ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+_TYPES = _ACCESS_TOKEN_TYPES | {"jwt", "application/jwt"}
 
 _TEXT_CLAIMS = ("sub", "client_id", "jti")
+
+# RFC 9068 2.2.
+_REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+
+# OpenID Connect Core 3.1.3.6 and 3.3.2.11: hashes of what an ID token was issued with. Issuers
+# that sign access tokens and ID tokens alike tell them apart in a claim of their own.
+_ID_TOKEN_HASHES = frozenset({"at_hash", "c_hash", "s_hash"})
+_ID_TOKEN_KINDS = (("typ", "ID"), ("token_use", "id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +41,39 @@ class Expectations:
     issuers: frozenset[str] | None
     audiences: frozenset[str] | None
     leeway: float = 0
+    strict: bool = False
+    """Whether to ask for all that RFC 9068 asks for."""
+    takes_bound: bool = False
+    """Whether a token that is bound to a key may pass this far."""
 
 
-def require_access_token_type(header: Mapping[str, object]) -> None:
-    """Return where `typ` is absent or that of a JWT or an access token, in any case.
+def require_access_token_type(header: Mapping[str, object], *, strict: bool = False) -> None:
+    """Return where `typ` is that of an access token, or absent or JWT where not *strict*.
 
     Raises:
         TokenError: it is of another kind.
     """
-    if "typ" not in header:
+    if "typ" not in header and not strict:
         return
-    kind = header["typ"]
-    if not isinstance(kind, str) or kind.lower() not in _TYPES:
+    kind = header.get("typ")
+    # RFC 7515 4.1.9: a media type, so in any case.
+    if not isinstance(kind, str) or kind.lower() not in (_ACCESS_TOKEN_TYPES if strict else _TYPES):
+        raise TokenError(TokenFault.TYPE)
+
+
+def require_no_id_token(claims: Mapping[str, object], scopes_claim: str) -> None:
+    """Return where nothing in *claims* is what only an ID token has.
+
+    An ID token is for the client (RFC 8725 3.11): whoever has one is no caller. A nonce alone
+    does not tell, since some issuers copy it into access tokens; without scopes it does.
+
+    Raises:
+        TokenError: it is an ID token.
+    """
+    is_hashed = not _ID_TOKEN_HASHES.isdisjoint(claims)
+    is_named = any(claims.get(name) == value for name, value in _ID_TOKEN_KINDS)
+    is_nonced = "nonce" in claims and _claim_at(claims, scopes_claim) is None
+    if is_hashed or is_named or is_nonced:
         raise TokenError(TokenFault.TYPE)
 
 
@@ -50,18 +87,25 @@ def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, o
         claims = parse_json_object(payload)
     except ValueError:
         raise TokenError(TokenFault.PAYLOAD) from None
-    # RFC 9449 7.2: a token bound to a key is no bearer token, and nobody here asks for proof.
-    if "cnf" in claims:
+    # RFC 9449 7.2: a token bound to a key is no bearer token; here is who asks for proof.
+    if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
         raise TokenError(TokenFault.CONFIRMATION)
+    if expected.strict and not all(name in claims for name in _REQUIRED_CLAIMS):
+        raise TokenError(TokenFault.CLAIMS)
     if not all(isinstance(claims.get(name, ""), str) for name in _TEXT_CLAIMS):
         raise TokenError(TokenFault.CLAIMS)
-    _require_time(claims, expected.leeway, now)
+    require_current(claims, expected.leeway, now)
     _require_issuer(claims, expected.issuers)
     _require_audience(claims, expected.audiences)
     return claims
 
 
-def _require_time(claims: Mapping[str, object], leeway: float, now: float) -> None:
+def require_current(claims: Mapping[str, object], leeway: float, now: float) -> None:
+    """Return where *claims* hold *now*: not expired, and neither for nor from the future.
+
+    Raises:
+        TokenError: they do not, or a time is none.
+    """
     if "exp" not in claims:
         raise TokenError(TokenFault.CLAIMS)
     # RFC 7519 4.1.4: on or after exp is too late. Written so that a clock that answers NaN

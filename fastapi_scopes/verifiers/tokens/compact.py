@@ -17,6 +17,7 @@ __all__ = [
     "UnverifiedJWS",
     "VerifiedJWS",
     "parse_compact_jws",
+    "unverified_issuer_of",
     "verify_compact_jws",
     "verify_signature",
 ]
@@ -85,6 +86,24 @@ def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJW
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise TokenError(TokenFault.ALGORITHM)
     return UnverifiedJWS(token, header, payload, algorithm, _kid_of(header))
+
+
+def unverified_issuer_of(token: object) -> str:
+    """Return the `iss` that *token* claims; good to choose a verifier, and for nothing else.
+
+    Raises:
+        TokenError: it is no compact JWS, or names no issuer.
+    """
+    if not isinstance(token, str):
+        raise TokenError(TokenFault.MALFORMED)
+    _, payload_segment, _ = _segments_of(token)
+    try:
+        issuer = parse_json_object(_decoded(payload_segment)).get("iss")
+    except ValueError:
+        raise TokenError(TokenFault.PAYLOAD) from None
+    if not isinstance(issuer, str):
+        raise TokenError(TokenFault.ISSUER)
+    return issuer
 
 
 def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> VerifiedJWS:

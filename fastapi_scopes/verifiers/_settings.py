@@ -1,0 +1,21 @@
+"""Numbers that a developer configures a verifier with."""
+
+import math
+from collections.abc import Iterator
+from typing import TypeGuard
+
+__all__ = ["is_number_within", "seconds_problems"]
+
+
+def is_number_within(value: object, low: float, high: float) -> TypeGuard[float]:
+    """Tell whether *value* is a number from *low* to *high*; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return low <= value <= high
+
+
+def seconds_problems(**settings: object) -> Iterator[str]:
+    """Yield those of *settings* that are no number of seconds above 0."""
+    for name, value in settings.items():
+        if not is_number_within(value, 0, math.inf) or value in (0, math.inf):
+            yield f"{name} is no number of seconds above 0"

@@ -1,0 +1,74 @@
+"""What was verified of a token a moment ago, kept for the next request with the same token."""
+
+import hashlib
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from fastapi_scopes.verifiers._settings import is_number_within
+
+__all__ = ["MAX_TTL", "TokenCache", "cache_problems"]
+
+MAX_TTL = 3600
+"""The most seconds for which anything is kept."""
+
+V = TypeVar("V")
+
+
+class TokenCache(Generic[V]):
+    """At most *size* values, each for at most *ttl* seconds; the least used one goes first.
+
+    Keyed by the SHA-256 of the token, so that nothing here could be presented as one. Safe
+    under threads: each step on the table is atomic, and a race costs no more than an entry.
+    """
+
+    __slots__ = ("_entries", "_size", "_ttl")
+
+    def __init__(self, *, ttl: float, size: int) -> None:
+        self._ttl = ttl
+        self._size = size
+        self._entries: OrderedDict[bytes, tuple[float, float, V]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, token: str, now: float) -> V | None:
+        """Return what was put for *token*, or None where that is nothing, or too old *now*."""
+        if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return None
+        key = _key_of(token)
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        stored_at, stale_at, value = entry
+        # A clock that was set back says nothing of an entry's age.
+        if not stored_at <= now < stale_at:
+            self._entries.pop(key, None)
+            return None
+        with suppress(KeyError):
+            self._entries.move_to_end(key)
+        return value
+
+    def put(self, token: str, value: V, now: float, *, until: float) -> None:
+        """Keep *value* for *token* from *now* on, not beyond *until*."""
+        stale_at = min(until, now + self._ttl)
+        if not now < stale_at or self._size < 1:
+            return
+        self._entries[_key_of(token)] = (now, stale_at, value)
+        while len(self._entries) > self._size:
+            with suppress(KeyError):
+                self._entries.popitem(last=False)
+
+
+def _key_of(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def cache_problems(ttl: object, size: object) -> Iterator[str]:
+    """Yield what is wrong with the settings of a cache."""
+    if not is_number_within(ttl, 0, MAX_TTL):
+        yield f"cache_ttl is no number of seconds from 0 to {MAX_TTL}; write cache_ttl=60"
+    if not isinstance(size, int) or not is_number_within(size, 0, math.inf):
+        yield "cache_size is no number of tokens; write cache_size=1024"

@@ -1,0 +1,50 @@
+"""Which scopes an issuer may grant."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self, cast
+
+from fastapi_scopes.core.scopes import is_scope_token
+
+__all__ = ["ScopeLimits", "limit_problems"]
+
+_WILDCARD = ":*"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeLimits:
+    """Scopes by name, and the prefixes, colon included, of which any scope may be granted."""
+
+    names: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, allowed: Sequence[str]) -> Self:
+        """Return the limits that *allowed*, known to be without a problem, writes."""
+        wildcards = [each for each in allowed if each.endswith(_WILDCARD)]
+        names = frozenset(allowed).difference(wildcards)
+        return cls(names, tuple(each.removesuffix("*") for each in wildcards))
+
+    def within(self, scopes: frozenset[str]) -> frozenset[str]:
+        """Return those of *scopes* that may be granted."""
+        return frozenset(
+            each for each in scopes if each in self.names or each.startswith(self.prefixes)
+        )
+
+
+def limit_problems(allowed: object) -> Iterator[str]:
+    """Yield what is wrong with *allowed*, None or a list of scopes and `prefix:*`."""
+    if allowed is None:
+        return
+    if isinstance(allowed, str) or not isinstance(allowed, Sequence):
+        yield "allowed_scopes is no list; write allowed_scopes=['app:read', 'partner:*']"
+        return
+    for each in cast("Sequence[object]", allowed):
+        if not _is_limit(each):
+            yield f"allowed_scopes: {each!r} is no scope and no 'prefix:*'; '*' stands nowhere else"
+
+
+def _is_limit(value: object) -> bool:
+    if not isinstance(value, str) or not is_scope_token(value):
+        return False
+    return value != _WILDCARD and "*" not in value.removesuffix(_WILDCARD)

@@ -1,0 +1,231 @@
+"""What an access token must be here, and what becomes of one that is."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from typing import Generic, TypeVar, cast
+
+from pydantic import ValidationError
+
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
+from fastapi_scopes.verifiers._encodings import is_json_object
+from fastapi_scopes.verifiers._settings import is_number_within
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
+from fastapi_scopes.verifiers.keys.ring import elements_of
+from fastapi_scopes.verifiers.tokens.claims import (
+    Expectations,
+    claims_of,
+    require_access_token_type,
+    require_current,
+    require_no_id_token,
+    scopes_of,
+)
+from fastapi_scopes.verifiers.tokens.limits import ScopeLimits, limit_problems
+
+__all__ = ["MAX_LEEWAY", "AccessTokenProfile", "VettedClaims"]
+
+MAX_LEEWAY = 300
+"""The most seconds that clocks may differ by."""
+
+ClaimsT = TypeVar("ClaimsT", bound=Claims)
+
+_log = logging.getLogger("fastapi_scopes")
+
+# What a validator of the user's may trip over and pydantic does not make a ValidationError:
+# a client whose claims lead there would be answered with 500.
+_BUGS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)
+
+
+@dataclass(frozen=True, slots=True)
+class VettedClaims:
+    """Claims that were verified, as a text: whoever gets claims made of it cannot change it."""
+
+    text: str = field(repr=False)
+    """A JSON object, known to be strict."""
+    scopes: frozenset[str] = field(repr=False)
+    expires_at: float
+    """When it is too old, leeway included."""
+
+
+class AccessTokenProfile(Generic[ClaimsT]):
+    """What a verifier was told of its tokens, whatever their form; its docstring says it all.
+
+    Raises:
+        ConfigurationError: from the constructor, every problem at once.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        issuer: str | Sequence[str] | None,
+        audience: str | Sequence[str] | None,
+        scopes_claim: str,
+        claims_model: type[ClaimsT],
+        leeway: float,
+        strict: bool,
+        allowed_scopes: Sequence[str] | None,
+        revocations: RevocationList | None,
+        proof: ProofChecker | None,
+        now: Callable[[], float],
+    ) -> None:
+        ConfigurationError.raise_for(
+            (
+                *_expectation_problems("issuer", issuer),
+                *_expectation_problems("audience", audience),
+                *_setting_problems(scopes_claim, leeway, now),
+                *_model_problems(claims_model),
+                *limit_problems(allowed_scopes),
+                *_plug_problems("revocations", revocations, "is_revoked"),
+                *_plug_problems("proof", proof, "check"),
+            )
+        )
+        self._expected = Expectations(
+            _texts_of(issuer), _texts_of(audience), leeway, strict, proof is not None
+        )
+        self._scopes_claim = scopes_claim
+        self._claims_model = claims_model
+        self._limits = ScopeLimits.parse(allowed_scopes) if allowed_scopes is not None else None
+        self._revocations = revocations
+        self._proof = proof
+
+    @property
+    def issuers(self) -> frozenset[str] | None:
+        """The issuers of which a token must name one; None asks for none."""
+        return self._expected.issuers
+
+    def lists(self, scope: str) -> bool:
+        """Tell whether *scope* is by name one of those that the issuers are limited to."""
+        return self._limits is not None and scope in self._limits.names
+
+    def may_grant(self, scope: str) -> bool:
+        """Tell whether the issuers are without limits, or *scope* is by name within these."""
+        return self._limits is None or self.lists(scope)
+
+    def require_type(self, header: Mapping[str, object]) -> None:
+        """Return where *header* is that of an access token.
+
+        Raises:
+            TokenError: it is not.
+        """
+        require_access_token_type(header, strict=self._expected.strict)
+
+    def vet(self, text: bytes, now: float) -> VettedClaims:
+        """Return what *text*, verified to be the issuer's words, says *now*.
+
+        Raises:
+            TokenError: it is no claims set, or not one that is valid here.
+        """
+        claims = claims_of(text, self._expected, now)
+        require_no_id_token(claims, self._scopes_claim)
+        scopes = scopes_of(claims, self._scopes_claim)
+        if self._limits is not None:
+            scopes = self._limits.within(scopes)
+        # `claims_of` has seen that it is a number.
+        expires_at = cast("float", claims["exp"]) + self._expected.leeway
+        return VettedClaims(text.decode(), scopes, expires_at)
+
+    async def admit(self, vetted: VettedClaims, token: str, now: float) -> ClaimsT:
+        """Return the claims of *token*, after all that another moment may answer otherwise.
+
+        Raises:
+            TokenError: it is not valid now, was revoked, or nobody proves that it is theirs.
+            VerifierUnavailable: whether it was revoked cannot be told.
+        """
+        # Made anew for every request, so that nobody changes what the next one gets.
+        claims = cast("dict[str, object]", json.loads(vetted.text))
+        require_current(claims, self._expected.leeway, now)
+        await self._require_not_revoked(claims)
+        await self._require_proof(token, claims)
+        # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
+        # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
+        claims["scopes"] = vetted.scopes
+        return _modelled(claims, self._claims_model)
+
+    async def _require_not_revoked(self, claims: Mapping[str, object]) -> None:
+        if self._revocations is None:
+            return
+        issuer, jti = claims.get("iss"), claims.get("jti")
+        # A token that cannot be named could never be revoked.
+        if not isinstance(jti, str):
+            raise TokenError(TokenFault.CLAIMS)
+        is_valid = await self._revocations.is_revoked(cast("str | None", issuer), jti) is False
+        if not is_valid:
+            raise TokenError(TokenFault.REVOKED)
+
+    async def _require_proof(self, token: str, claims: Mapping[str, object]) -> None:
+        confirmation = claims.get("cnf")
+        if self._proof is not None and is_json_object(confirmation):
+            await self._proof.check(token, confirmation)
+
+
+def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
+    try:
+        modelled = model.model_validate(claims)
+        if _keeps_verified(modelled, model, claims):
+            return modelled
+    except ValidationError:
+        pass
+    except _BUGS as bug:
+        # Its text may quote claims.
+        _log.error("claims model %s raised %s", model.__qualname__, type(bug).__name__)
+    # Outside of `except`: a ValidationError quotes claims, and would be this one's context.
+    raise TokenError(TokenFault.CLAIMS)
+
+
+def _keeps_verified(modelled: object, model: type[Claims], claims: dict[str, object]) -> bool:
+    # A model may add to what was verified and never change it.
+    return (
+        isinstance(modelled, model)
+        and type(modelled.scopes) is frozenset
+        and all(
+            getattr(modelled, name) == claims[name]
+            for name in Claims.model_fields
+            if name in claims
+        )
+    )
+
+
+def _model_problems(model: object) -> Iterator[str]:
+    if not (isinstance(model, type) and issubclass(model, Claims)):
+        yield "claims_model is no subclass of Claims; write class MyClaims(Claims)"
+        return
+    for name in Claims.model_fields:
+        field = model.model_fields.get(name)
+        if field is None:
+            yield f"claims_model {model.__name__!r} lacks the field {name!r}; do not redefine it"
+        elif any(each not in (None, name) for each in (field.alias, field.validation_alias)):
+            yield f"claims_model {model.__name__!r} reads {name!r} by an alias; remove it"
+
+
+def _expectation_problems(setting: str, value: object) -> Iterator[str]:
+    if value is None:
+        return
+    values = [value] if isinstance(value, str) else elements_of(value)
+    if not values or not all(isinstance(each, str) and each for each in values):
+        yield f"{setting} is no text and no list of texts; None asks for no {setting}"
+
+
+def _setting_problems(scopes_claim: object, leeway: object, now: object) -> Iterator[str]:
+    if not isinstance(scopes_claim, str) or not scopes_claim:
+        yield "scopes_claim is no name of a claim; write scopes_claim='scope'"
+    if not is_number_within(leeway, 0, MAX_LEEWAY):
+        yield f"leeway is no number of seconds from 0 to {MAX_LEEWAY}; write leeway=60"
+    if not callable(now):
+        yield "now is no function; write now=time.time"
+
+
+def _plug_problems(setting: str, value: object, method: str) -> Iterator[str]:
+    if value is None:
+        return
+    if isinstance(value, type) or not iscoroutinefunction(getattr(value, method, None)):
+        # By its type alone: who confuses the arguments has a secret here.
+        yield f"{setting} is a {type(value).__name__!r} without 'async def {method}'"
+
+
+def _texts_of(value: str | Sequence[str] | None) -> frozenset[str] | None:
+    if value is None:
+        return None
+    return frozenset([value] if isinstance(value, str) else value)
