@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import cast
+from typing import Self, cast
 
 from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm, BoundKey, bind_key
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.sources import material_from
 
-__all__ = ["MAX_CANDIDATES", "VerificationKeys", "elements_of", "read_keys"]
+__all__ = [
+    "MAX_CANDIDATES",
+    "VerificationKeys",
+    "algorithm_problems",
+    "algorithms_of",
+    "crowd_problems",
+    "elements_of",
+    "read_keys",
+]
 
 MAX_CANDIDATES = 16
 """The most keys without a `kid` that one token may be tried with."""
@@ -25,9 +33,10 @@ class VerificationKeys:
     * where it has no `kid`: the same, and the key that has a name if it is the only such one.
     """
 
-    __slots__ = ("_anonymous", "_kids", "_named", "_unnamed", "algorithms")
+    __slots__ = ("_anonymous", "_keys", "_kids", "_named", "_unnamed", "algorithms")
 
     def __init__(self, keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]) -> None:
+        self._keys = tuple(keys)
         self._kids = frozenset(each.kid for each in keys if each.kid is not None)
         self._named: dict[tuple[str, str], BoundKey] = {}
         self._unnamed: dict[str, tuple[BoundKey, ...]] = {}
@@ -49,6 +58,14 @@ class VerificationKeys:
             key for kid, key in bound if kid is None or len(named) == 1
         )
 
+    def names(self, kid: str | None) -> bool:
+        """Tell whether a key here goes by the name of *kid*."""
+        return kid in self._kids
+
+    def includes(self, other: Self) -> bool:
+        """Tell whether every key of *other* is here, unchanged."""
+        return all(each in self._keys for each in other._keys)
+
     def candidates_for(self, kid: str | None, algorithm: str) -> tuple[BoundKey, ...]:
         """Return the keys that a token with *kid* and *algorithm* may be tried with."""
         if kid is None:
@@ -65,15 +82,17 @@ def read_keys(keys: object, algorithms: object) -> tuple[VerificationKeys, tuple
     Where there is a problem the keys are not to be used.
     """
     sources, names = elements_of(keys), elements_of(algorithms)
-    problems = [*_algorithm_problems(names)]
+    problems = [*algorithm_problems(names)]
     if not sources:
         problems.append("keys is no list, or an empty one; write keys=[SECRET], oldest to newest")
     if problems:
         # Whether a text is a secret or a PEM depends on the algorithms, so nothing is read yet.
         return VerificationKeys((), ()), tuple(problems)
-    table = _algorithms_of(names)
+    table = algorithms_of(names)
     read = _read_each(sources, table, problems)
-    problems.extend([*_clash_problems(read, table), *_crowd_problems(read, table)])
+    problems.extend(
+        [*_clash_problems(read, table), *crowd_problems([key for _, key in read], table)]
+    )
     return VerificationKeys([key for _, key in read], table), tuple(problems)
 
 
@@ -84,11 +103,13 @@ def elements_of(value: object) -> Sequence[object]:
     return cast("Sequence[object]", value)
 
 
-def _algorithms_of(names: Sequence[object]) -> list[Algorithm]:
+def algorithms_of(names: Sequence[object]) -> list[Algorithm]:
+    """Return the algorithms that *names* names; what is no name of one is left out."""
     return [each for name, each in ALGORITHMS.items() if name in names]
 
 
-def _algorithm_problems(names: Sequence[object]) -> Iterator[str]:
+def algorithm_problems(names: Sequence[object]) -> Iterator[str]:
+    """Yield what is wrong with the *names* that a verifier is configured with."""
     if not names:
         yield "algorithms is no list of names, or an empty one; write algorithms=['RS256']"
     for position, name in enumerate(names):
@@ -98,7 +119,7 @@ def _algorithm_problems(names: Sequence[object]) -> Iterator[str]:
                 f"algorithms[{position}] is no signature algorithm here;"
                 f" choose of {', '.join(ALGORITHMS)}"
             )
-    if len({each.is_symmetric for each in _algorithms_of(names)}) > 1:
+    if len({each.is_symmetric for each in algorithms_of(names)}) > 1:
         # Where a public key passes for a secret, everybody can sign (RFC 8725 2.1).
         yield "algorithms mixes HS* with others; make a verifier for each"
 
@@ -127,11 +148,10 @@ def _clash_problems(
             )
 
 
-def _crowd_problems(
-    read: Sequence[tuple[int, KeyMaterial]], algorithms: Sequence[Algorithm]
-) -> Iterator[str]:
+def crowd_problems(keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]) -> Iterator[str]:
+    """Yield the algorithms for which more keys have no `kid` than one token may be tried with."""
     for algorithm in algorithms:
-        unnamed = sum(each.kid is None and each.fits(algorithm) for _, each in read)
+        unnamed = sum(each.kid is None and each.fits(algorithm) for each in keys)
         if unnamed > MAX_CANDIDATES:
             yield (
                 f"keys holds {unnamed} keys for {algorithm.name} without a 'kid', more than"

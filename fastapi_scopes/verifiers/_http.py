@@ -1,0 +1,153 @@
+"""JSON documents of an authorization server over HTTP, within limits (RFC 8725 3.10)."""
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from ssl import SSLContext
+from typing import Final
+
+import httpx
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "TRANSPORT_ERRORS",
+    "Document",
+    "Fetch",
+    "FetchError",
+    "HTTPFetch",
+    "document_of",
+    "url_problem",
+]
+
+MAX_BODY_BYTES: Final = 256 * 1024
+"""The longest document that is read."""
+
+TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, OSError)
+"""What httpx raises where a server cannot be talked to."""
+
+_MAX_REDIRECTS = 3
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_MAX_AGE = re.compile(r'max-age\s*=\s*"?(\d{1,10})"?', re.IGNORECASE)
+_NOT_KEPT = frozenset({"no-cache", "no-store"})
+
+
+class FetchError(Exception):
+    """A document could not be had; the text says why and quotes nothing of it."""
+
+    def __init__(self, reason: str, *, is_absent: bool = False) -> None:
+        super().__init__(reason)
+        self.is_absent = is_absent
+        """Whether the server says that there is no such document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What was found at a URL."""
+
+    body: bytes = field(repr=False)
+    max_age: float | None = None
+    """For how many seconds it is fresh (RFC 9111 5.2.2.1); None where nothing is said."""
+
+
+Fetch = Callable[[str], Awaitable[Document]]
+"""Gets the document at a URL; whatever it raises counts as a failed attempt."""
+
+
+def url_problem(url: object, *, allow_http: bool) -> str | None:
+    """Return what keeps *url* from being asked, or None where it may be."""
+    try:
+        parsed = httpx.URL(url if isinstance(url, str) else "")
+    except httpx.InvalidURL:
+        return "is no URL"
+    if not parsed.host or parsed.scheme not in {"http", "https"}:
+        return "is no http or https URL"
+    if parsed.userinfo or parsed.fragment:
+        return "has credentials or a fragment in it"
+    if parsed.scheme == "https" or (allow_http and _is_loopback(parsed.host)):
+        return None
+    return "is not https, which only loopback addresses may do without, with allow_http=True"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class HTTPFetch:
+    """Gets documents with httpx: a client for each, so no connection outlives its event loop.
+
+    *timeout* is in seconds, for each step; who calls sees to the whole.
+    """
+
+    def __init__(self, *, timeout: float) -> None:
+        self._timeout = timeout
+
+    @cached_property
+    def _tls(self) -> SSLContext:
+        # Made once: reading the certificate authorities takes longer than the rest.
+        return httpx.create_ssl_context()
+
+    async def __call__(self, url: str) -> Document:
+        """Return the document at *url*.
+
+        Raises:
+            FetchError: there is none, or none within the limits.
+        """
+        try:
+            async with httpx.AsyncClient(verify=self._tls, timeout=self._timeout) as client:
+                return await _followed(client, httpx.URL(url))
+        except TRANSPORT_ERRORS as error:
+            # The text of these may hold a URL with a query, so only their kind is told.
+            raise FetchError(f"could not be reached ({type(error).__name__})") from None
+
+
+async def _followed(client: httpx.AsyncClient, url: httpx.URL) -> Document:
+    for _ in range(_MAX_REDIRECTS + 1):
+        async with client.stream("GET", url, headers=_HEADERS, follow_redirects=False) as response:
+            if response.status_code not in _REDIRECTS:
+                return await document_of(response)
+            target = url.join(response.headers.get("location", ""))
+        if _origin_of(target) != _origin_of(url):
+            raise FetchError("redirects to another host")
+        url = target
+    raise FetchError("redirects without end")
+
+
+def _origin_of(url: httpx.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+
+
+async def document_of(response: httpx.Response) -> Document:
+    """Return what *response* brings, read within the limits.
+
+    Raises:
+        FetchError: another status than 200, a body that is too long, or an encoded one.
+    """
+    status = response.status_code
+    if status != 200:
+        raise FetchError(f"answered {status}", is_absent=400 <= status < 500)
+    # What is not asked for is not decoded: a few bytes could become any number.
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise FetchError("has an encoding that was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
+    return Document(bytes(body), _max_age_of(response.headers))
+
+
+def _max_age_of(headers: httpx.Headers) -> float | None:
+    directives = [each.strip() for each in headers.get("cache-control", "").split(",")]
+    if not _NOT_KEPT.isdisjoint(each.lower() for each in directives):
+        return 0
+    found = [match for each in directives if (match := _MAX_AGE.fullmatch(each))]
+    # RFC 9111 4.2.1: of two that differ, the one that is stale first.
+    return min((float(match[1]) for match in found), default=None)

@@ -1,0 +1,225 @@
+"""The keys of one issuer, kept fresh beside the requests: one attempt at a time, whoever asks.
+
+An attempt is a task of the event loop that began it. Others, in other tasks, loops and threads,
+wait for its end; none of them, when cancelled, takes the attempt with it.
+"""
+
+import asyncio
+import contextvars
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi_scopes.errors import VerifierUnavailable
+from fastapi_scopes.verifiers._http import FetchError
+from fastapi_scopes.verifiers.cache import TokenCache
+from fastapi_scopes.verifiers.jwks.source import PublishedKeys
+from fastapi_scopes.verifiers.keys.ring import VerificationKeys
+from fastapi_scopes.verifiers.keyset import Attempt, Held, KeySet, Schedule
+from fastapi_scopes.verifiers.tokens.profile import VettedClaims
+
+__all__ = ["Generation", "IssuerKeys"]
+
+_log = logging.getLogger("fastapi_scopes")
+
+# A timer that goes off a moment too early would find nothing due.
+_SLACK: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Keys, and what was verified while each of them held."""
+
+    keys: VerificationKeys
+    cache: TokenCache[VettedClaims] = field(repr=False)
+
+
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """An attempt that is under way, and those who wait for its end."""
+
+    attempt: Attempt
+    ended: Future[None] = field(default_factory=Future[None])
+    task: asyncio.Task[PublishedKeys] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Airspace:
+    """What belongs to one process: after a fork its parent's locks and tasks mean nothing."""
+
+    pid: int = field(default_factory=os.getpid)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    flight: _Flight | None = None
+
+
+class IssuerKeys:
+    """Who has keys gets them at once; fresh ones are fetched in the background."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[PublishedKeys]],
+        *,
+        schedule: Schedule,
+        new_cache: Callable[[], TokenCache[VettedClaims]],
+        name: str,
+        now: Callable[[], float],
+    ) -> None:
+        self._ask = ask
+        self._state: KeySet[Generation] = KeySet(schedule)
+        self._schedule = schedule
+        self._new_cache = new_cache
+        self._name = name
+        self._now = now
+        self._airspace = _Airspace()
+        self._alarm: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have begun so far."""
+        return self._state.attempts
+
+    async def current(self) -> Held[Generation]:
+        """Return the keys that hold now, and see to it that they are fresh.
+
+        Raises:
+            VerifierUnavailable: there are none, and the issuer gives none.
+        """
+        now = self._now()
+        held = self._state.usable(now)
+        if held is None:
+            return await self._first()
+        if self._state.is_due(now):
+            self._launch(self._state.begin)
+        return held
+
+    async def newer_than(self, held: Held[Generation], seen: int) -> Held[Generation] | None:
+        """Return keys that came after *held*, or None where there are none, or it is too soon.
+
+        For a token that names a key which *held* has not, and that came when *seen* attempts
+        had begun: what was asked for after that is new enough.
+        """
+        await self._landed(self._here().flight)
+        newer = self._after(held)
+        if newer is None and held.number <= seen:
+            await self._landed(self._launch(self._state.begin_for_unknown_key))
+            newer = self._after(held)
+        return newer
+
+    def _after(self, held: Held[Generation]) -> Held[Generation] | None:
+        usable = self._state.usable(self._now())
+        return usable if usable is not None and usable.number > held.number else None
+
+    async def _first(self) -> Held[Generation]:
+        # Twice: an attempt may end without an answer because the loop that it runs in does.
+        for _ in range(2):
+            await self._landed(self._launch(self._state.begin))
+            held = self._state.usable(self._now())
+            if held is not None:
+                return held
+        raise VerifierUnavailable(self._state.retry_after(self._now()))
+
+    async def _landed(self, flight: _Flight | None) -> None:
+        if flight is None:
+            return
+        try:
+            async with asyncio.timeout(self._schedule.patience):
+                # Shielded: who goes away must not end the wait of the others.
+                await asyncio.shield(asyncio.wrap_future(flight.ended))
+        except TimeoutError:
+            return
+
+    def _here(self) -> _Airspace:
+        if self._airspace.pid != os.getpid():
+            self._state.abandon()
+            self._airspace = _Airspace()
+        return self._airspace
+
+    def _launch(self, begin: Callable[[float], Attempt | None]) -> _Flight | None:
+        """Return the attempt that is under way, a new one where *begin* allows, or None."""
+        airspace = self._here()
+        with airspace.lock:
+            attempt = begin(self._now())
+            if attempt is None:
+                return airspace.flight
+            flight = airspace.flight = _Flight(attempt)
+        # In a context of its own: it is nobody's request.
+        flight.task = asyncio.get_running_loop().create_task(
+            self._asked(), context=contextvars.Context()
+        )
+        flight.task.add_done_callback(lambda task: self._end(flight, task))
+        return flight
+
+    async def _asked(self) -> PublishedKeys:
+        async with asyncio.timeout(self._schedule.timeout):
+            return await self._ask()
+
+    def _end(self, flight: _Flight, task: asyncio.Task[PublishedKeys]) -> None:
+        airspace = self._here()
+        with airspace.lock:
+            self._note(flight.attempt, task)
+            if airspace.flight is flight:
+                airspace.flight = None
+        flight.ended.set_result(None)
+        self._remind()
+
+    def _note(self, attempt: Attempt, task: asyncio.Task[PublishedKeys]) -> None:
+        now = self._now()
+        if task.cancelled():
+            # The loop of whoever began it is closing, which says nothing of the issuer.
+            self._state.abandon(attempt)
+            return
+        error = task.exception()
+        if error is None:
+            found = task.result()
+            generation = self._generation_of(found.keys)
+            self._state.succeed(attempt, generation, now, lifetime=found.max_age)
+            return
+        self._state.fail(attempt, now)
+        # Of an error that is not ours the text may hold anything.
+        reason = str(error) if isinstance(error, FetchError) else type(error).__name__
+        _log.warning("no keys of %s: %s", self._name, reason)
+
+    def _generation_of(self, keys: VerificationKeys) -> Generation:
+        """Return *keys* with what was verified so far, where none that verified it has gone."""
+        held = self._state.held
+        if held is not None and keys.includes(held.value.keys):
+            return Generation(keys, held.value.cache)
+        # INVARIANT: a new cache, never a cleared one: a verification that is under way with the
+        # old keys still writes to the old one.
+        # Held by test_token_verified_while_its_key_goes_is_not_kept.
+        return Generation(keys, self._new_cache())
+
+    def _remind(self) -> None:
+        """Ask again when fresh keys are due, also if no request comes that would.
+
+        Else a key that is gone would still serve whoever comes first after a quiet time.
+        """
+        seconds = self._state.next_due(self._now())
+        if seconds is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._alarm is not None and self._alarm[0] is loop:
+            self._alarm[1].cancel()
+        self._alarm = loop, loop.call_later(seconds + _SLACK, _refresher_of(self))
+
+    def refresh(self) -> None:
+        """Begin to ask for fresh keys where they are due."""
+        if self._state.is_due(self._now()):
+            self._launch(self._state.begin)
+
+
+def _refresher_of(keys: IssuerKeys) -> Callable[[], None]:
+    # Weakly: a timer keeps nothing alive that its application has dropped.
+    reference = weakref.ref(keys)
+
+    def refresh() -> None:
+        kept = reference()
+        if kept is not None:
+            kept.refresh()
+
+    return refresh

@@ -1,0 +1,102 @@
+"""Where an issuer's keys are: its metadata (OpenID Connect Discovery, RFC 8414), its JWK set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from fastapi_scopes.verifiers._encodings import parse_json_object
+from fastapi_scopes.verifiers._http import MAX_BODY_BYTES, Document, Fetch, FetchError, url_problem
+from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers.keys.material import KeyRefusedError
+from fastapi_scopes.verifiers.keys.published import read_published_keys
+from fastapi_scopes.verifiers.keys.ring import VerificationKeys
+
+__all__ = ["JWKSSource", "PublishedKeys", "metadata_urls"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKeys:
+    """What an issuer published."""
+
+    keys: VerificationKeys
+    max_age: float | None
+
+
+def metadata_urls(issuer: str) -> tuple[str, str]:
+    """Return where the metadata of *issuer* may be, in the order of asking.
+
+    OpenID Connect Discovery 4 appends to the path of the issuer, RFC 8414 3.1 goes before it.
+    """
+    url = httpx.URL(issuer)
+    path = url.path.rstrip("/")
+    return (
+        str(url.copy_with(path=f"{path}/.well-known/openid-configuration")),
+        str(url.copy_with(path=f"/.well-known/oauth-authorization-server{path}")),
+    )
+
+
+class JWKSSource:
+    """Asks an issuer for its keys, once for each call of `ask`."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str | None,
+        jwks_uri: str | None,
+        algorithms: Sequence[Algorithm],
+        allow_http: bool,
+        fetch: Fetch,
+    ) -> None:
+        self._issuer = issuer
+        self._configured_uri = jwks_uri
+        self._discovered_uri: str | None = None
+        self._algorithms = algorithms
+        self._allow_http = allow_http
+        self._fetch = fetch
+
+    async def ask(self) -> PublishedKeys:
+        """Return the keys that the issuer publishes now.
+
+        Raises:
+            FetchError: there are none to be had; and whatever `fetch` raises.
+        """
+        uri = self._configured_uri or self._discovered_uri or await self._discover()
+        # Forgotten until it has proved good: what is behind it may have moved.
+        self._discovered_uri = None
+        document = await self._fetched(uri)
+        try:
+            keys = read_published_keys(document.body, self._algorithms)
+        except KeyRefusedError as refused:
+            raise FetchError(f"the JWK set {refused}") from None
+        self._discovered_uri = uri
+        return PublishedKeys(keys, document.max_age)
+
+    async def _discover(self) -> str:
+        openid_url, oauth_url = metadata_urls(self._issuer or "")
+        try:
+            document = await self._fetched(openid_url)
+        except FetchError as error:
+            if not error.is_absent:
+                raise
+            document = await self._fetched(oauth_url)
+        return self._jwks_uri_of(document)
+
+    async def _fetched(self, url: str) -> Document:
+        document = await self._fetch(url)
+        if len(document.body) > MAX_BODY_BYTES:
+            raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
+        return document
+
+    def _jwks_uri_of(self, document: Document) -> str:
+        try:
+            metadata = parse_json_object(document.body)
+        except ValueError:
+            raise FetchError("the metadata is no strict JSON object") from None
+        # RFC 8414 3.3: other metadata than that issuer's must not be used.
+        if metadata.get("issuer") != self._issuer:
+            raise FetchError("the metadata is another issuer's")
+        uri = metadata.get("jwks_uri")
+        if not isinstance(uri, str) or url_problem(uri, allow_http=self._allow_http) is not None:
+            raise FetchError("the metadata names no JWK set that may be fetched")
+        return uri

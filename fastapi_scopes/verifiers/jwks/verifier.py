@@ -1,0 +1,200 @@
+"""The verifier for JWT access tokens whose keys an issuer publishes."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import ConfigurationError, TokenError, collecting
+from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
+from fastapi_scopes.verifiers._settings import seconds_problems
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
+from fastapi_scopes.verifiers.cache import TokenCache, cache_problems
+from fastapi_scopes.verifiers.jwks.issuer_keys import Generation, IssuerKeys
+from fastapi_scopes.verifiers.jwks.source import JWKSSource
+from fastapi_scopes.verifiers.keys.ring import algorithm_problems, algorithms_of, elements_of
+from fastapi_scopes.verifiers.keyset import Held, Schedule
+from fastapi_scopes.verifiers.tokens.compact import (
+    UnverifiedJWS,
+    VerifiedJWS,
+    parse_compact_jws,
+    verify_signature,
+)
+from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
+
+__all__ = ["JWKSVerifier"]
+
+ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
+
+
+class JWKSVerifier(Generic[ClaimsT]):
+    """Verifies JWT access tokens with the keys that *issuer* publishes.
+
+    * *issuer*: a URL; its metadata (OpenID Connect Discovery, RFC 8414) names the JWK set. With
+      *jwks_uri* that is asked right away, and None then asks for no issuer.
+    * *algorithms*: none of them HS*.
+    * *allow_http*: do without TLS where a URL's host is a loopback address.
+    * *ttl*: seconds for which keys are fresh, where the issuer's Cache-Control does not say.
+    * *cooldown*: seconds between two attempts after a failed one, and between two for a key
+      that is not known.
+    * *max_age*: seconds for which the last good keys are used in an outage.
+    * *timeout*: seconds for one attempt.
+    * *fetch*: gets a document; whatever it raises is a failed attempt. Default: httpx, https
+      only, no redirect to another host, at most 256 KiB.
+
+    The others are those of `JWTVerifier`. Once there are keys no request waits for new ones,
+    but one whose token names a key that is not known. Safe for concurrent use by tasks, event
+    loops and threads, and after a fork.
+
+    Raises:
+        ConfigurationError: from the constructor, every problem at once.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        issuer: str | None,
+        audience: str | Sequence[str] | None,
+        jwks_uri: str | None = None,
+        algorithms: Sequence[str] = ("RS256", "PS256", "ES256", "EdDSA"),
+        scopes_claim: str = "scope",
+        # Where nothing is passed ClaimsT is Claims, its default.
+        claims_model: type[ClaimsT] = Claims,  # type: ignore[assignment]
+        leeway: float = 0,
+        strict: bool = False,
+        allowed_scopes: Sequence[str] | None = None,
+        revocations: RevocationList | None = None,
+        proof: ProofChecker | None = None,
+        cache_ttl: float = 60,
+        cache_size: int = 1024,
+        allow_http: bool = False,
+        ttl: float = 300,
+        cooldown: float = 10,
+        max_age: float = 24 * 60 * 60,
+        timeout: float = 5,
+        fetch: Fetch | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        problems = [
+            *_place_problems(issuer, jwks_uri, allow_http),
+            *_algorithm_problems(algorithms),
+            *seconds_problems(ttl=ttl, cooldown=cooldown, max_age=max_age, timeout=timeout),
+            *cache_problems(cache_ttl, cache_size),
+        ]
+        if fetch is not None and not callable(fetch):
+            problems.append("fetch is no function; write async def fetch(url) -> Document")
+        with collecting(problems):
+            self._profile = AccessTokenProfile(
+                issuer=issuer,
+                audience=audience,
+                scopes_claim=scopes_claim,
+                claims_model=claims_model,
+                leeway=leeway,
+                strict=strict,
+                allowed_scopes=allowed_scopes,
+                revocations=revocations,
+                proof=proof,
+                now=now,
+            )
+        ConfigurationError.raise_for(problems)
+        # A query may be nobody's business.
+        self._name = issuer or str(jwks_uri).partition("?")[0]
+        self._now = now
+        table = algorithms_of(algorithms)
+        self._algorithms = frozenset(each.name for each in table)
+        source = JWKSSource(
+            issuer=issuer,
+            jwks_uri=jwks_uri,
+            algorithms=table,
+            allow_http=allow_http,
+            fetch=fetch or HTTPFetch(timeout=timeout),
+        )
+        self._keys = IssuerKeys(
+            source.ask,
+            schedule=Schedule(ttl, cooldown, max_age, timeout),
+            new_cache=lambda: TokenCache(ttl=cache_ttl, size=cache_size),
+            name=self._name,
+            now=now,
+        )
+
+    def __repr__(self) -> str:
+        return f"<JWKSVerifier of {self._name}>"
+
+    @property
+    def issuers(self) -> frozenset[str] | None:
+        """The issuer that a token must name, in a set; None asks for none."""
+        return self._profile.issuers
+
+    def lists(self, scope: str) -> bool:
+        """Tell whether *scope* is by name one of *allowed_scopes*."""
+        return self._profile.lists(scope)
+
+    def issuers_listing(self, scope: str) -> frozenset[str] | None:
+        """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
+        return None if self._profile.may_grant(scope) else frozenset()
+
+    async def verify(self, token: str) -> ClaimsT:
+        """Return the claims of *token*, every one of them verified.
+
+        Raises:
+            TokenError: the token is not valid here; its `code` says why.
+            VerifierUnavailable: there are no keys, or whether it was revoked cannot be told.
+        """
+        seen = self._keys.attempts
+        held = await self._keys.current()
+        vetted = held.value.cache.get(token, self._now())
+        if vetted is None:
+            vetted = await self._vetted(token, held, seen)
+        return await self._profile.admit(vetted, token, self._now())
+
+    async def _vetted(self, token: str, held: Held[Generation], seen: int) -> VettedClaims:
+        unverified = parse_compact_jws(token, self._algorithms)
+        self._profile.require_type(unverified.header)
+        held, verified = await self._verified(unverified, held, seen)
+        now = self._now()
+        vetted = self._profile.vet(verified.payload, now)
+        held.value.cache.put(token, vetted, now, until=vetted.expires_at)
+        return vetted
+
+    async def _verified(
+        self, unverified: UnverifiedJWS, held: Held[Generation], seen: int
+    ) -> tuple[Held[Generation], VerifiedJWS]:
+        while True:
+            try:
+                return held, verify_signature(unverified, held.value.keys)
+            except TokenError:
+                # The key that it names has spoken; where none has that name, one may by now.
+                if held.value.keys.names(unverified.kid):
+                    raise
+                newer = await self._keys.newer_than(held, seen)
+                if newer is None:
+                    raise
+                held = newer
+
+
+def _place_problems(issuer: object, jwks_uri: object, allow_http: bool) -> Iterator[str]:
+    if issuer is None and jwks_uri is None:
+        yield "issuer is None and so is jwks_uri; name one of the two, better both"
+    if issuer is not None and not (isinstance(issuer, str) and issuer):
+        yield "issuer is no text; a JWKSVerifier is for one issuer, see IssuersVerifier for more"
+    elif issuer is not None and jwks_uri is None:
+        yield from _url_problems("issuer", issuer, allow_http)
+        if "?" in str(issuer):
+            yield "issuer has a query, so its metadata has no place; pass jwks_uri"
+    if jwks_uri is not None:
+        yield from _url_problems("jwks_uri", jwks_uri, allow_http)
+
+
+def _url_problems(setting: str, url: object, allow_http: bool) -> Iterator[str]:
+    problem = url_problem(url, allow_http=allow_http)
+    if problem is not None:
+        yield f"{setting} {problem}"
+
+
+def _algorithm_problems(algorithms: object) -> Iterator[str]:
+    names = elements_of(algorithms)
+    yield from algorithm_problems(names)
+    if any(each.is_symmetric for each in algorithms_of(names)):
+        yield "algorithms has an HS*, whose key nobody may publish; use a JWTVerifier for it"

@@ -1,0 +1,40 @@
+"""The keys that an issuer publishes as a JWK set (RFC 7517 5)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
+from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers.keys.jwk import jwk_set_material
+from fastapi_scopes.verifiers.keys.material import KeyRefusedError
+from fastapi_scopes.verifiers.keys.ring import VerificationKeys, crowd_problems
+
+__all__ = ["MAX_PUBLISHED_KEYS", "read_published_keys"]
+
+MAX_PUBLISHED_KEYS: Final = 64
+"""The most members that a published JWK set may have."""
+
+
+def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> VerificationKeys:
+    """Return the keys for *algorithms* in the JWK set *body*; members of no use are skipped.
+
+    Raises:
+        KeyRefusedError: it is no JWK set, holds a secret or too many keys, or none of use. An
+            issuer without keys could sign nothing, so an empty set is a fault.
+    """
+    try:
+        jwk_set = parse_json_object(body)
+    except ValueError:
+        raise KeyRefusedError("is no strict JSON object") from None
+    members = jwk_set.get("keys")
+    if not is_json_array(members):
+        raise KeyRefusedError("is no JWK set")
+    if len(members) > MAX_PUBLISHED_KEYS:
+        raise KeyRefusedError(f"holds more than {MAX_PUBLISHED_KEYS} keys")
+    if any(is_json_object(each) and each.get("kty") == "oct" for each in members):
+        # Whoever reads it could sign, so nothing of that issuer's can be trusted.
+        raise KeyRefusedError("holds a secret")
+    material = jwk_set_material(jwk_set, algorithms)
+    if any(crowd_problems(material, algorithms)):
+        raise KeyRefusedError("holds too many keys without a 'kid'")
+    return VerificationKeys(material, algorithms)

@@ -1,0 +1,158 @@
+"""When an issuer is asked for its keys, and which of its answers holds: a machine without IO.
+
+The caller brings the clock, the keys and the lock: `usable` and `is_due` only read and may be
+called at any time; everything that begins or ends an attempt wants one caller at a time.
+
+    nothing held --begin--> asking --succeed--> fresh --ttl--> due --begin--> asking, still held
+                              |                                                 |
+                              +--fail--> nothing held, for a cooldown           +--fail--> still
+                                                                    held, due after a cooldown
+    whatever is held is dropped max_age after it was fetched
+"""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+__all__ = ["MAX_LIFETIME", "MIN_LIFETIME", "Attempt", "Held", "KeySet", "Schedule"]
+
+MIN_LIFETIME: Final = 60
+MAX_LIFETIME: Final = 24 * 60 * 60
+"""Seconds between which an issuer may choose for how long its keys are fresh."""
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often an issuer is asked, in seconds."""
+
+    ttl: float = 300
+    """For how long keys are fresh where the issuer does not say."""
+    cooldown: float = 10
+    """Between two attempts after a failed one, and between two for a key that is not known."""
+    max_age: float = 24 * 60 * 60
+    """For how long the last good keys are used while the issuer cannot be reached."""
+    timeout: float = 5
+    """For one attempt; one that nobody ended is given up after twice as long."""
+
+    @property
+    def patience(self) -> float:
+        """After how many seconds an attempt that is under way is taken for dead."""
+        return 2 * self.timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[K]):
+    """The last good keys."""
+
+    value: K
+    number: int
+    """The number of the attempt that brought them."""
+    fetched_at: float
+    stale_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to ask the issuer."""
+
+    number: int
+    """Counted from 1; a later attempt has a higher one."""
+    begun_at: float
+
+
+class KeySet(Generic[K]):
+    """The state of one issuer's keys. The clock may jump: a moment in the future is none."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._held: Held[K] | None = None
+        self._attempt: Attempt | None = None
+        self._attempts = 0
+        self._failed_at: float | None = None
+        self._asked_for_unknown_at: float | None = None
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have begun so far."""
+        return self._attempts
+
+    @property
+    def held(self) -> Held[K] | None:
+        """The last good keys, however old."""
+        return self._held
+
+    def usable(self, now: float) -> Held[K] | None:
+        """Return the last good keys, or None where there are none, or none that is young enough."""
+        held = self._held
+        if held is None or not now - held.fetched_at < self._schedule.max_age:
+            return None
+        return held
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether fresh keys are wanted, and an attempt may begin."""
+        held = self._held
+        is_fresh = held is not None and held.fetched_at <= now < held.stale_at
+        return not is_fresh and self._may_begin(now)
+
+    def begin(self, now: float) -> Attempt | None:
+        """Return a new attempt, or None where fresh keys are not due."""
+        return self._begun(now) if self.is_due(now) else None
+
+    def begin_for_unknown_key(self, now: float) -> Attempt | None:
+        """Return a new attempt for a key that is not held, or None where it is too soon."""
+        if not self._may_begin(now) or self._is_within_cooldown(self._asked_for_unknown_at, now):
+            return None
+        self._asked_for_unknown_at = now
+        return self._begun(now)
+
+    def succeed(self, attempt: Attempt, keys: K, now: float, *, lifetime: float | None) -> None:
+        """Hold *keys*, for as long as the issuer said (*lifetime*, within limits) or the ttl."""
+        if attempt is not self._attempt:
+            return
+        self._attempt = None
+        self._failed_at = None
+        fresh_for = self._schedule.ttl
+        if lifetime is not None:
+            fresh_for = min(max(lifetime, MIN_LIFETIME), MAX_LIFETIME)
+        self._held = Held(keys, attempt.number, now, now + min(fresh_for, self._schedule.max_age))
+
+    def fail(self, attempt: Attempt, now: float) -> None:
+        """Note that the issuer could not be asked, or gave no keys; what is held stays."""
+        if attempt is self._attempt:
+            self._attempt = None
+            self._failed_at = now
+
+    def abandon(self, attempt: Attempt | None = None) -> None:
+        """Forget *attempt*, or whichever is under way: it says nothing of the issuer."""
+        if attempt in (None, self._attempt):
+            self._attempt = None
+
+    def retry_after(self, now: float) -> float:
+        """Return the seconds after which another attempt may begin."""
+        if self._failed_at is None or not self._is_within_cooldown(self._failed_at, now):
+            return 0
+        return self._failed_at + self._schedule.cooldown - now
+
+    def next_due(self, now: float) -> float | None:
+        """Return the seconds until fresh keys are due, or None where none were held yet."""
+        if self._held is None:
+            return None
+        return max(self._held.stale_at - now, self.retry_after(now), 0)
+
+    def _may_begin(self, now: float) -> bool:
+        attempt = self._attempt
+        if attempt is not None and self._is_within(self._schedule.patience, attempt.begun_at, now):
+            return False
+        return not self._is_within_cooldown(self._failed_at, now)
+
+    def _is_within_cooldown(self, moment: float | None, now: float) -> bool:
+        return moment is not None and self._is_within(self._schedule.cooldown, moment, now)
+
+    def _is_within(self, seconds: float, moment: float, now: float) -> bool:
+        return moment <= now < moment + seconds
+
+    def _begun(self, now: float) -> Attempt:
+        self._attempts += 1
+        self._attempt = Attempt(self._attempts, now)
+        return self._attempt
