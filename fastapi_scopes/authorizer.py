@@ -222,6 +222,8 @@ class Authorizer:
     grants: Grants
     realm: str
     bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
+    admin_issuers: frozenset[str] | None = None
+    """From which issuers the admin scope counts; None is from whomever the verifier verifies."""
 
     async def judge(
         self,
@@ -276,7 +278,14 @@ class Authorizer:
         if credentials is None:
             return decide(rule, None, self.grants)
         claims = await verified.verify(credentials.token, self.verifier)
-        return decide(rule, claims, self.grants)
+        return decide(rule, self._limited(claims), self.grants)
+
+    def _limited(self, claims: Claims) -> Claims:
+        """Return *claims* without the admin scope, where it is not their issuer's to give."""
+        admin_scope = self.grants.admin_scope
+        if admin_scope is None or self.admin_issuers is None or claims.iss in self.admin_issuers:
+            return claims
+        return claims.model_copy(update={"scopes": claims.scopes - {admin_scope}})
 
     def _refusal(
         self, asked: Asked, error: CredentialsError | TokenError | VerifierUnavailable, way: object

@@ -27,7 +27,7 @@ from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, collecting
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
 from fastapi_scopes.responses import AccessRefused, refused
-from fastapi_scopes.verifiers.base import TokenVerifier
+from fastapi_scopes.verifiers.base import IssuerLimits, TokenVerifier
 
 __all__ = ["AccessRefused", "ScopeGuard", "admin_scope_of"]
 
@@ -64,6 +64,12 @@ def _argument_problems(verifier: object, bind: object) -> Iterator[str]:
         yield f"verifier= is a {kind!r} without 'async def verify(token)'; pass a JWTVerifier(...)"
     if bind is not None and (not callable(bind) or iscoroutinefunction(bind)):
         yield f"bind= is a {type(bind).__name__!r}; pass a function, not a coroutine function"
+
+
+def _issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str] | None:
+    if admin_scope is None or isinstance(verifier, type) or not isinstance(verifier, IssuerLimits):
+        return None
+    return verifier.issuers_listing(admin_scope)
 
 
 class ScopeGuard(SecurityBase, Generic[C]):
@@ -109,8 +115,14 @@ class ScopeGuard(SecurityBase, Generic[C]):
         with collecting(problems):
             require_realm(realm)
         problems.extend(_argument_problems(verifier, bind))
+        admin_issuers = _issuers_listing(verifier, admin_scope)
+        if admin_issuers is not None and not admin_issuers:
+            problems.append(
+                f"admin_scope {admin_scope!r} counts from no issuer; write it out in the"
+                " allowed_scopes= of each verifier whose issuer may grant it"
+            )
         ConfigurationError.raise_for(problems)
-        self._authorizer = Authorizer(verifier, admitted, realm, bind)
+        self._authorizer = Authorizer(verifier, admitted, realm, bind, admin_issuers)
         self._rules = Rules(self._scope_map)
         self._tables: WeakKeyDictionary[Starlette, RouteTable] = WeakKeyDictionary()
         # What FastAPI's OpenAPI reads of a SecurityBase.

@@ -1,0 +1,94 @@
+"""Several issuers behind one verifier, each with its own keys and its own reach."""
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, Protocol, cast
+
+from typing_extensions import TypeVar
+
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
+from fastapi_scopes.verifiers.keys.ring import elements_of
+from fastapi_scopes.verifiers.tokens.compact import unverified_issuer_of
+
+__all__ = ["IssuersVerifier", "OneIssuer"]
+
+ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
+ClaimsT_co = TypeVar("ClaimsT_co", bound=Claims, covariant=True, default=Claims)
+
+
+class OneIssuer(Protocol[ClaimsT_co]):
+    """What `IssuersVerifier` is made of: a `JWTVerifier` or a `JWKSVerifier` for one issuer."""
+
+    @property
+    def issuers(self) -> frozenset[str] | None:
+        """The issuer that a token must name, in a set."""
+        ...
+
+    def lists(self, scope: str) -> bool:
+        """Tell whether the issuer is limited to scopes, and *scope* is by name one of them."""
+        ...
+
+    async def verify(self, token: str) -> ClaimsT_co:
+        """Return the claims of *token*, every one of them verified."""
+        ...
+
+
+class IssuersVerifier(Generic[ClaimsT]):
+    """Verifies the tokens of several issuers, each with the verifier that is for it alone.
+
+    The `iss` of a token, not verified yet, only says which of *verifiers* is asked; that one
+    then checks it with the rest, so a key of one issuer never verifies a token of another.
+
+    The admin scope of a guard counts only from issuers whose verifier has it in its
+    *allowed_scopes*, written out: no wildcard and no missing limit yields it.
+
+    Raises:
+        ConfigurationError: from the constructor, every problem at once.
+    """
+
+    def __init__(self, verifiers: Sequence[OneIssuer[ClaimsT]]) -> None:
+        ConfigurationError.raise_for(_problems(verifiers))
+        self._by_issuer = {
+            issuer: verifier for verifier in verifiers for issuer in verifier.issuers or ()
+        }
+
+    def __repr__(self) -> str:
+        return f"<IssuersVerifier of {', '.join(self._by_issuer)}>"
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """The issuers, of which a token must name one."""
+        return frozenset(self._by_issuer)
+
+    def issuers_listing(self, scope: str) -> frozenset[str]:
+        """Return the issuers that *scope* is listed for by name."""
+        return frozenset(issuer for issuer, each in self._by_issuer.items() if each.lists(scope))
+
+    async def verify(self, token: str) -> ClaimsT:
+        """Return the claims of *token*, every one of them verified.
+
+        Raises:
+            TokenError: the token is not valid here; its `code` says why.
+            VerifierUnavailable: its issuer cannot be reached.
+        """
+        verifier = self._by_issuer.get(unverified_issuer_of(token))
+        if verifier is None:
+            raise TokenError(TokenFault.ISSUER)
+        return await verifier.verify(token)
+
+
+def _problems(verifiers: object) -> Iterator[str]:
+    members = elements_of(verifiers)
+    if not members:
+        yield "verifiers is no list, or an empty one; write IssuersVerifier([JWKSVerifier(...)])"
+    known: set[str] = set()
+    for position, member in enumerate(members):
+        issuers = cast("frozenset[str] | None", getattr(member, "issuers", None))
+        if isinstance(member, type) or not callable(getattr(member, "lists", None)):
+            yield f"verifiers[{position}] is neither a JWTVerifier nor a JWKSVerifier"
+        elif issuers is None or len(issuers) != 1:
+            yield f"verifiers[{position}] is not for one issuer; give each issuer its own verifier"
+        elif issuers & known:
+            yield f"verifiers[{position}] is for an issuer that another is for; keep one"
+        else:
+            known |= issuers
