@@ -13,6 +13,7 @@ from fastapi_scopes.core.requirements import any_of as any_of
 from fastapi_scopes.core.scope_map import ScopeMap as ScopeMap
 from fastapi_scopes.guard import ScopeGuard as ScopeGuard
 from fastapi_scopes.routers import RouterFactory as RouterFactory
+from fastapi_scopes.verifiers import JWKSVerifier as JWKSVerifier
 from fastapi_scopes.verifiers import JWTVerifier as JWTVerifier
 from fastapi_scopes.verifiers import TokenVerifier as TokenVerifier
 
@@ -24,6 +25,7 @@ __all__ = [
     "Claims",
     "Coverage",
     "Decision",
+    "JWKSVerifier",
     "JWTVerifier",
     "ResourceScopes",
     "RouterFactory",

@@ -21,6 +21,8 @@ FLOORS = [
         "verifiers.base",
         "verifiers._jose",
         "verifiers._encodings",
+        "verifiers._http",
+        "verifiers._settings",
         "verifiers.keyset",
     ],
     ["core.decisions", "core.coverage", "core.diff", "verifiers.keys"],
@@ -142,8 +144,9 @@ def test_core_awaits_nothing(name: str) -> None:
     assert [node for node in ast.walk(TREES[name]) if isinstance(node, asynchronous)] == []
 
 
+# Without the signature: that one is as long as there are settings.
 LENGTHS = {
-    f"{name}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+    f"{name}.{node.name}": (node.end_lineno or node.lineno) - node.body[0].lineno + 1
     for name, tree in TREES.items()
     for node in ast.walk(tree)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)

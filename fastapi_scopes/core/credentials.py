@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fastapi_scopes.errors import CredentialsError
 
-__all__ = ["BearerCredentials", "parse_authorization"]
+__all__ = ["BearerCredentials", "is_bearer_token", "parse_authorization"]
 
 # RFC 9110 11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
 _CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +([^ ].*))?", re.DOTALL)
@@ -19,6 +19,11 @@ class BearerCredentials:
     """The token that a request carries; what it says is not known before it is verified."""
 
     token: str = field(repr=False)
+
+
+def is_bearer_token(text: object) -> bool:
+    """Tell whether *text* is one token as RFC 6750 2.1 writes it."""
+    return isinstance(text, str) and _B64TOKEN.fullmatch(text) is not None
 
 
 def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
@@ -42,6 +47,6 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     # RFC 9110 11.1: the scheme is case-insensitive.
     if scheme.lower() != "bearer":
         return None
-    if token is None or not _B64TOKEN.fullmatch(token):
+    if token is None or not is_bearer_token(token):
         raise CredentialsError
     return BearerCredentials(token)

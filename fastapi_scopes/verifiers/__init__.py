@@ -1,6 +1,23 @@
 """Verifiers: an access token goes in, verified claims come out."""
 
-from fastapi_scopes.verifiers.base import TokenVerifier
+from fastapi_scopes.verifiers._http import Document, Fetch
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, TokenVerifier
+from fastapi_scopes.verifiers.introspection import IntrospectionVerifier
+from fastapi_scopes.verifiers.issuers import IssuersVerifier
+from fastapi_scopes.verifiers.jwks import JWKSVerifier
 from fastapi_scopes.verifiers.jwt import JWTVerifier
+from fastapi_scopes.verifiers.revocation import MemoryRevocationList, RedisRevocationList
 
-__all__ = ["JWTVerifier", "TokenVerifier"]
+__all__ = [
+    "Document",
+    "Fetch",
+    "IntrospectionVerifier",
+    "IssuersVerifier",
+    "JWKSVerifier",
+    "JWTVerifier",
+    "MemoryRevocationList",
+    "ProofChecker",
+    "RedisRevocationList",
+    "RevocationList",
+    "TokenVerifier",
+]

@@ -1,0 +1,6 @@
+"""Tokens that were revoked before they expire: lists of `RevocationList`'s kind."""
+
+from fastapi_scopes.verifiers.revocation.memory import MemoryRevocationList
+from fastapi_scopes.verifiers.revocation.redis import RedisRevocationList
+
+__all__ = ["MemoryRevocationList", "RedisRevocationList"]

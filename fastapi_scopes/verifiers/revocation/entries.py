@@ -1,0 +1,37 @@
+"""What one entry of a revocation list is."""
+
+import hashlib
+import json
+from typing import Final
+
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.verifiers._settings import is_number_within
+
+__all__ = ["KEPT_BEYOND_EXP", "key_of", "require_entry"]
+
+_MAX_NUMERIC_DATE: Final = 253402300799  # 9999-12-31T23:59:59Z, as for the tokens themselves
+KEPT_BEYOND_EXP: Final = 300
+"""Seconds for which an entry outlives its token, since a verifier may allow for a leeway."""
+
+
+def key_of(issuer: str | None, jti: str) -> str:
+    """Return the name of an entry, of one length whatever the issuer calls its tokens."""
+    # JSON, since no separator is one that an issuer or a jti could not hold.
+    named = json.dumps([issuer, jti]).encode("ascii")
+    return hashlib.sha256(named).hexdigest()
+
+
+def require_entry(issuer: object, jti: object, exp: object) -> None:
+    """Return where a token that can be revoked is named.
+
+    Raises:
+        ConfigurationError: an issuer or a jti that is no text, an exp that is no time.
+    """
+    problems: list[str] = []
+    if issuer is not None and not isinstance(issuer, str):
+        problems.append("issuer is no text; pass the token's iss, None where it has none")
+    if not isinstance(jti, str) or not jti:
+        problems.append("jti is no text, or an empty one; pass the token's jti")
+    if not is_number_within(exp, 0, _MAX_NUMERIC_DATE):
+        problems.append("exp is no time; pass the token's exp, in seconds since the epoch")
+    ConfigurationError.raise_for(problems)

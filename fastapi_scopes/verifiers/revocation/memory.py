@@ -1,0 +1,52 @@
+"""A revocation list for one process."""
+
+import time
+from collections.abc import Callable
+
+from fastapi_scopes.verifiers.revocation.entries import KEPT_BEYOND_EXP, key_of, require_entry
+
+__all__ = ["MemoryRevocationList"]
+
+_SWEEP_AFTER = 1024
+
+
+class MemoryRevocationList:
+    """Revoked tokens of one process, forgotten with it, and each when it has expired anyway.
+
+    With several workers or machines take `RedisRevocationList`.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._until: dict[str, float] = {}
+        self._added = 0
+
+    def __repr__(self) -> str:
+        return f"<MemoryRevocationList of {len(self._until)}>"
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    async def is_revoked(self, issuer: str | None, jti: str) -> bool:
+        """Tell whether the token *jti* of *issuer* was revoked."""
+        return key_of(issuer, jti) in self._until
+
+    async def revoke(self, issuer: str | None, jti: str, *, exp: float) -> None:
+        """Refuse the token *jti* of *issuer*, which expires at *exp*, from now on.
+
+        Raises:
+            ConfigurationError: that names no token.
+        """
+        require_entry(issuer, jti, exp)
+        self._until[key_of(issuer, jti)] = exp + KEPT_BEYOND_EXP
+        self._added += 1
+        if self._added >= _SWEEP_AFTER:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._added = 0
+        now = self._now()
+        # A copy of the table at once: others may add to it meanwhile.
+        for key, until in [*self._until.items()]:
+            if until < now:
+                self._until.pop(key, None)
