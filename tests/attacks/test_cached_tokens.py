@@ -46,6 +46,35 @@ def test_clock_that_says_nothing_refuses_a_token_that_is_kept(make: Make) -> Non
     assert outcome(verifier, token) in ("expired", "unavailable")
 
 
+class Leaping(Clock):
+    """A clock that leaps when it is asked for the so-manieth time."""
+
+    leaps_at = 0
+
+    def __call__(self) -> float:
+        self.leaps_at -= 1
+        if not self.leaps_at:
+            self.now += 600
+        return self.now
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
+@pytest.mark.parametrize("leaps_at", range(1, 7))
+def test_token_that_expires_while_it_is_looked_at_is_refused(
+    make: Make, kept: bool, leaps_at: int
+) -> None:
+    clock = Leaping()
+    verifier, token = make(now=clock), mint(exp=NOW + 600, algorithm="ES256")
+
+    # The keys are there at least.
+    outcome(verifier, token if kept else mint(algorithm="ES256"))
+    clock.leaps_at = leaps_at
+    answer = outcome(verifier, token)
+    # What it said last is what the answer rests on.
+    assert answer == ("accept" if clock.now == NOW else "expired")
+
+
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 def test_revoked_token_is_refused_from_the_next_request_on(make: Make) -> None:
     revocations = MemoryRevocationList(now=lambda: NOW)

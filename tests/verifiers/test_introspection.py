@@ -1,0 +1,228 @@
+"""Tokens that only their issuer can read (RFC 7662): what it says, and what is wrong with it."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from fastapi_scopes.core.claims import Claims
+from tests.issuers.answers import Behaviour, Framing
+from tests.issuers.faults import (
+    BROKEN_CONNECTIONS,
+    BROKEN_DOCUMENTS,
+    HUGE,
+    KEY_SET_LIMIT,
+    REFUSED_STATUSES,
+    SLOW,
+    doubled,
+    html_typed,
+    members,
+    nested,
+    padded,
+    without,
+)
+from tests.issuers.faulty import FaultyIssuer
+from tests.verifiers.introspecting import (
+    UNAVAILABLE,
+    answer_to,
+    answers_to,
+    claims_from,
+    make_introspecting,
+    make_issuer,
+)
+from tests.verifiers.minting import NOW
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever proxy a machine is set up with, loopback is asked directly."""
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def issuer() -> Iterator[FaultyIssuer]:
+    with make_issuer() as issuer:
+        yield issuer
+
+
+def test_claims_are_what_the_issuer_says(issuer: FaultyIssuer) -> None:
+    token = issuer.mint_opaque("a:read", "b", username="alice@example", jti="one")
+
+    claims = claims_from(make_introspecting(issuer), token)
+
+    assert type(claims) is Claims
+    assert claims.model_dump() == {
+        "iss": issuer.identifier,
+        "aud": issuer.audience,
+        "sub": "alice",
+        "client_id": "a-client",
+        "iat": NOW,
+        "nbf": None,
+        "exp": NOW + 600,
+        "jti": "one",
+        "scope": "a:read b",
+        "scopes": frozenset({"a:read", "b"}),
+        "active": True,
+        "token_type": "Bearer",
+        "username": "alice@example",
+    }
+
+
+class Account(Claims):
+    account: int
+
+
+def test_claims_of_your_own_are_read(issuer: FaultyIssuer) -> None:
+    verifier = make_introspecting(issuer, claims_model=Account, scopes_claim="permissions")
+    token = issuer.mint_opaque(account=7, permissions=["x"])
+
+    claims = claims_from(verifier, token)
+
+    assert (claims.account, claims.scopes) == (7, {"x"})  # type: ignore[attr-defined]
+    assert answer_to(verifier, issuer.mint_opaque(account="x")) == "claims"
+
+
+ACTIVE: Mapping[str, Behaviour] = {
+    "false": members(active=False),
+    "text": members(active="true"),
+    "capital": members(active="True"),
+    "one": members(active=1),
+    "one-point-zero": members(active=1.0),
+    "list": members(active=[True]),
+    "object": members(active={"active": True}),
+    "null": members(active=None),
+    "missing": without("active"),
+    "another-case": lambda good: members(Active=True)(without("active")(good)),
+    "error-document": BROKEN_DOCUMENTS["error-document"],
+}
+
+
+@pytest.mark.parametrize("behaviour", ACTIVE.values(), ids=ACTIVE)
+def test_active_is_strictly_true(issuer: FaultyIssuer, behaviour: Behaviour) -> None:
+    issuer.introspection.switch(behaviour)
+
+    assert answer_to(make_introspecting(issuer), issuer.mint_opaque("a")) == "inactive"
+
+
+MEMBERS: Mapping[str, tuple[Behaviour, str]] = {
+    "issuer-of-another": (members(iss="https://issuer.example"), "issuer"),
+    "issuer-missing": (without("iss"), "issuer"),
+    "issuer-null": (members(iss=None), "issuer"),
+    "issuer-list": (lambda good: members(iss=[good.document["iss"]])(good), "issuer"),
+    "audience-of-another": (members(aud="https://other.example"), "audience"),
+    "audience-missing": (without("aud"), "audience"),
+    "audience-empty": (members(aud=[]), "audience"),
+    "audience-among-others": (members(aud=["x", "https://api.example"]), "accept"),
+    "audience-with-number": (members(aud=["https://api.example", 1]), "audience"),
+    "exp-missing": (without("exp"), "claims"),
+    "exp-null": (members(exp=None), "claims"),
+    "exp-text": (members(exp=str(NOW + 600)), "claims"),
+    "exp-true": (members(exp=True), "claims"),
+    "exp-past": (members(exp=NOW), "expired"),
+    "exp-fraction": (members(exp=NOW + 0.5), "accept"),
+    "nbf-future": (members(nbf=NOW + 1), "not_yet_valid"),
+    "iat-future": (members(iat=NOW + 1), "not_yet_valid"),
+    "cnf": (members(cnf={"jkt": "x"}), "confirmation"),
+    "cnf-null": (members(cnf=None), "confirmation"),
+    "sub-number": (members(sub=7), "claims"),
+    "sub-null": (members(sub=None), "claims"),
+    "jti-list": (members(jti=["one"]), "claims"),
+    "client-id-number": (members(client_id=7), "claims"),
+    "scope-missing": (without("scope"), "accept"),
+    "scope-null": (members(scope=None), "accept"),
+    "scope-list": (members(scope=["a", "b"]), "accept"),
+    "scope-number": (members(scope=1), "scopes"),
+    "scope-object": (members(scope={"a": True}), "scopes"),
+    "scope-list-with-number": (members(scope=["a", 1]), "scopes"),
+    "scope-outside-the-grammar": (members(scope='a "b"'), "scopes"),
+    "scopes-of-its-own": (members(scopes=["admin"]), "accept"),
+    "id-token": (members(token_use="id"), "type"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "answer"), MEMBERS.values(), ids=MEMBERS)
+def test_answer_is_judged_as_a_payload_is(
+    issuer: FaultyIssuer, behaviour: Behaviour, answer: str
+) -> None:
+    issuer.introspection.switch(behaviour)
+
+    assert answer_to(make_introspecting(issuer), issuer.mint_opaque("a")) == answer
+
+
+@pytest.mark.parametrize("member", ["scopes", "scp", "permissions"])
+def test_member_of_another_name_grants_nothing(issuer: FaultyIssuer, member: str) -> None:
+    token = issuer.mint_opaque("a", **{member: ["admin"]})
+
+    assert claims_from(make_introspecting(issuer), token).scopes == {"a"}
+
+
+SOUND: Mapping[str, Behaviour] = {
+    "in-chunks": lambda good: good.framed(Framing.CHUNKED),
+    "without-length": lambda good: good.framed(Framing.CLOSE),
+    "largest-body": padded(KEY_SET_LIMIT),
+    "unknown-members": members(**{"x-issued": [{"by": None}]}),
+    "typed-as-html": html_typed,
+    "not-to-be-kept": lambda good: good.cached("no-store"),
+}
+
+
+@pytest.mark.parametrize("behaviour", SOUND.values(), ids=SOUND)
+def test_sound_answer_is_taken_however_it_is_sent(
+    issuer: FaultyIssuer, behaviour: Behaviour
+) -> None:
+    issuer.introspection.switch(behaviour)
+
+    assert answer_to(make_introspecting(issuer), issuer.mint_opaque("a")) == "accept"
+
+
+FAULTS: Mapping[str, Behaviour] = {
+    **REFUSED_STATUSES,
+    **BROKEN_CONNECTIONS,
+    **HUGE,
+    **{name: each for name, each in BROKEN_DOCUMENTS.items() if name not in ACTIVE},
+    "active-twice": doubled("active", False),
+    "scope-twice": doubled("scope", "admin"),
+    "nested": nested(2_000),
+    "status-201": lambda good: good.with_status(201),
+    "status-203": lambda good: good.with_status(203),
+    "status-206": lambda good: good.with_status(206),
+    "gzip": lambda good: good.gzipped(),
+}
+
+
+@pytest.mark.parametrize("behaviour", FAULTS.values(), ids=FAULTS)
+def test_fault_is_an_outage_and_over_with_its_cause(
+    issuer: FaultyIssuer, behaviour: Behaviour
+) -> None:
+    verifier, token = make_introspecting(issuer), issuer.mint_opaque("a")
+
+    issuer.introspection.switch(behaviour)
+    assert answer_to(verifier, token) == UNAVAILABLE
+    issuer.introspection.heal()
+    assert answer_to(verifier, token) == "accept"
+
+
+@pytest.mark.parametrize("behaviour", SLOW.values(), ids=SLOW)
+def test_issuer_that_takes_too_long_is_an_outage(
+    issuer: FaultyIssuer, behaviour: Behaviour
+) -> None:
+    verifier = make_introspecting(issuer, timeout=0.15)
+
+    issuer.introspection.switch(behaviour)
+    assert answer_to(verifier, issuer.mint_opaque("a")) == UNAVAILABLE
+    issuer.introspection.wait_until_idle()
+
+
+def test_issuer_that_is_down_is_an_outage(issuer: FaultyIssuer) -> None:
+    verifier, token = make_introspecting(issuer), issuer.mint_opaque("a")
+
+    issuer.stop()
+    assert answers_to(verifier, token, token) == [UNAVAILABLE, UNAVAILABLE]
+    issuer.start()
+    assert answer_to(verifier, token) == "accept"
+
+
+def test_connection_that_breaks_between_two_requests_is_made_anew(issuer: FaultyIssuer) -> None:
+    verifier, token = make_introspecting(issuer, cache_ttl=0), issuer.mint_opaque("a")
+    issuer.introspection.switch(lambda good: good, lambda good: good.framed(Framing.CLOSE))
+
+    assert answers_to(verifier, token, token, token) == ["accept"] * 3

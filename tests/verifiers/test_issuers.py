@@ -1,0 +1,213 @@
+"""`IssuersVerifier` and `allowed_scopes`: what they take, and what they give."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.verifiers import Document, IssuersVerifier
+from tests.verifiers.kinds import gathered, make_published, outcome
+from tests.verifiers.minting import SECRET, ec_key, jwk, mint, pem
+from tests.verifiers.verifying import configured, make_verifier, verdict, verified
+
+FIRST, SECOND = "https://first.example", "https://second.example"
+
+
+def make_member(issuer: Any = FIRST, *, key: str = "first", **config: Any) -> Any:
+    return make_verifier(pem(ec_key(name=key)), algorithms=["ES256"], issuer=issuer, **config)
+
+
+def sign(issuer: Any = FIRST, *, key: str = "first", **claims: Any) -> str:
+    return mint(iss=issuer, algorithm="ES256", key=ec_key(name=key), **claims)
+
+
+def problems_of(verifiers: Any) -> tuple[str, ...]:
+    try:
+        IssuersVerifier(verifiers)
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+class Stranger:
+    issuers = frozenset({FIRST})
+
+    async def verify(self, token: str) -> Any:
+        return None
+
+
+NO_LIST = "verifiers is no list, or an empty one"
+NO_MEMBER = "is neither a JWTVerifier nor a JWKSVerifier"
+NOT_ONE = "is not for one issuer"
+BAD: Mapping[str, tuple[Any, tuple[str, ...]]] = {
+    "none": (None, (NO_LIST,)),
+    "empty": ([], (NO_LIST,)),
+    "text": (FIRST, (NO_LIST,)),
+    "set": ({make_member()}, (NO_LIST,)),
+    "one-alone": (make_member(), (NO_LIST,)),
+    "mapping": ({FIRST: make_member()}, (NO_LIST,)),
+    "class": ([type(make_member())], (NO_MEMBER,)),
+    "issuer-for-a-verifier": ([FIRST], (NO_MEMBER,)),
+    "other-verifier": ([Stranger()], (NO_MEMBER,)),
+    "nested": ([IssuersVerifier([make_member()])], (NO_MEMBER,)),
+    "no-issuer": ([make_member(None)], (NOT_ONE,)),
+    "no-issuer-of-a-set": ([make_published(jwk(ec_key()))], (NOT_ONE,)),
+    "two-issuers": ([make_member([FIRST, SECOND])], (NOT_ONE,)),
+    "same-issuer": ([make_member(), make_member(key="second")], ("another is for; keep one",)),
+    "all-at-once": (
+        [make_member(), None, make_member(None), make_member()],
+        (NO_MEMBER, NOT_ONE, "another is for; keep one"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("verifiers", "expected"), BAD.values(), ids=BAD)
+def test_bad_member_is_named_by_the_constructor(verifiers: Any, expected: tuple[str, ...]) -> None:
+    problems = problems_of(verifiers)
+
+    assert len(problems) == len(expected)
+    for problem, part in zip(problems, expected, strict=True):
+        assert part in problem
+
+
+def test_bad_member_is_named_by_its_place() -> None:
+    assert "verifiers[1]" in problems_of([make_member(), make_member()])[0]
+
+
+def test_member_under_a_wrong_type_is_never_quoted() -> None:
+    assert SECRET not in "".join(problems_of([SECRET]))
+
+
+def test_token_is_verified_by_the_verifier_of_its_issuer() -> None:
+    verifier = IssuersVerifier([make_member(), make_member(SECOND, key="second")])
+
+    assert verified(verifier, sign(sub="bob")).sub == "bob"
+    assert verified(verifier, sign(SECOND, key="second")).iss == SECOND
+    assert verdict(verifier, sign(SECOND)) == "signature"
+    assert verdict(verifier, sign("https://third.example")) == "issuer"
+
+
+def test_one_issuer_in_a_list_is_one_issuer() -> None:
+    assert verdict(IssuersVerifier([make_member([FIRST])]), sign()) == "accept"
+
+
+def test_both_kinds_stand_beside_each_other() -> None:
+    published = make_published(jwk(ec_key(name="second")), issuer=SECOND)
+    verifier = IssuersVerifier((make_member(), published))
+
+    assert verdict(verifier, sign()) == "accept"
+    assert verdict(verifier, sign(SECOND, key="second")) == "accept"
+    assert verdict(verifier, sign(SECOND)) == "signature"
+
+
+def test_outage_of_one_issuer_is_no_outage_of_another() -> None:
+    async def fetch(url: str) -> Document:
+        raise OSError
+
+    dead = make_published(issuer=SECOND, fetch=fetch)
+    verifier = IssuersVerifier([dead, make_member()])
+
+    assert outcome(verifier, sign(SECOND)) == "unavailable"
+    assert outcome(verifier, sign()) == "accept"
+    # Nobody's token makes anyone ask, and it is refused for good.
+    assert outcome(verifier, sign("https://third.example")) == "issuer"
+
+
+def test_concurrent_tokens_of_several_issuers_do_not_mix() -> None:
+    verifier = IssuersVerifier([make_member(), make_member(SECOND, key="second")])
+    tokens = [sign(sub="1"), sign(SECOND, key="second", sub="2")] * 20
+
+    found = gathered(*map(verifier.verify, tokens))
+
+    assert [(each.iss, each.sub) for each in found] == [(FIRST, "1"), (SECOND, "2")] * 20
+
+
+def test_repr_names_the_issuers_and_no_key() -> None:
+    verifier = IssuersVerifier([make_member(), make_member(SECOND)])
+
+    assert repr(verifier) == f"<IssuersVerifier of {FIRST}, {SECOND}>"
+    assert verifier.issuers == {FIRST, SECOND}
+
+
+ODD: Mapping[str, tuple[Any, str]] = {
+    "none": (None, "malformed"),
+    "bytes": (sign().encode(), "malformed"),
+    "empty": ("", "malformed"),
+    "two-segments": (sign().rpartition(".")[0], "malformed"),
+    "padded": (sign() + "=", "malformed"),
+    "payload-no-base64": ("e30.!.AA", "malformed"),
+    "payload-no-json": (mint("no json"), "payload"),
+    "payload-list": (mint("[]"), "payload"),
+    "too-large": (sign() + "A" * 20_000, "too_large"),
+    "surrogate": ("e30.\ud800.AA", "malformed"),
+    "header-none": (mint(header={"alg": "none"}, iss=FIRST), "algorithm"),
+}
+
+
+@pytest.mark.parametrize(("token", "answer"), ODD.values(), ids=ODD)
+def test_odd_token_is_refused(token: Any, answer: str) -> None:
+    assert verdict(IssuersVerifier([make_member()]), token) == answer
+
+
+WRONG = "is no scope and no 'prefix:*'; '*' stands nowhere else"
+LIMITS: Mapping[str, tuple[Any, str | None]] = {
+    "none": (None, None),
+    "nothing": ([], None),
+    "names": (["app:read", "x"], None),
+    "tuple": (("app:read", "app:*", "a:b:*"), None),
+    "twice": (["app:read", "app:read"], None),
+    "text": ("app:read", "allowed_scopes is no list"),
+    "bytes": (b"app:read", WRONG),
+    "set": ({"app:read"}, "allowed_scopes is no list"),
+    "number": (1, "allowed_scopes is no list"),
+    "empty-name": ([""], WRONG),
+    "two-in-one": (["app:read app:write"], WRONG),
+    "quote": (['app:"'], WRONG),
+    "star": (["*"], WRONG),
+    "all": ([":*"], WRONG),
+    "star-without-colon": (["app*"], WRONG),
+    "star-inside": (["app:*:read"], WRONG),
+    "two-stars": (["app:*:*"], WRONG),
+    "double-star": (["app:**"], WRONG),
+    "number-inside": ([1], WRONG),
+    "none-inside": ([None], WRONG),
+}
+
+
+@pytest.mark.parametrize(("allowed", "problem"), LIMITS.values(), ids=LIMITS)
+def test_limits_are_names_and_prefixes(allowed: Any, problem: str | None) -> None:
+    problems = configured(allowed_scopes=allowed)
+
+    assert len(problems) == (0 if problem is None else len(allowed) if problem is WRONG else 1)
+    assert all(str(problem) in each for each in problems)
+
+
+@pytest.mark.parametrize("scope", ["app:*", "app:read", "app:", "app", "*"])
+def test_wildcard_lists_nothing_by_name(scope: str) -> None:
+    limited = make_member(allowed_scopes=["app:*", "app:execute"])
+
+    assert limited.issuers_listing("app:execute") is None
+    assert limited.issuers_listing(scope) == set()
+    assert IssuersVerifier([limited]).issuers_listing(scope) == set()
+
+
+def test_limits_are_a_copy() -> None:
+    allowed = ["a:read"]
+    verifier = make_verifier(allowed_scopes=allowed)
+    allowed.append("b")
+
+    assert verified(verifier, mint()).scopes == {"a:read"}
+
+
+def test_limits_hold_for_a_token_that_is_kept() -> None:
+    verifier, token = make_verifier(allowed_scopes=["b"]), mint()
+
+    for _ in range(3):
+        assert verified(verifier, token).scopes == {"b"}
+
+
+def test_scope_that_is_none_refuses_the_token_also_beside_limits() -> None:
+    assert (
+        verdict(make_verifier(allowed_scopes=["a:read"]), mint(scope="a:read \u00e9")) == "scopes"
+    )
