@@ -30,6 +30,7 @@ ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 
 _PREFIX: Final = "FASTAPI_SCOPES_"
 _AGENTOS_KEY: Final = "JWT_VERIFICATION_KEY"
+_DEFAULT_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 
 
 def _split(value: object) -> object:
@@ -107,7 +108,7 @@ class ScopesSettings(BaseSettings):
                 issuer=self.issuer,
                 audience=self.audience,
                 jwks_uri=self.jwks_uri,
-                algorithms=self.algorithms or ("RS256", "PS256", "ES256", "EdDSA"),
+                algorithms=_DEFAULT_ALGORITHMS if self.algorithms is None else self.algorithms,
                 allow_http=self.allow_http,
                 scopes_claim=self.scopes_claim,
                 claims_model=claims_model,
@@ -123,7 +124,7 @@ class ScopesSettings(BaseSettings):
             keys=[self.verification_key.get_secret_value()],
             issuer=self.issuer,
             audience=self.audience,
-            algorithms=self.algorithms or ("RS256",),
+            algorithms=("RS256",) if self.algorithms is None else self.algorithms,
             scopes_claim=self.scopes_claim,
             claims_model=claims_model,
             leeway=self.leeway,

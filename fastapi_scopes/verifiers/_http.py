@@ -17,6 +17,7 @@ __all__ = [
     "Fetch",
     "FetchError",
     "HTTPFetch",
+    "client_for",
     "document_of",
     "url_problem",
 ]
@@ -24,13 +25,18 @@ __all__ = [
 MAX_BODY_BYTES: Final = 256 * 1024
 """The longest document that is read."""
 
-TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, OSError)
+TRANSPORT_ERRORS: Final = (
+    *(httpx.HTTPError, httpx.InvalidURL, OSError),
+    # A host that is no name, a proxy variable that is malformed or of a kind that it lacks.
+    *(ValueError, ImportError),
+)
 """What httpx raises where a server cannot be talked to."""
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_MAX_AGE = re.compile(r'max-age\s*=\s*"?(\d{1,10})"?', re.IGNORECASE)
+_MAX_AGE = re.compile(r'max-age\s*=\s*"?(\d{1,10})"?', re.IGNORECASE | re.ASCII)
+_AGE = re.compile(r"\d{1,10}", re.ASCII)
 _NOT_KEPT = frozenset({"no-cache", "no-store"})
 
 
@@ -60,13 +66,14 @@ def url_problem(url: object, *, allow_http: bool) -> str | None:
     """Return what keeps *url* from being asked, or None where it may be."""
     try:
         parsed = httpx.URL(url if isinstance(url, str) else "")
-    except httpx.InvalidURL:
+        host = parsed.host
+    except (httpx.InvalidURL, ValueError):
         return "is no URL"
-    if not parsed.host or parsed.scheme not in {"http", "https"}:
+    if not host or parsed.scheme not in {"http", "https"}:
         return "is no http or https URL"
     if parsed.userinfo or parsed.fragment:
         return "has credentials or a fragment in it"
-    if parsed.scheme == "https" or (allow_http and _is_loopback(parsed.host)):
+    if parsed.scheme == "https" or (allow_http and _is_loopback(host)):
         return None
     return "is not https, which only loopback addresses may do without, with allow_http=True"
 
@@ -78,6 +85,13 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def client_for(url: str, *, tls: SSLContext, timeout: float) -> httpx.AsyncClient:
+    """Return a client for *url*, through the proxy of the environment where there is TLS."""
+    # Without TLS a URL is a loopback address, and a proxy would see and answer everything.
+    is_secure = httpx.URL(url).scheme == "https"
+    return httpx.AsyncClient(verify=tls, timeout=timeout, trust_env=is_secure)
 
 
 class HTTPFetch:
@@ -101,7 +115,7 @@ class HTTPFetch:
             FetchError: there is none, or none within the limits.
         """
         try:
-            async with httpx.AsyncClient(verify=self._tls, timeout=self._timeout) as client:
+            async with client_for(url, tls=self._tls, timeout=self._timeout) as client:
                 return await _followed(client, httpx.URL(url))
         except TRANSPORT_ERRORS as error:
             # The text of these may hold a URL with a query, so only their kind is told.
@@ -113,7 +127,10 @@ async def _followed(client: httpx.AsyncClient, url: httpx.URL) -> Document:
         async with client.stream("GET", url, headers=_HEADERS, follow_redirects=False) as response:
             if response.status_code not in _REDIRECTS:
                 return await document_of(response)
-            target = url.join(response.headers.get("location", ""))
+            location = response.headers.get("location")
+        if location is None:
+            raise FetchError("redirects to nowhere")
+        target = url.join(location)
         if _origin_of(target) != _origin_of(url):
             raise FetchError("redirects to another host")
         url = target
@@ -148,6 +165,10 @@ def _max_age_of(headers: httpx.Headers) -> float | None:
     directives = [each.strip() for each in headers.get("cache-control", "").split(",")]
     if not _NOT_KEPT.isdisjoint(each.lower() for each in directives):
         return 0
-    found = [match for each in directives if (match := _MAX_AGE.fullmatch(each))]
-    # RFC 9111 4.2.1: of two that differ, the one that is stale first.
-    return min((float(match[1]) for match in found), default=None)
+    found = [float(match[1]) for each in directives if (match := _MAX_AGE.fullmatch(each))]
+    if not found:
+        return None
+    # RFC 9111 4.2.1, 4.2.3: of two that differ the one that is stale first, less what has passed
+    # in a cache on the way.
+    age = headers.get("age", "0")
+    return max(min(found) - (float(age) if _AGE.fullmatch(age) else 0), 0)

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import math
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from ssl import SSLContext
 from typing import Generic
@@ -25,7 +27,9 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import (
     TRANSPORT_ERRORS,
+    Document,
     FetchError,
+    client_for,
     document_of,
     url_problem,
 )
@@ -40,6 +44,9 @@ __all__ = ["IntrospectionVerifier"]
 ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 
 _log = logging.getLogger("fastapi_scopes")
+
+# What os.environ makes of bytes that are no text.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class IntrospectionVerifier(Generic[ClaimsT]):
@@ -113,6 +120,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         # Apart, so that no flood of invented tokens drives the good ones out.
         self._refused: TokenCache[TokenFault] = TokenCache(ttl=cache_ttl, size=cache_size)
         self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<IntrospectionVerifier at {self._name}>"
@@ -159,28 +167,47 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             _require_active(body)
             vetted = self._profile.vet(body, now)
         except TokenError as error:
-            self._refused.put(token, TokenFault(error.code), now, until=math.inf)
+            # One that is only too new will be good in a moment.
+            if error.code != TokenFault.NOT_YET_VALID:
+                self._refused.put(token, TokenFault(error.code), now, until=math.inf)
             raise
         # As old as the question: what the issuer revokes while it answers is not in the answer.
         self._active.put(token, vetted, asked_at, until=vetted.expires_at)
         return vetted
 
     async def _answer_for(self, token: str) -> bytes:
-        form = {"token": token, "token_type_hint": "access_token"}
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._client().stream(
-                    "POST", self._endpoint, data=form, headers=headers, auth=self._auth
-                ) as response,
-            ):
-                return (await document_of(response)).body
+            async with asyncio.timeout(self._timeout), self._lent_client() as client:
+                return (await self._exchange(client, token)).body
         except (FetchError, *TRANSPORT_ERRORS) as error:
             # Of an error that is not ours the text may hold anything.
             reason = str(error) if isinstance(error, FetchError) else type(error).__name__
             _log.warning("no introspection at %s: %s", self._name, reason)
         raise VerifierUnavailable
+
+    async def _exchange(self, client: httpx.AsyncClient, token: str) -> Document:
+        form = {"token": token, "token_type_hint": "access_token"}
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async with client.stream(
+            "POST", self._endpoint, data=form, headers=headers, auth=self._auth
+        ) as response:
+            return await document_of(response)
+
+    @asynccontextmanager
+    async def _lent_client(self) -> AsyncGenerator[httpx.AsyncClient]:
+        client = self._client()
+        is_sound = False
+        try:
+            yield client
+            is_sound = True
+        except FetchError:
+            is_sound = True
+            raise
+        finally:
+            # INVARIANT: a request that was broken off may keep its place in the pool for good.
+            # Held by test_requests_that_are_broken_off_use_up_no_connections.
+            if not is_sound:
+                self._retire(client)
 
     def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
@@ -189,9 +216,23 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             # A connection belongs to its event loop; of loops that are gone nothing is left.
             for gone in [each for each in [*self._clients] if each.is_closed()]:
                 self._clients.pop(gone, None)
-            client = httpx.AsyncClient(verify=self._tls, timeout=self._timeout)
+            client = client_for(self._endpoint, tls=self._tls, timeout=self._timeout)
             self._clients[loop] = client
         return client
+
+    def _retire(self, client: httpx.AsyncClient) -> None:
+        loop = asyncio.get_running_loop()
+        if self._clients.get(loop) is not client:
+            return
+        del self._clients[loop]
+
+        def close() -> None:
+            closing = loop.create_task(client.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+        # By then whoever still has it has had an answer, or none.
+        loop.call_later(2 * self._timeout, close)
 
     @cached_property
     def _tls(self) -> SSLContext:
@@ -211,5 +252,5 @@ def _require_active(body: bytes) -> None:
 
 def _client_problems(client_id: object, client_secret: object) -> Iterator[str]:
     for name, value in (("client_id", client_id), ("client_secret", client_secret)):
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or _SURROGATE.search(value):
             yield f"{name} is no text, or an empty one; it is what this server is known by there"

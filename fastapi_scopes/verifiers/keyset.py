@@ -10,6 +10,7 @@ called at any time; everything that begins or ends an attempt wants one caller a
     whatever is held is dropped max_age after it was fetched
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -59,6 +60,7 @@ class Attempt:
     number: int
     """Counted from 1; a later attempt has a higher one."""
     begun_at: float
+    is_for_unknown_key: bool = False
 
 
 class KeySet(Generic[K]):
@@ -104,7 +106,7 @@ class KeySet(Generic[K]):
         if not self._may_begin(now) or self._is_within_cooldown(self._asked_for_unknown_at, now):
             return None
         self._asked_for_unknown_at = now
-        return self._begun(now)
+        return self._begun(now, is_for_unknown_key=True)
 
     def succeed(self, attempt: Attempt, keys: K, now: float, *, lifetime: float | None) -> None:
         """Hold *keys*, for as long as the issuer said (*lifetime*, within limits) or the ttl."""
@@ -125,8 +127,13 @@ class KeySet(Generic[K]):
 
     def abandon(self, attempt: Attempt | None = None) -> None:
         """Forget *attempt*, or whichever is under way: it says nothing of the issuer."""
-        if attempt in (None, self._attempt):
-            self._attempt = None
+        current = self._attempt
+        if current is None or attempt not in (None, current):
+            return
+        self._attempt = None
+        if current.is_for_unknown_key:
+            # Nothing came of its turn, so the next one has it.
+            self._asked_for_unknown_at = None
 
     def retry_after(self, now: float) -> float:
         """Return the seconds after which another attempt may begin."""
@@ -135,10 +142,12 @@ class KeySet(Generic[K]):
         return self._failed_at + self._schedule.cooldown - now
 
     def next_due(self, now: float) -> float | None:
-        """Return the seconds until fresh keys are due, or None where none were held yet."""
+        """Return the seconds until an attempt is due, or None where no keys were held yet."""
         if self._held is None:
             return None
-        return max(self._held.stale_at - now, self.retry_after(now), 0)
+        begun_at = self._attempt.begun_at if self._attempt is not None else -math.inf
+        given_up_at = begun_at + self._schedule.patience
+        return max(self._held.stale_at - now, self.retry_after(now), given_up_at - now, 0)
 
     def _may_begin(self, now: float) -> bool:
         attempt = self._attempt
@@ -152,7 +161,7 @@ class KeySet(Generic[K]):
     def _is_within(self, seconds: float, moment: float, now: float) -> bool:
         return moment <= now < moment + seconds
 
-    def _begun(self, now: float) -> Attempt:
+    def _begun(self, now: float, *, is_for_unknown_key: bool = False) -> Attempt:
         self._attempts += 1
-        self._attempt = Attempt(self._attempts, now)
+        self._attempt = Attempt(self._attempts, now, is_for_unknown_key)
         return self._attempt

@@ -5,13 +5,13 @@ wait for its end; none of them, when cancelled, takes the attempt with it.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,13 +39,37 @@ class Generation:
     cache: TokenCache[VettedClaims] = field(repr=False)
 
 
-@dataclass(eq=False, slots=True)
 class _Flight:
-    """An attempt that is under way, and those who wait for its end."""
+    """An attempt that is under way, and those who wait for its end, each in its own loop."""
 
-    attempt: Attempt
-    ended: Future[None] = field(default_factory=Future[None])
-    task: asyncio.Task[PublishedKeys] | None = None
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.task: asyncio.Task[PublishedKeys] | None = None
+        self._lock = threading.Lock()
+        self._waiting: list[asyncio.Future[None]] | None = []
+
+    async def landed(self) -> None:
+        """Return when it has ended. Who is cancelled meanwhile ends nobody else's wait."""
+        future = asyncio.get_running_loop().create_future()
+        with self._lock:
+            if self._waiting is None:
+                return
+            self._waiting.append(future)
+        await future
+
+    def land(self) -> None:
+        """Tell everybody who waits that it has ended."""
+        with self._lock:
+            waiting, self._waiting = self._waiting or [], None
+        for future in waiting:
+            # A loop that is closed by now has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                future.get_loop().call_soon_threadsafe(_resolve, future)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 @dataclass(eq=False, slots=True)
@@ -76,7 +100,7 @@ class IssuerKeys:
         self._name = name
         self._now = now
         self._airspace = _Airspace()
-        self._alarm: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+        self._alarms: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
 
     @property
     def attempts(self) -> int:
@@ -105,9 +129,11 @@ class IssuerKeys:
         """
         await self._landed(self._here().flight)
         newer = self._after(held)
-        if newer is None and held.number <= seen:
-            await self._landed(self._launch(self._state.begin_for_unknown_key))
-            newer = self._after(held)
+        # Twice, as in `_first`.
+        for _ in range(2):
+            if newer is None and held.number <= seen:
+                await self._landed(self._launch(self._state.begin_for_unknown_key))
+                newer = self._after(held)
         return newer
 
     def _after(self, held: Held[Generation]) -> Held[Generation] | None:
@@ -126,12 +152,9 @@ class IssuerKeys:
     async def _landed(self, flight: _Flight | None) -> None:
         if flight is None:
             return
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._schedule.patience):
-                # Shielded: who goes away must not end the wait of the others.
-                await asyncio.shield(asyncio.wrap_future(flight.ended))
-        except TimeoutError:
-            return
+                await flight.landed()
 
     def _here(self) -> _Airspace:
         if self._airspace.pid != os.getpid():
@@ -161,28 +184,34 @@ class IssuerKeys:
     def _end(self, flight: _Flight, task: asyncio.Task[PublishedKeys]) -> None:
         airspace = self._here()
         with airspace.lock:
-            self._note(flight.attempt, task)
+            failure = self._note(flight.attempt, task)
             if airspace.flight is flight:
                 airspace.flight = None
-        flight.ended.set_result(None)
+        flight.land()
         self._remind()
+        if failure is not None:
+            # Last: whatever a log handler does, nobody waits for it.
+            _log.warning("no keys of %s: %s", self._name, failure)
 
-    def _note(self, attempt: Attempt, task: asyncio.Task[PublishedKeys]) -> None:
+    def _note(self, attempt: Attempt, task: asyncio.Task[PublishedKeys]) -> str | None:
+        """Take over what an attempt brought, or return why it brought nothing."""
         now = self._now()
         if task.cancelled():
-            # The loop of whoever began it is closing, which says nothing of the issuer.
-            self._state.abandon(attempt)
-            return
+            if task.cancelling():
+                # The loop of whoever began it is closing, which says nothing of the issuer.
+                self._state.abandon(attempt)
+                return None
+            self._state.fail(attempt, now)
+            return "CancelledError"
         error = task.exception()
         if error is None:
             found = task.result()
             generation = self._generation_of(found.keys)
             self._state.succeed(attempt, generation, now, lifetime=found.max_age)
-            return
+            return None
         self._state.fail(attempt, now)
         # Of an error that is not ours the text may hold anything.
-        reason = str(error) if isinstance(error, FetchError) else type(error).__name__
-        _log.warning("no keys of %s: %s", self._name, reason)
+        return str(error) if isinstance(error, FetchError) else type(error).__name__
 
     def _generation_of(self, keys: VerificationKeys) -> Generation:
         """Return *keys* with what was verified so far, where none that verified it has gone."""
@@ -203,14 +232,17 @@ class IssuerKeys:
         if seconds is None:
             return
         loop = asyncio.get_running_loop()
-        if self._alarm is not None and self._alarm[0] is loop:
-            self._alarm[1].cancel()
-        self._alarm = loop, loop.call_later(seconds + _SLACK, _refresher_of(self))
+        for gone in [each for each in [*self._alarms] if each.is_closed()]:
+            self._alarms.pop(gone, None)
+        if loop in self._alarms:
+            self._alarms[loop].cancel()
+        self._alarms[loop] = loop.call_later(seconds + _SLACK, _refresher_of(self))
 
     def refresh(self) -> None:
-        """Begin to ask for fresh keys where they are due."""
+        """Begin to ask for fresh keys where they are due, and see to it that this goes on."""
         if self._state.is_due(self._now()):
             self._launch(self._state.begin)
+        self._remind()
 
 
 def _refresher_of(keys: IssuerKeys) -> Callable[[], None]:

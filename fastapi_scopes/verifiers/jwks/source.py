@@ -1,5 +1,6 @@
 """Where an issuer's keys are: its metadata (OpenID Connect Discovery, RFC 8414), its JWK set."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import httpx
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import MAX_BODY_BYTES, Document, Fetch, FetchError, url_problem
 from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers._settings import is_number_within
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
 from fastapi_scopes.verifiers.keys.published import read_published_keys
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys
@@ -29,10 +31,12 @@ def metadata_urls(issuer: str) -> tuple[str, str]:
     OpenID Connect Discovery 4 appends to the path of the issuer, RFC 8414 3.1 goes before it.
     """
     url = httpx.URL(issuer)
-    path = url.path.rstrip("/")
+    # As it was sent: in a decoded one an encoded slash is a slash.
+    path = url.raw_path.decode("ascii").rstrip("/")
+    origin = str(url.copy_with(raw_path=b"/")).rstrip("/")
     return (
-        str(url.copy_with(path=f"{path}/.well-known/openid-configuration")),
-        str(url.copy_with(path=f"/.well-known/oauth-authorization-server{path}")),
+        f"{origin}{path}/.well-known/openid-configuration",
+        f"{origin}/.well-known/oauth-authorization-server{path}",
     )
 
 
@@ -86,6 +90,9 @@ class JWKSSource:
         document = await self._fetch(url)
         if len(document.body) > MAX_BODY_BYTES:
             raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
+        max_age: object = document.max_age
+        if max_age is not None and not is_number_within(max_age, 0, math.inf):
+            raise FetchError("has an age that is no number of seconds")
         return document
 
     def _jwks_uri_of(self, document: Document) -> str:

@@ -116,7 +116,8 @@ class JWKSVerifier(Generic[ClaimsT]):
             schedule=Schedule(ttl, cooldown, max_age, timeout),
             new_cache=lambda: TokenCache(ttl=cache_ttl, size=cache_size),
             name=self._name,
-            now=now,
+            # Ages are no business of a clock that may be set, unless it is one of the user's own.
+            now=time.monotonic if now is time.time else now,
         )
 
     def __repr__(self) -> str:
@@ -177,9 +178,9 @@ class JWKSVerifier(Generic[ClaimsT]):
 def _place_problems(issuer: object, jwks_uri: object, allow_http: bool) -> Iterator[str]:
     if issuer is None and jwks_uri is None:
         yield "issuer is None and so is jwks_uri; name one of the two, better both"
-    if issuer is not None and not (isinstance(issuer, str) and issuer):
-        yield "issuer is no text; a JWKSVerifier is for one issuer, see IssuersVerifier for more"
-    elif issuer is not None and jwks_uri is None:
+    if elements_of(issuer):
+        yield "issuer is a list; a JWKSVerifier is for one issuer, see IssuersVerifier for more"
+    elif isinstance(issuer, str) and issuer and jwks_uri is None:
         yield from _url_problems("issuer", issuer, allow_http)
         if "?" in str(issuer):
             yield "issuer has a query, so its metadata has no place; pass jwks_uri"

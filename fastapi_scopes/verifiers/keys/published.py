@@ -1,6 +1,6 @@
 """The keys that an issuer publishes as a JWK set (RFC 7517 5)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
@@ -31,10 +31,15 @@ def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> Verific
         raise KeyRefusedError("is no JWK set")
     if len(members) > MAX_PUBLISHED_KEYS:
         raise KeyRefusedError(f"holds more than {MAX_PUBLISHED_KEYS} keys")
-    if any(is_json_object(each) and each.get("kty") == "oct" for each in members):
+    if any(is_json_object(each) and _is_secret(each) for each in members):
         # Whoever reads it could sign, so nothing of that issuer's can be trusted.
         raise KeyRefusedError("holds a secret")
     material = jwk_set_material(jwk_set, algorithms)
     if any(crowd_problems(material, algorithms)):
         raise KeyRefusedError("holds too many keys without a 'kid'")
     return VerificationKeys(material, algorithms)
+
+
+def _is_secret(jwk: Mapping[str, object]) -> bool:
+    # RFC 7518 6.2.2, 6.3.2, RFC 8037 2: `d` is the private half.
+    return jwk.get("kty") == "oct" or "d" in jwk

@@ -10,8 +10,8 @@ from fastapi_scopes.verifiers._settings import is_number_within
 __all__ = ["KEPT_BEYOND_EXP", "key_of", "require_entry"]
 
 _MAX_NUMERIC_DATE: Final = 253402300799  # 9999-12-31T23:59:59Z, as for the tokens themselves
-KEPT_BEYOND_EXP: Final = 300
-"""Seconds for which an entry outlives its token, since a verifier may allow for a leeway."""
+KEPT_BEYOND_EXP: Final = 600
+"""Seconds for which an entry outlives its token: a verifier's leeway, and clocks that differ."""
 
 
 def key_of(issuer: str | None, jti: str) -> str:

@@ -46,7 +46,7 @@ class MemoryRevocationList:
     def _sweep(self) -> None:
         self._added = 0
         now = self._now()
-        # A copy of the table at once: others may add to it meanwhile.
-        for key, until in [*self._until.items()]:
+        # A copy in one step: others may add to the table meanwhile.
+        for key, until in dict(self._until).items():
             if until < now:
                 self._until.pop(key, None)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastapi_scopes.errors import ConfigurationError, VerifierUnavailable
+from fastapi_scopes.verifiers._settings import seconds_problems
 from fastapi_scopes.verifiers.revocation.entries import KEPT_BEYOND_EXP, key_of, require_entry
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class RedisRevocationList:
             problems.append(f"client is a {type(client).__name__!r}; pass a redis.asyncio.Redis")
         if not isinstance(prefix, str) or not prefix:  # pyright: ignore[reportUnnecessaryIsInstance]
             problems.append("prefix is no text, or an empty one")
-        if not 0 < timeout < math.inf:
-            problems.append("timeout is no number of seconds above 0")
+        problems.extend(seconds_problems(timeout=timeout))
         ConfigurationError.raise_for(problems)
         self._client = client
         self._prefix = prefix
@@ -99,5 +99,7 @@ def _redis_classes() -> tuple[tuple[type[Exception], ...], tuple[type, ...]]:
         raise ConfigurationError(
             "redis-py is not installed; pip install 'fastapi-scopes[redis]'"
         ) from None
-    outages = (exceptions.RedisError, OSError, TimeoutError)
+    # ValueError and RecursionError: what answers may be no Redis. RuntimeError: a client of
+    # another event loop, or of one that is closed.
+    outages = (exceptions.RedisError, OSError, TimeoutError, ValueError, RuntimeError)
     return outages, (asynchronous.Redis, asynchronous.RedisCluster)

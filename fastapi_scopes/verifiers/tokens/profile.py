@@ -135,7 +135,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
             VerifierUnavailable: whether it was revoked cannot be told.
         """
         # Made anew for every request, so that nobody changes what the next one gets.
-        claims = cast("dict[str, object]", json.loads(vetted.text))
+        claims = _claims_in(vetted.text)
         require_current(claims, self._expected.leeway, now)
         await self._require_not_revoked(claims)
         await self._require_proof(token, claims)
@@ -149,7 +149,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
             return
         issuer, jti = claims.get("iss"), claims.get("jti")
         # A token that cannot be named could never be revoked.
-        if not isinstance(jti, str):
+        if not isinstance(jti, str) or not jti:
             raise TokenError(TokenFault.CLAIMS)
         is_valid = await self._revocations.is_revoked(cast("str | None", issuer), jti) is False
         if not is_valid:
@@ -157,8 +157,20 @@ class AccessTokenProfile(Generic[ClaimsT]):
 
     async def _require_proof(self, token: str, claims: Mapping[str, object]) -> None:
         confirmation = claims.get("cnf")
-        if self._proof is not None and is_json_object(confirmation):
-            await self._proof.check(token, confirmation)
+        if self._proof is None or not is_json_object(confirmation):
+            return
+        answer: object = await self._proof.check(token, confirmation)  # type: ignore[func-returns-value]
+        # One that says no instead of raising is believed.
+        if answer not in (None, True):
+            raise TokenError(TokenFault.CONFIRMATION)
+
+
+def _claims_in(text: str) -> dict[str, object]:
+    try:
+        return cast("dict[str, object]", json.loads(text))
+    except RecursionError:
+        # Read once before, where the stack was less deep.
+        raise TokenError(TokenFault.PAYLOAD) from None
 
 
 def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
