@@ -156,6 +156,6 @@ async def test_redirect_within_tls_is_followed(
 @looped
 async def test_server_without_tls_is_not_believed_under_https(issuer: FaultyIssuer) -> None:
     uri = issuer.key_set.url.replace("http://", "https://")
-    verifier = make_fetching(issuer, jwks_uri=uri)
+    verifier = make_fetching(issuer, jwks_uri=uri, timeout=0.3)
 
     assert await outcome_of(verifier, issuer.mint()) == UNAVAILABLE

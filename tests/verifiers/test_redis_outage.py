@@ -192,3 +192,30 @@ def test_outage_is_503_with_the_time_to_come_back(server: RedisServer, door: Doo
         assert client.get("/x", headers=headers).json() == "ran"
         assert client.portal is not None
         client.portal.call(connection.aclose)
+
+
+CLIENTS: Mapping[str, Callable[[RedisServer], Redis]] = {
+    # redis-py gives the first of these no retry, and the second one with pauses.
+    "of-a-url": lambda server: Redis.from_url(server.url),
+    "of-a-host": lambda server: Redis(host="127.0.0.1", port=server.port),
+}
+
+
+@pytest.mark.parametrize("connect", CLIENTS.values(), ids=CLIENTS)
+def test_connections_of_before_a_restart_refuse_nobody_after_it(
+    server: RedisServer, connect: Callable[[RedisServer], Redis]
+) -> None:
+    async def run() -> None:
+        client = connect(server)
+        revoked = RedisRevocationList(client)
+        await revoked.revoke(None, "1", exp=time.time() + 60)
+        await asyncio.gather(*(revoked.is_revoked(None, "1") for _ in range(20)))
+        await asyncio.to_thread(recover, server)
+        for burst in (1, 3, 20):
+            answers = await asyncio.gather(
+                *(revoked.is_revoked(None, str(number % 2)) for number in range(burst))
+            )
+            assert answers == [bool(number % 2) for number in range(burst)]
+        await client.aclose()
+
+    asyncio.run(run())

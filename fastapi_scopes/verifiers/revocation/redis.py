@@ -1,8 +1,10 @@
 """A revocation list for several processes and machines, in Redis."""
 
 import asyncio
+import contextlib
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["RedisRevocationList"]
 
 _log = logging.getLogger("fastapi_scopes")
+
+_STALE_CONNECTIONS = 2
 
 
 class RedisRevocationList:
@@ -41,6 +45,7 @@ class RedisRevocationList:
         fail_open: bool = False,
     ) -> None:
         self._outages, clients = _redis_classes()
+        self._broken = self._outages[0]
         problems: list[str] = []
         if not isinstance(client, clients):
             problems.append(f"client is a {type(client).__name__!r}; pass a redis.asyncio.Redis")
@@ -64,7 +69,8 @@ class RedisRevocationList:
         """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._client.exists(self._prefix + key_of(issuer, jti)) != 0
+                key = self._prefix + key_of(issuer, jti)
+                return await self._answer(lambda: self._client.exists(key)) != 0
         except self._outages as error:
             # Its text may name a host and a user.
             _log.error("the revocation list cannot be asked: %s", type(error).__name__)
@@ -83,16 +89,24 @@ class RedisRevocationList:
         until = math.ceil(exp) + KEPT_BEYOND_EXP
         try:
             async with asyncio.timeout(self._timeout):
-                await self._client.set(self._prefix + key_of(issuer, jti), b"", exat=until)
+                key = self._prefix + key_of(issuer, jti)
+                await self._answer(lambda: self._client.set(key, b"", exat=until))
         except self._outages as error:
             _log.error("the revocation list takes no entry: %s", type(error).__name__)
         else:
             return
         raise VerifierUnavailable
 
+    async def _answer(self, command: Callable[[], Awaitable[object]]) -> object:
+        # A connection of before Redis was restarted shows only when it is used.
+        for _ in range(_STALE_CONNECTIONS):
+            with contextlib.suppress(self._broken):
+                return await command()
+        return await command()
+
 
 def _redis_classes() -> tuple[tuple[type[Exception], ...], tuple[type, ...]]:
-    """Return what redis-py raises in an outage, and the clients that it has for asyncio."""
+    """Return what redis-py raises in an outage, a broken connection first, and its clients."""
     try:
         asynchronous, exceptions = import_module("redis.asyncio"), import_module("redis.exceptions")
     except ImportError:
@@ -101,5 +115,8 @@ def _redis_classes() -> tuple[tuple[type[Exception], ...], tuple[type, ...]]:
         ) from None
     # ValueError and RecursionError: what answers may be no Redis. RuntimeError: a client of
     # another event loop, or of one that is closed.
-    outages = (exceptions.RedisError, OSError, TimeoutError, ValueError, RuntimeError)
+    outages = (
+        *(exceptions.ConnectionError, exceptions.RedisError, OSError, TimeoutError),
+        *(ValueError, RuntimeError),
+    )
     return outages, (asynchronous.Redis, asynchronous.RedisCluster)
