@@ -155,7 +155,12 @@ async def test_redirect_within_tls_is_followed(
 
 @looped
 async def test_server_without_tls_is_not_believed_under_https(issuer: FaultyIssuer) -> None:
-    uri = issuer.key_set.url.replace("http://", "https://")
-    verifier = make_fetching(issuer, jwks_uri=uri, timeout=0.3)
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = issuer.key_set_answer().body
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
 
-    assert await outcome_of(verifier, issuer.mint()) == UNAVAILABLE
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        verifier = make_fetching(issuer, jwks_uri=f"https://127.0.0.1:{port}/jwks")
+        assert await outcome_of(verifier, issuer.mint()) == UNAVAILABLE

@@ -82,9 +82,8 @@ class JWKSVerifier(Generic[ClaimsT]):
             *_algorithm_problems(algorithms),
             *seconds_problems(ttl=ttl, cooldown=cooldown, max_age=max_age, timeout=timeout),
             *cache_problems(cache_ttl, cache_size),
+            *_fetch_problems(fetch),
         ]
-        if fetch is not None and not callable(fetch):
-            problems.append("fetch is no function; write async def fetch(url) -> Document")
         with collecting(problems):
             self._profile = AccessTokenProfile(
                 issuer=issuer,
@@ -116,8 +115,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             schedule=Schedule(ttl, cooldown, max_age, timeout),
             new_cache=lambda: TokenCache(ttl=cache_ttl, size=cache_size),
             name=self._name,
-            # Ages are no business of a clock that may be set, unless it is one of the user's own.
-            now=time.monotonic if now is time.time else now,
+            now=_clock_of(now),
         )
 
     def __repr__(self) -> str:
@@ -199,3 +197,13 @@ def _algorithm_problems(algorithms: object) -> Iterator[str]:
     yield from algorithm_problems(names)
     if any(each.is_symmetric for each in algorithms_of(names)):
         yield "algorithms has an HS*, whose key nobody may publish; use a JWTVerifier for it"
+
+
+def _fetch_problems(fetch: object) -> Iterator[str]:
+    if fetch is not None and not callable(fetch):
+        yield "fetch is no function; write async def fetch(url) -> Document"
+
+
+def _clock_of(now: Callable[[], float]) -> Callable[[], float]:
+    """Return what ages are told by: no clock that may be set, unless it is the user's own."""
+    return time.monotonic if now is time.time else now
