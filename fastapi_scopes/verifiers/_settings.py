@@ -1,10 +1,10 @@
-"""Numbers that a developer configures a verifier with."""
+"""Numbers and flags that a developer configures a verifier with."""
 
 import math
 from collections.abc import Iterator
 from typing import TypeGuard
 
-__all__ = ["is_number_within", "seconds_problems"]
+__all__ = ["flag_problems", "is_number_within", "seconds_problems"]
 
 
 def is_number_within(value: object, low: float, high: float) -> TypeGuard[float]:
@@ -19,3 +19,10 @@ def seconds_problems(**settings: object) -> Iterator[str]:
     for name, value in settings.items():
         if not is_number_within(value, 0, math.inf) or value in (0, math.inf):
             yield f"{name} is no number of seconds above 0"
+
+
+def flag_problems(**settings: object) -> Iterator[str]:
+    """Yield those of *settings* that are no bool: a text such as "false" would count as yes."""
+    for name, value in settings.items():
+        if not isinstance(value, bool):
+            yield f"{name} is no bool but a {type(value).__name__!r}; write {name}=True or False"

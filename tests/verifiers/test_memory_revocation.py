@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import MemoryRevocationList
-from tests.verifiers.kinds import KINDS, Make, outcome
+from tests.verifiers.kinds import KINDS, Make, gathered, outcome
 from tests.verifiers.minting import NOW, mint
 from tests.verifiers.publishing import Clock
 
@@ -146,6 +147,22 @@ def test_list_does_not_grow_with_the_tokens_of_a_long_time() -> None:
         most = max(most, len(revocations))
 
     assert most <= 2_048
+
+
+def test_clock_that_is_fast_for_a_while_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast_by, running = 0.0, time.time
+    monkeypatch.setattr(time, "time", lambda: running() + fast_by)
+    exp = time.time() + 60
+    revocations = MemoryRevocationList(now=time.time)
+    gathered(revocations.revoke(ISSUER, "before", exp=exp))
+
+    fast_by = 10**6
+    gathered(revocations.revoke(ISSUER, "meanwhile", exp=exp))
+    filled(revocations, 5000, exp)
+    fast_by = 0.0
+    assert gathered(
+        revocations.is_revoked(ISSUER, "before"), revocations.is_revoked(ISSUER, "meanwhile")
+    ) == [True, True]
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)

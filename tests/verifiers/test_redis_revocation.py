@@ -221,6 +221,8 @@ BAD: Mapping[str, tuple[dict[str, Any], str]] = {
     "timeout-infinite": ({"timeout": float("inf")}, "timeout is no number of seconds"),
     "timeout-true": ({"timeout": True}, "timeout is no number of seconds"),
     "timeout-text": ({"timeout": "1"}, "timeout is no number of seconds"),
+    "fail-open-text": ({"fail_open": "false"}, "fail_open is no bool but a 'str'"),
+    "fail-open-none": ({"fail_open": None}, "fail_open is no bool but a 'NoneType'"),
     "timeout-none": ({"timeout": None}, "timeout is no number of seconds"),
 }
 
