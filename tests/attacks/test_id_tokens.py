@@ -1,4 +1,4 @@
-"""An ID token is for the client: whoever has one is no caller (RFC 8725 3.11)."""
+"""ID tokens, refresh tokens and the like: whoever has one is no caller (RFC 8725 3.11)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -37,6 +37,7 @@ ID_TOKENS: Mapping[str, Mapping[str, Any]] = {
     "auth0": {"nonce": "n", "sid": "s", "nickname": "alice", "picture": "https://p.example"},
     "google": {"azp": API, "at_hash": HALF, "hd": "example.com", "email_verified": True},
     "oidc-provider": {"nonce": "n", "sid": "s"},
+    "keycloak-small": {"typ": "id", "scope": "app:read"},
     "nonce-null": {"nonce": None},
     "nonce-empty": {"nonce": ""},
     "hash-null": {"at_hash": None},
@@ -45,6 +46,23 @@ ID_TOKENS: Mapping[str, Mapping[str, Any]] = {
     "token-use-with-scopes": {"token_use": "id", "scope": "app:read"},
     "nonce-with-scopes-elsewhere": {"nonce": "n", "scp": "app:read", "scopes": ["app:read"]},
     "nonce-with-scopes-null": {"nonce": "n", "scope": None},
+}
+
+
+LOGOUT = {"http://schemas.openid.net/event/backchannel-logout": {}}
+OTHER_TOKENS: Mapping[str, Mapping[str, Any]] = {
+    "keycloak-refresh": {"typ": "Refresh", "scope": "app:read"},
+    "keycloak-offline": {"typ": "Offline", "scope": "app:read"},
+    "keycloak-logout": {"typ": "Logout", "scope": "app:read"},
+    "keycloak-bound-to-no-key": {"typ": "DPoP", "scope": "app:read"},
+    "typ-empty": {"typ": "", "scope": "app:read"},
+    "typ-null": {"typ": None, "scope": "app:read"},
+    "typ-list": {"typ": ["Bearer"], "scope": "app:read"},
+    "token-use-refresh": {"token_use": "refresh", "scope": "app:read"},
+    "hydra-refresh": {"token_use": "refresh_token", "scope": "app:read"},
+    "token-use-null": {"token_use": None, "scope": "app:read"},
+    "logout": {"events": LOGOUT, "sid": "s", "scope": "app:read"},
+    "security-event": {"events": {}, "scope": "app:read"},
 }
 
 
@@ -71,6 +89,12 @@ def test_id_token_is_refused(make: Make, claims: Mapping[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("claims", OTHER_TOKENS.values(), ids=OTHER_TOKENS)
+def test_token_of_another_kind_is_refused(make: Make, claims: Mapping[str, Any]) -> None:
+    assert outcome(make_api(make), mint_plain(claims)) == "type"
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 def test_id_token_for_a_client_of_another_name_is_refused_for_that(make: Make) -> None:
     token = mint_plain({"aud": "a-client"})
 
@@ -86,7 +110,10 @@ ACCESS_TOKENS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"nonce": "n", "realm_access": {"roles": ["app:read"]}},
     ),
     "keycloak": ("scope", {"typ": "Bearer", "azp": "c", "scope": "app:read", "sid": "s"}),
-    "keycloak-small": ("scope", {"typ": "id", "scope": "app:read"}),
+    "keycloak-in-capitals": ("scope", {"typ": "BEARER", "scope": "app:read"}),
+    "typ-of-a-header": ("scope", {"typ": "at+jwt", "scope": "app:read"}),
+    "hydra": ("scope", {"token_use": "access_token", "scope": "app:read"}),
+    "events-of-the-applications-own": ("scope", {"events": ["a"], "scope": "app:read"}),
     "cognito": ("scope", {"token_use": "access", "client_id": "c", "scope": "app:read"}),
     "okta": ("scp", {"ver": 1, "cid": "c", "scp": ["app:read"], "auth_time": NOW}),
     "auth-time-and-acr": ("scope", {"auth_time": NOW, "acr": "0", "amr": ["pwd"], "azp": "c"}),

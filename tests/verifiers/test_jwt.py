@@ -198,6 +198,9 @@ RAISING: dict[str, BaseException] = {
     "key-error": KeyError("canary"),
     "type-error": TypeError("canary"),
     "recursion-error": RecursionError("canary"),
+    "os-error": OSError("canary"),
+    "syntax-error": SyntaxError("canary"),
+    "error-of-the-applications-own": type("OwnError", (Exception,), {})("canary"),
 }
 
 

@@ -89,6 +89,8 @@ REFUSALS: Mapping[str, tuple[Exception, str]] = {
     "no-proof": (TokenError(TokenFault.CONFIRMATION), "confirmation"),
     "another-fault": (TokenError(TokenFault.CLAIMS), "claims"),
     "cannot-be-told": (VerifierUnavailable(), "unavailable"),
+    "bug": (KeyError("x5t#S256"), "confirmation"),
+    "bug-of-the-applications-own": (type("OwnError", (Exception,), {})(), "confirmation"),
 }
 
 

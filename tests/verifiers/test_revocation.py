@@ -7,7 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from fastapi_scopes import PUBLIC, ScopeGuard
-from fastapi_scopes.errors import ConfigurationError, VerifierUnavailable
+from fastapi_scopes.errors import (
+    ConfigurationError,
+    TokenError,
+    TokenFault,
+    VerifierUnavailable,
+)
 from fastapi_scopes.verifiers import MemoryRevocationList
 from tests.doors import DOORS, Door
 from tests.verifiers.kinds import KINDS, Make, gathered, outcome
@@ -64,6 +69,10 @@ ANSWERS: Mapping[str, tuple[Any, str]] = {
     "empty-text": ("", "revoked"),
     "text": ("false", "revoked"),
     "cannot-tell": (VerifierUnavailable(), "unavailable"),
+    "out-of-reach": (ConnectionError("redis://user:canary@host"), "unavailable"),
+    "bug": (KeyError("canary"), "unavailable"),
+    "bug-of-the-applications-own": (type("OwnError", (Exception,), {})(), "unavailable"),
+    "refuses-by-itself": (TokenError(TokenFault.REVOKED), "revoked"),
 }
 
 

@@ -110,6 +110,13 @@ def test_required_claim_that_is_null_is_refused(make: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("name", ["sub", "client_id", "jti"])
+def test_required_claim_that_is_empty_names_nobody(make: Make, name: str) -> None:
+    assert answer_to(make, mint_typed(**{name: ""})) == "claims"
+    assert answer_to(make, mint_typed(**{name: ""}), strict=False) == "accept"
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 def test_issuer_and_audience_must_be_there_also_where_none_is_asked_for(make: Make) -> None:
     verifier = make(strict=True)
 

@@ -10,9 +10,9 @@ from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, p
 __all__ = [
     "Expectations",
     "claims_of",
+    "require_access_token_claims",
     "require_access_token_type",
     "require_current",
-    "require_no_id_token",
     "scopes_of",
 ]
 
@@ -29,9 +29,13 @@ _TEXT_CLAIMS = ("sub", "client_id", "jti")
 _REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 
 # OpenID Connect Core 3.1.3.6 and 3.3.2.11: hashes of what an ID token was issued with. Issuers
-# that sign access tokens and ID tokens alike tell them apart in a claim of their own.
+# that sign all kinds of token alike tell them apart in a claim of their own: ID tokens, but also
+# refresh, logout and registration tokens. What is not known there is no access token.
 _ID_TOKEN_HASHES = frozenset({"at_hash", "c_hash", "s_hash"})
-_ID_TOKEN_KINDS = (("typ", "ID"), ("token_use", "id"))
+_KINDS = {
+    "typ": frozenset({"bearer", "jwt", "at+jwt", "application/at+jwt", "access", "access_token"}),
+    "token_use": frozenset({"access", "access_token"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +65,32 @@ def require_access_token_type(header: Mapping[str, object], *, strict: bool = Fa
         raise TokenError(TokenFault.TYPE)
 
 
-def require_no_id_token(claims: Mapping[str, object], scopes_claim: str) -> None:
-    """Return where nothing in *claims* is what only an ID token has.
+def require_access_token_claims(claims: Mapping[str, object], scopes_claim: str) -> None:
+    """Return where nothing in *claims* is what only another kind of token has.
 
     An ID token is for the client (RFC 8725 3.11): whoever has one is no caller. A nonce alone
     does not tell, since some issuers copy it into access tokens; without scopes it does.
 
     Raises:
-        TokenError: it is an ID token.
+        TokenError: it is an ID token, a refresh token, a logout token or the like.
     """
     is_hashed = not _ID_TOKEN_HASHES.isdisjoint(claims)
-    is_named = any(claims.get(name) == value for name, value in _ID_TOKEN_KINDS)
     is_nonced = "nonce" in claims and _claim_at(claims, scopes_claim) is None
-    if is_hashed or is_named or is_nonced:
+    # RFC 8417 2.2: a security event, of which logout is one.
+    is_event = is_json_object(claims.get("events"))
+    is_of_another_kind = not all(_is_access_token_kind(claims, name) for name in _KINDS)
+    if is_hashed or is_nonced or is_event or is_of_another_kind:
         raise TokenError(TokenFault.TYPE)
+
+
+def _is_access_token_kind(claims: Mapping[str, object], name: str) -> bool:
+    if name not in claims:
+        return True
+    kind = claims[name]
+    if not isinstance(kind, str):
+        return False
+    # RFC 9449 5: what is bound to a key may say so; who asks for proof looked at `cnf` before.
+    return kind.lower() in _KINDS[name] or (kind.lower() == "dpop" and "cnf" in claims)
 
 
 def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, object]:
@@ -90,7 +106,8 @@ def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, o
     # RFC 9449 7.2: a token bound to a key is no bearer token; here is who asks for proof.
     if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
         raise TokenError(TokenFault.CONFIRMATION)
-    if expected.strict and not all(name in claims for name in _REQUIRED_CLAIMS):
+    # One that is empty names nobody and nothing.
+    if expected.strict and any(claims.get(name) in (None, "") for name in _REQUIRED_CLAIMS):
         raise TokenError(TokenFault.CLAIMS)
     if not all(isinstance(claims.get(name, ""), str) for name in _TEXT_CLAIMS):
         raise TokenError(TokenFault.CLAIMS)

@@ -10,17 +10,22 @@ from typing import Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
+from fastapi_scopes.errors import (
+    ConfigurationError,
+    TokenError,
+    TokenFault,
+    VerifierUnavailable,
+)
 from fastapi_scopes.verifiers._encodings import is_json_object
-from fastapi_scopes.verifiers._settings import is_number_within
+from fastapi_scopes.verifiers._settings import flag_problems, is_number_within
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
     claims_of,
+    require_access_token_claims,
     require_access_token_type,
     require_current,
-    require_no_id_token,
     scopes_of,
 )
 from fastapi_scopes.verifiers.tokens.limits import ScopeLimits, limit_problems
@@ -33,10 +38,6 @@ MAX_LEEWAY = 300
 ClaimsT = TypeVar("ClaimsT", bound=Claims)
 
 _log = logging.getLogger("fastapi_scopes")
-
-# What a validator of the user's may trip over and pydantic does not make a ValidationError:
-# a client whose claims lead there would be answered with 500.
-_BUGS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
                 *_expectation_problems("issuer", issuer),
                 *_expectation_problems("audience", audience),
                 *_setting_problems(scopes_claim, leeway, now),
+                *flag_problems(strict=strict),
                 *_model_problems(claims_model),
                 *limit_problems(allowed_scopes),
                 *_plug_problems("revocations", revocations, "is_revoked"),
@@ -96,13 +98,13 @@ class AccessTokenProfile(Generic[ClaimsT]):
         """The issuers of which a token must name one; None asks for none."""
         return self._expected.issuers
 
-    def lists(self, scope: str) -> bool:
+    def is_listed(self, scope: str) -> bool:
         """Tell whether *scope* is by name one of those that the issuers are limited to."""
         return self._limits is not None and scope in self._limits.names
 
     def may_grant(self, scope: str) -> bool:
         """Tell whether the issuers are without limits, or *scope* is by name within these."""
-        return self._limits is None or self.lists(scope)
+        return self._limits is None or self.is_listed(scope)
 
     def require_type(self, header: Mapping[str, object]) -> None:
         """Return where *header* is that of an access token.
@@ -119,7 +121,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
             TokenError: it is no claims set, or not one that is valid here.
         """
         claims = claims_of(text, self._expected, now)
-        require_no_id_token(claims, self._scopes_claim)
+        require_access_token_claims(claims, self._scopes_claim)
         scopes = scopes_of(claims, self._scopes_claim)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
@@ -151,15 +153,29 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # A token that cannot be named could never be revoked.
         if not isinstance(jti, str) or not jti:
             raise TokenError(TokenFault.CLAIMS)
-        is_valid = await self._revocations.is_revoked(cast("str | None", issuer), jti) is False
-        if not is_valid:
+        if await self._revocation_answer(cast("str | None", issuer), jti) is not False:
             raise TokenError(TokenFault.REVOKED)
+
+    async def _revocation_answer(self, issuer: str | None, jti: str) -> object:
+        try:
+            return await cast("RevocationList", self._revocations).is_revoked(issuer, jti)
+        except (TokenError, VerifierUnavailable):
+            raise
+        except Exception as bug:  # noqa: BLE001 - code of the application, asked for any token
+            _log.error("revocation list raised %s", type(bug).__name__)
+        raise VerifierUnavailable
 
     async def _require_proof(self, token: str, claims: Mapping[str, object]) -> None:
         confirmation = claims.get("cnf")
         if self._proof is None or not is_json_object(confirmation):
             return
-        answer: object = await self._proof.check(token, confirmation)  # type: ignore[func-returns-value]
+        answer: object = False
+        try:
+            answer = await self._proof.check(token, confirmation)  # type: ignore[func-returns-value]
+        except (TokenError, VerifierUnavailable):
+            raise
+        except Exception as bug:  # noqa: BLE001 - code of the application, given any confirmation
+            _log.error("proof checker raised %s", type(bug).__name__)
         # One that says no instead of raising is believed.
         if answer not in (None, True):
             raise TokenError(TokenFault.CONFIRMATION)
@@ -180,8 +196,8 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
             return modelled
     except ValidationError:
         pass
-    except _BUGS as bug:
-        # Its text may quote claims.
+    except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
+        # Its text may quote them.
         _log.error("claims model %s raised %s", model.__qualname__, type(bug).__name__)
     # Outside of `except`: a ValidationError quotes claims, and would be this one's context.
     raise TokenError(TokenFault.CLAIMS)
