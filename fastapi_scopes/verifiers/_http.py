@@ -5,8 +5,10 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Final
+from urllib.request import Request
 
 import httpx
 
@@ -87,11 +89,26 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def client_for(url: str, *, tls: SSLContext, timeout: float) -> httpx.AsyncClient:
+def client_for(
+    url: str, *, tls: SSLContext, timeout: float, connections: int = 1
+) -> httpx.AsyncClient:
     """Return a client for *url*, through the proxy of the environment where there is TLS."""
     # Without TLS a URL is a loopback address, and a proxy would see and answer everything.
     is_secure = httpx.URL(url).scheme == "https"
-    return httpx.AsyncClient(verify=tls, timeout=timeout, trust_env=is_secure)
+    return httpx.AsyncClient(
+        verify=tls,
+        timeout=timeout,
+        trust_env=is_secure,
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=20),
+        cookies=CookieJar(_NoCookies()),
+    )
+
+
+class _NoCookies(DefaultCookiePolicy):
+    """Takes none: what a server wants to be told again belongs to the question of another."""
+
+    def set_ok(self, cookie: Cookie, request: Request) -> bool:  # noqa: ARG002
+        return False
 
 
 class HTTPFetch:

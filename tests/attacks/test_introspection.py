@@ -3,7 +3,7 @@
 import base64
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -22,23 +22,10 @@ from tests.verifiers.introspecting import (
     answers_to,
     claims_from,
     make_introspecting,
-    make_issuer,
 )
 from tests.verifiers.minting import NOW
 
 CANARY = "canary-0123456789"
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever proxy a machine is set up with, loopback is asked directly."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
-@pytest.fixture
-def issuer() -> Iterator[FaultyIssuer]:
-    with make_issuer() as issuer:
-        yield issuer
 
 
 @pytest.mark.parametrize("code", REDIRECTS)

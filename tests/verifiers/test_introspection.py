@@ -1,6 +1,6 @@
 """Tokens that only their issuer can read (RFC 7662): what it says, and what is wrong with it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -27,21 +27,8 @@ from tests.verifiers.introspecting import (
     answers_to,
     claims_from,
     make_introspecting,
-    make_issuer,
 )
 from tests.verifiers.minting import NOW
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever proxy a machine is set up with, loopback is asked directly."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
-@pytest.fixture
-def issuer() -> Iterator[FaultyIssuer]:
-    with make_issuer() as issuer:
-        yield issuer
 
 
 def test_claims_are_what_the_issuer_says(issuer: FaultyIssuer) -> None:
@@ -137,6 +124,34 @@ MEMBERS: Mapping[str, tuple[Behaviour, str]] = {
     "scopes-of-its-own": (members(scopes=["admin"]), "accept"),
     "id-token": (members(token_use="id"), "type"),
 }
+
+
+KINDS_OF_TOKEN: Mapping[str, tuple[Behaviour, str]] = {
+    "bearer": (members(token_type="Bearer"), "accept"),
+    "bearer-in-capitals": (members(token_type="BEARER"), "accept"),
+    "not-said": (without("token_type"), "accept"),
+    "access-token": (members(token_use="access_token"), "accept"),
+    "hydra-refresh": (members(token_type="Bearer", token_use="refresh_token"), "type"),
+    "keycloak-refresh": (members(typ="Refresh"), "type"),
+    "keycloak-offline": (members(typ="Offline"), "type"),
+    "refresh": (members(token_type="refresh_token"), "type"),
+    "not-applicable": (members(token_type="N_A"), "type"),
+    "mac": (members(token_type="mac"), "type"),
+    "dpop-without-a-key": (members(token_type="DPoP"), "type"),
+    "dpop": (members(token_type="DPoP", cnf={"jkt": "x"}), "confirmation"),
+    "null": (members(token_type=None), "type"),
+    "list": (members(token_type=["Bearer"]), "type"),
+    "empty": (members(token_type=""), "type"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "answer"), KINDS_OF_TOKEN.values(), ids=KINDS_OF_TOKEN)
+def test_token_is_an_access_token_that_its_bearer_may_use(
+    issuer: FaultyIssuer, behaviour: Behaviour, answer: str
+) -> None:
+    issuer.introspection.switch(behaviour)
+
+    assert answer_to(make_introspecting(issuer), issuer.mint_opaque("a")) == answer
 
 
 @pytest.mark.parametrize(("behaviour", "answer"), MEMBERS.values(), ids=MEMBERS)

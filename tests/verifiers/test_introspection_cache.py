@@ -1,7 +1,7 @@
 """An answer about an opaque token is kept for a while, a refusal as well, an outage never."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -17,22 +17,9 @@ from tests.verifiers.introspecting import (
     answers_to,
     claims_from,
     make_introspecting,
-    make_issuer,
 )
 from tests.verifiers.minting import NOW
 from tests.verifiers.publishing import Clock
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever proxy a machine is set up with, loopback is asked directly."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
-@pytest.fixture
-def issuer() -> Iterator[FaultyIssuer]:
-    with make_issuer() as issuer:
-        yield issuer
 
 
 @pytest.mark.parametrize("active", [True, False], ids=["active", "inactive"])

@@ -5,7 +5,7 @@ import gc
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,22 +23,8 @@ from tests.verifiers.introspecting import (
     answer_to,
     answers_to,
     make_introspecting,
-    make_issuer,
 )
 from tests.verifiers.publishing import outcome_of
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever proxy a machine is set up with, loopback is asked directly."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
-@pytest.fixture
-def issuer() -> Iterator[FaultyIssuer]:
-    with make_issuer() as issuer:
-        yield issuer
-
 
 CLIENTS: Mapping[str, tuple[str, str]] = {
     "plain": ("a-client", "a-secret"),
@@ -169,6 +155,48 @@ def test_loop_that_is_gone_is_not_kept(issuer: FaultyIssuer) -> None:
     assert len(kept) <= 1
 
 
+def test_loop_that_was_left_in_the_middle_of_a_question_is_not_kept(issuer: FaultyIssuer) -> None:
+    verifier, loops = make_introspecting(issuer, timeout=0.1), []
+    issuer.introspection.hold()
+
+    async def ask(token: str) -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        # The first is broken off by its timeout, the second by the end of the loop.
+        assert await outcome_of(verifier, token) == UNAVAILABLE
+        asking = asyncio.create_task(outcome_of(verifier, f"{token}-again"))
+        await asyncio.to_thread(issuer.introspection.wait_for, 2 * len(loops))
+        assert not asking.done()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        for number in range(4):
+            asyncio.run(ask(f"token-{number}"))
+        gc.collect()
+
+    assert sum(each() is not None for each in loops) <= 1
+    issuer.introspection.release()
+    assert answer_to(verifier, issuer.mint_opaque("a")) == "accept"
+
+
+def test_connections_of_a_question_that_was_broken_off_are_closed_after_a_while(
+    issuer: FaultyIssuer,
+) -> None:
+    verifier = make_introspecting(issuer, timeout=0.1)
+    gc.collect()
+
+    async def ask() -> None:
+        issuer.introspection.hold()
+        assert await outcome_of(verifier, "a-token") == UNAVAILABLE
+        issuer.introspection.release()
+        await asyncio.sleep(0.3)
+
+    with warnings.catch_warnings(record=True) as leaks:
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(ask())
+        gc.collect()
+    assert [str(each.message) for each in leaks] == []
+
+
 def test_closed_verifier_leaves_no_connection_behind(issuer: FaultyIssuer) -> None:
     gc.collect()
     with warnings.catch_warnings(record=True) as leaks:
@@ -199,7 +227,8 @@ def test_outage_is_503_where_a_token_is_asked_for_and_nothing_elsewhere(
     issuer: FaultyIssuer, door: Door
 ) -> None:
     rules = {"GET /x": "a", "GET /open": PUBLIC}
-    app = door(ScopeGuard(rules, verifier=make_introspecting(issuer)))
+    verifier = make_introspecting(issuer)
+    app = door(ScopeGuard(rules, verifier=verifier))
     for path in ("/x", "/open"):
         app.add_api_route(path, lambda: "ran")
     headers = {"Authorization": f"Bearer {issuer.mint_opaque('a')}"}
@@ -213,6 +242,8 @@ def test_outage_is_503_where_a_token_is_asked_for_and_nothing_elsewhere(
         assert client.get("/open", headers=headers).json() == "ran"
         issuer.start()
         assert client.get("/x", headers=headers).json() == "ran"
+        assert client.portal is not None
+        client.portal.call(verifier.aclose)
 
 
 NOT_HTTPS = "endpoint is not https"
@@ -226,6 +257,7 @@ BAD: Mapping[str, tuple[dict[str, Any], str]] = {
     "endpoint-http-elsewhere": ({"endpoint": "http://as.example/", "allow_http": True}, NOT_HTTPS),
     "endpoint-user": ({"endpoint": "https://u:p@as.example/"}, "endpoint has credentials"),
     "endpoint-fragment": ({"endpoint": "https://as.example/#x"}, "endpoint has credentials"),
+    "allow-http-text": ({"allow_http": "no"}, "allow_http is no bool but a 'str'"),
     "id-empty": ({"client_id": ""}, "client_id is no text"),
     "id-none": ({"client_id": None}, "client_id is no text"),
     "id-bytes": ({"client_id": b"c"}, "client_id is no text"),

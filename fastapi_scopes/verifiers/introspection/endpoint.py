@@ -1,0 +1,137 @@
+"""The introspection endpoint of an issuer, asked over HTTP."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from ssl import SSLContext
+from urllib.parse import quote_plus
+
+import httpx
+
+from fastapi_scopes.errors import VerifierUnavailable
+from fastapi_scopes.verifiers._http import (
+    TRANSPORT_ERRORS,
+    Document,
+    FetchError,
+    client_for,
+    document_of,
+)
+
+__all__ = ["IntrospectionEndpoint"]
+
+_log = logging.getLogger("fastapi_scopes")
+
+
+class IntrospectionEndpoint:
+    """Asks the issuer, with a client for each event loop.
+
+    *connections* is how many questions may be under way in a loop at once.
+    """
+
+    def __init__(
+        self, url: str, *, client_id: str, client_secret: str, timeout: float, connections: int
+    ) -> None:
+        self._url = url
+        # A query may be nobody's business.
+        self.name = str(url).partition("?")[0]
+        # RFC 6749 2.3.1: both are form-urlencoded before they are put together.
+        self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
+        self._timeout = timeout
+        self._connections = connections
+        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._retired: dict[
+            httpx.AsyncClient, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]
+        ] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def ask(self, token: str) -> bytes:
+        """Return what the issuer says of *token*.
+
+        Raises:
+            VerifierUnavailable: it says nothing.
+        """
+        try:
+            async with asyncio.timeout(self._timeout), self._lent_client() as client:
+                return (await self._exchange(client, token)).body
+        except (FetchError, *TRANSPORT_ERRORS) as error:
+            # Of an error that is not ours the text may hold anything.
+            reason = str(error) if isinstance(error, FetchError) else type(error).__name__
+            _log.warning("no introspection at %s: %s", self.name, reason)
+        raise VerifierUnavailable
+
+    async def aclose(self) -> None:
+        """Close the connections that this event loop holds."""
+        loop = asyncio.get_running_loop()
+        retired = [client for client, (owner, _) in self._retired.items() if owner is loop]
+        for client in retired:
+            self._retired.pop(client)[1].cancel()
+        current = self._clients.pop(loop, None)
+        for client in (*retired, *filter(None, [current])):
+            await client.aclose()
+
+    async def _exchange(self, client: httpx.AsyncClient, token: str) -> Document:
+        form = {"token": token, "token_type_hint": "access_token"}
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        async with client.stream(
+            "POST", self._url, data=form, headers=headers, auth=self._auth
+        ) as response:
+            return await document_of(response)
+
+    @asynccontextmanager
+    async def _lent_client(self) -> AsyncGenerator[httpx.AsyncClient]:
+        client = self._client()
+        is_sound = False
+        try:
+            yield client
+            is_sound = True
+        except FetchError:
+            is_sound = True
+            raise
+        finally:
+            # INVARIANT: a request that was broken off may keep its place in the pool for good.
+            # Held by test_requests_that_are_broken_off_use_up_no_connections.
+            if not is_sound:
+                self._retire(client)
+
+    def _client(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            # A connection belongs to its event loop; of loops that are gone nothing is left.
+            self._forget_closed_loops()
+            client = client_for(
+                self._url,
+                tls=self._tls,
+                timeout=self._timeout,
+                connections=self._connections,
+            )
+            self._clients[loop] = client
+        return client
+
+    def _forget_closed_loops(self) -> None:
+        for loop in [each for each in [*self._clients] if each.is_closed()]:
+            self._clients.pop(loop, None)
+        for client, (loop, _) in [*self._retired.items()]:
+            if loop.is_closed():
+                self._retired.pop(client, None)
+
+    def _retire(self, client: httpx.AsyncClient) -> None:
+        loop = asyncio.get_running_loop()
+        if self._clients.get(loop) is not client:
+            return
+        del self._clients[loop]
+
+        def close() -> None:
+            del self._retired[client]
+            closing = loop.create_task(client.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+        # By then whoever still has it has had an answer, or none.
+        self._retired[client] = loop, loop.call_later(2 * self._timeout, close)
+
+    @cached_property
+    def _tls(self) -> SSLContext:
+        return httpx.create_ssl_context()
