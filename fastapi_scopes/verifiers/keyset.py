@@ -41,6 +41,11 @@ class Schedule:
         """After how many seconds an attempt that is under way is taken for dead."""
         return 2 * self.timeout
 
+    @property
+    def slack(self) -> float:
+        """After how many seconds keys that are due have been asked for, if anybody asked."""
+        return max(self.cooldown, self.patience)
+
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[K]):
@@ -96,6 +101,18 @@ class KeySet(Generic[K]):
         held = self._held
         is_fresh = held is not None and held.fetched_at <= now < held.stale_at
         return not is_fresh and self._may_begin(now)
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether nobody has asked for so long that what is held says little.
+
+        As where no timer ran: the event loop that asked last is gone, the process was forked or
+        the machine asleep. An issuer that was asked since and gave nothing is another matter.
+        """
+        held = self._held
+        if held is None:
+            return False
+        has_failed = self._failed_at is not None and held.fetched_at < self._failed_at <= now
+        return not has_failed and not now < held.stale_at + self._schedule.slack
 
     def begin(self, now: float) -> Attempt | None:
         """Return a new attempt, or None where fresh keys are not due."""

@@ -50,6 +50,13 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "algorithms-text": ({"algorithms": "RS256"}, "algorithms is no list of names"),
     "algorithms-unknown": ({"algorithms": ["RS256", "none"]}, "algorithms[1] is no signature"),
     "algorithms-hs": ({"algorithms": ["HS256"]}, "algorithms has an HS*"),
+    "issuer-of-metadata": (
+        {"issuer": f"{ISSUER}/.well-known/openid-configuration"},
+        "issuer is where its metadata is",
+    ),
+    "allow-http-text": ({"allow_http": "false"}, "allow_http is no bool but a 'str'"),
+    "allow-http-none": ({"allow_http": None}, "allow_http is no bool but a 'NoneType'"),
+    "strict-text": ({"strict": "false"}, "strict is no bool but a 'str'; write strict=True"),
     "fetch-no-function": ({"fetch": JWKS_URI}, "fetch is no function; write async def fetch"),
     "cache-ttl-negative": ({"cache_ttl": -1}, "cache_ttl is no number of seconds from 0"),
     "cache-size-text": ({"cache_size": "1"}, "cache_size is no number of tokens"),

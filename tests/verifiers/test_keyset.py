@@ -67,6 +67,26 @@ def test_attempt_begins_exactly_when_fresh_keys_are_due(
         assert not state.is_due(now)
 
 
+OVERDUE: dict[str, tuple[Made, float, bool]] = {
+    "nothing-held": (make_state, T + 10**9, False),
+    "stale": (fresh, T + 309.9, False),
+    "stale-for-long": (fresh, T + 310, True),
+    "refreshing-for-long": (refreshing, T + 310, True),
+    "refresh-failed": (refused, T + 310, False),
+    "refresh-failed-long-ago": (refused, T + 10**9, False),
+    "recovered": (recovered, T + 309.9, False),
+    "clock-set-back": (fresh, T - 1, False),
+    "clock-set-forward": (fresh, T + 10**9, True),
+}
+
+
+@pytest.mark.parametrize(("made", "now", "expected"), OVERDUE.values(), ids=OVERDUE)
+def test_keys_are_overdue_where_nobody_asked_for_long(
+    made: Made, now: float, expected: bool
+) -> None:
+    assert made().is_overdue(now) is expected
+
+
 UNKNOWN: dict[str, tuple[Made, float, bool]] = {
     "nothing-held": (make_state, T, True),
     "fresh": (fresh, T, True),

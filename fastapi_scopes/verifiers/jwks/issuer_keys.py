@@ -39,7 +39,7 @@ class Generation:
     cache: TokenCache[VettedClaims] = field(repr=False)
 
 
-class _Flight:
+class _Pending:
     """An attempt that is under way, and those who wait for its end, each in its own loop."""
 
     def __init__(self, attempt: Attempt) -> None:
@@ -48,7 +48,7 @@ class _Flight:
         self._lock = threading.Lock()
         self._waiting: list[asyncio.Future[None]] | None = []
 
-    async def landed(self) -> None:
+    async def ended(self) -> None:
         """Return when it has ended. Who is cancelled meanwhile ends nobody else's wait."""
         future = asyncio.get_running_loop().create_future()
         with self._lock:
@@ -57,7 +57,7 @@ class _Flight:
             self._waiting.append(future)
         await future
 
-    def land(self) -> None:
+    def end(self) -> None:
         """Tell everybody who waits that it has ended."""
         with self._lock:
             waiting, self._waiting = self._waiting or [], None
@@ -73,12 +73,12 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 @dataclass(eq=False, slots=True)
-class _Airspace:
+class _OfProcess:
     """What belongs to one process: after a fork its parent's locks and tasks mean nothing."""
 
     pid: int = field(default_factory=os.getpid)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    flight: _Flight | None = None
+    pending: _Pending | None = None
 
 
 class IssuerKeys:
@@ -99,7 +99,7 @@ class IssuerKeys:
         self._new_cache = new_cache
         self._name = name
         self._now = now
-        self._airspace = _Airspace()
+        self._of_process = _OfProcess()
         self._alarms: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
 
     @property
@@ -117,8 +117,15 @@ class IssuerKeys:
         held = self._state.usable(now)
         if held is None:
             return await self._first()
+        if self._state.is_overdue(now):
+            # INVARIANT: a key that went while nobody asked serves nobody who comes then, not
+            # even until the answer is here. Held by test_key_that_went_while_nobody_asked_is_gone.
+            await self._ended(self._begin(self._state.begin))
+            return self._state.usable(self._now()) or await self._first()
         if self._state.is_due(now):
-            self._launch(self._state.begin)
+            self._begin(self._state.begin)
+        elif asyncio.get_running_loop() not in self._alarms:
+            self._remind()
         return held
 
     async def newer_than(self, held: Held[Generation], seen: int) -> Held[Generation] | None:
@@ -127,12 +134,12 @@ class IssuerKeys:
         For a token that names a key which *held* has not, and that came when *seen* attempts
         had begun: what was asked for after that is new enough.
         """
-        await self._landed(self._here().flight)
+        await self._ended(self._here().pending)
         newer = self._after(held)
         # Twice, as in `_first`.
         for _ in range(2):
             if newer is None and held.number <= seen:
-                await self._landed(self._launch(self._state.begin_for_unknown_key))
+                await self._ended(self._begin(self._state.begin_for_unknown_key))
                 newer = self._after(held)
         return newer
 
@@ -143,51 +150,51 @@ class IssuerKeys:
     async def _first(self) -> Held[Generation]:
         # Twice: an attempt may end without an answer because the loop that it runs in does.
         for _ in range(2):
-            await self._landed(self._launch(self._state.begin))
+            await self._ended(self._begin(self._state.begin))
             held = self._state.usable(self._now())
             if held is not None:
                 return held
         raise VerifierUnavailable(self._state.retry_after(self._now()))
 
-    async def _landed(self, flight: _Flight | None) -> None:
-        if flight is None:
+    async def _ended(self, pending: _Pending | None) -> None:
+        if pending is None:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._schedule.patience):
-                await flight.landed()
+                await pending.ended()
 
-    def _here(self) -> _Airspace:
-        if self._airspace.pid != os.getpid():
+    def _here(self) -> _OfProcess:
+        if self._of_process.pid != os.getpid():
             self._state.abandon()
-            self._airspace = _Airspace()
-        return self._airspace
+            self._of_process = _OfProcess()
+        return self._of_process
 
-    def _launch(self, begin: Callable[[float], Attempt | None]) -> _Flight | None:
+    def _begin(self, begin: Callable[[float], Attempt | None]) -> _Pending | None:
         """Return the attempt that is under way, a new one where *begin* allows, or None."""
-        airspace = self._here()
-        with airspace.lock:
+        of_process = self._here()
+        with of_process.lock:
             attempt = begin(self._now())
             if attempt is None:
-                return airspace.flight
-            flight = airspace.flight = _Flight(attempt)
+                return of_process.pending
+            pending = of_process.pending = _Pending(attempt)
         # In a context of its own: it is nobody's request.
-        flight.task = asyncio.get_running_loop().create_task(
+        pending.task = asyncio.get_running_loop().create_task(
             self._asked(), context=contextvars.Context()
         )
-        flight.task.add_done_callback(lambda task: self._end(flight, task))
-        return flight
+        pending.task.add_done_callback(lambda task: self._end(pending, task))
+        return pending
 
     async def _asked(self) -> PublishedKeys:
         async with asyncio.timeout(self._schedule.timeout):
             return await self._ask()
 
-    def _end(self, flight: _Flight, task: asyncio.Task[PublishedKeys]) -> None:
-        airspace = self._here()
-        with airspace.lock:
-            failure = self._note(flight.attempt, task)
-            if airspace.flight is flight:
-                airspace.flight = None
-        flight.land()
+    def _end(self, pending: _Pending, task: asyncio.Task[PublishedKeys]) -> None:
+        of_process = self._here()
+        with of_process.lock:
+            failure = self._note(pending.attempt, task)
+            if of_process.pending is pending:
+                of_process.pending = None
+        pending.end()
         self._remind()
         if failure is not None:
             # Last: whatever a log handler does, nobody waits for it.
@@ -241,7 +248,7 @@ class IssuerKeys:
     def refresh(self) -> None:
         """Begin to ask for fresh keys where they are due, and see to it that this goes on."""
         if self._state.is_due(self._now()):
-            self._launch(self._state.begin)
+            self._begin(self._state.begin)
         self._remind()
 
 

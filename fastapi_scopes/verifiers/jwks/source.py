@@ -1,8 +1,9 @@
 """Where an issuer's keys are: its metadata (OpenID Connect Discovery, RFC 8414), its JWK set."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 
@@ -72,38 +73,57 @@ class JWKSSource:
         try:
             keys = read_published_keys(document.body, self._algorithms)
         except KeyRefusedError as refused:
-            raise FetchError(f"the JWK set {refused}") from None
+            raise FetchError(f"what is at {_shown(uri)} {refused}") from None
         self._discovered_uri = uri
         return PublishedKeys(keys, document.max_age)
 
     async def _discover(self) -> str:
         openid_url, oauth_url = metadata_urls(self._issuer or "")
         try:
-            document = await self._fetched(openid_url)
+            return self._jwks_uri_of(await self._fetched(openid_url), openid_url)
         except FetchError as error:
             if not error.is_absent:
                 raise
-            document = await self._fetched(oauth_url)
-        return self._jwks_uri_of(document)
+        return self._jwks_uri_of(await self._fetched(oauth_url), oauth_url)
 
     async def _fetched(self, url: str) -> Document:
-        document = await self._fetch(url)
-        if len(document.body) > MAX_BODY_BYTES:
-            raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
-        max_age: object = document.max_age
-        if max_age is not None and not is_number_within(max_age, 0, math.inf):
-            raise FetchError("has an age that is no number of seconds")
-        return document
+        try:
+            return _within_limits(await _answer_of(self._fetch(url)))
+        except FetchError as error:
+            raise FetchError(f"{_shown(url)} {error}", is_absent=error.is_absent) from None
 
-    def _jwks_uri_of(self, document: Document) -> str:
+    def _jwks_uri_of(self, document: Document, url: str) -> str:
+        place = f"the metadata at {_shown(url)}"
         try:
             metadata = parse_json_object(document.body)
         except ValueError:
-            raise FetchError("the metadata is no strict JSON object") from None
+            raise FetchError(f"{place} is no strict JSON object") from None
         # RFC 8414 3.3: other metadata than that issuer's must not be used.
         if metadata.get("issuer") != self._issuer:
-            raise FetchError("the metadata is another issuer's")
+            raise FetchError(f"{place} has another 'issuer'; it must be equal, to the last slash")
         uri = metadata.get("jwks_uri")
         if not isinstance(uri, str) or url_problem(uri, allow_http=self._allow_http) is not None:
-            raise FetchError("the metadata names no JWK set that may be fetched")
+            raise FetchError(f"{place} names no JWK set that may be fetched")
         return uri
+
+
+async def _answer_of(answering: object) -> object:
+    if not isinstance(answering, Awaitable):
+        raise FetchError("is not fetched: fetch= is no async function")
+    return await cast("Awaitable[object]", answering)
+
+
+def _within_limits(document: object) -> Document:
+    if not isinstance(document, Document):
+        raise FetchError(f"is not fetched: fetch= returned a {type(document).__name__!r}")
+    if len(document.body) > MAX_BODY_BYTES:
+        raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
+    max_age: object = document.max_age
+    if max_age is not None and not is_number_within(max_age, 0, math.inf):
+        raise FetchError("has an age that is no number of seconds")
+    return document
+
+
+def _shown(url: str) -> str:
+    # A query may be nobody's business.
+    return url.partition("?")[0]

@@ -8,8 +8,9 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, TokenError, collecting
+from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
-from fastapi_scopes.verifiers._settings import seconds_problems
+from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
 from fastapi_scopes.verifiers.cache import TokenCache, cache_problems
 from fastapi_scopes.verifiers.jwks.issuer_keys import Generation, IssuerKeys
@@ -81,6 +82,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             *_place_problems(issuer, jwks_uri, allow_http),
             *_algorithm_problems(algorithms),
             *seconds_problems(ttl=ttl, cooldown=cooldown, max_age=max_age, timeout=timeout),
+            *flag_problems(allow_http=allow_http),
             *cache_problems(cache_ttl, cache_size),
             *_fetch_problems(fetch),
         ]
@@ -101,12 +103,11 @@ class JWKSVerifier(Generic[ClaimsT]):
         # A query may be nobody's business.
         self._name = issuer or str(jwks_uri).partition("?")[0]
         self._now = now
-        table = algorithms_of(algorithms)
-        self._algorithms = frozenset(each.name for each in table)
+        self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
         source = JWKSSource(
             issuer=issuer,
             jwks_uri=jwks_uri,
-            algorithms=table,
+            algorithms=algorithms_of(algorithms),
             allow_http=allow_http,
             fetch=fetch or HTTPFetch(timeout=timeout),
         )
@@ -115,7 +116,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             schedule=Schedule(ttl, cooldown, max_age, timeout),
             new_cache=lambda: TokenCache(ttl=cache_ttl, size=cache_size),
             name=self._name,
-            now=_clock_of(now),
+            now=age_clock_for(now),
         )
 
     def __repr__(self) -> str:
@@ -126,9 +127,9 @@ class JWKSVerifier(Generic[ClaimsT]):
         """The issuer that a token must name, in a set; None asks for none."""
         return self._profile.issuers
 
-    def lists(self, scope: str) -> bool:
+    def is_listed(self, scope: str) -> bool:
         """Tell whether *scope* is by name one of *allowed_scopes*."""
-        return self._profile.lists(scope)
+        return self._profile.is_listed(scope)
 
     def issuers_listing(self, scope: str) -> frozenset[str] | None:
         """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
@@ -180,8 +181,10 @@ def _place_problems(issuer: object, jwks_uri: object, allow_http: bool) -> Itera
         yield "issuer is a list; a JWKSVerifier is for one issuer, see IssuersVerifier for more"
     elif isinstance(issuer, str) and issuer and jwks_uri is None:
         yield from _url_problems("issuer", issuer, allow_http)
-        if "?" in str(issuer):
+        if "?" in issuer:
             yield "issuer has a query, so its metadata has no place; pass jwks_uri"
+        if "/.well-known/" in issuer:
+            yield "issuer is where its metadata is; pass what the 'issuer' in there says"
     if jwks_uri is not None:
         yield from _url_problems("jwks_uri", jwks_uri, allow_http)
 
@@ -202,8 +205,3 @@ def _algorithm_problems(algorithms: object) -> Iterator[str]:
 def _fetch_problems(fetch: object) -> Iterator[str]:
     if fetch is not None and not callable(fetch):
         yield "fetch is no function; write async def fetch(url) -> Document"
-
-
-def _clock_of(now: Callable[[], float]) -> Callable[[], float]:
-    """Return what ages are told by: no clock that may be set, unless it is the user's own."""
-    return time.monotonic if now is time.time else now

@@ -28,7 +28,7 @@ def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> Verific
         raise KeyRefusedError("is no strict JSON object") from None
     members = jwk_set.get("keys")
     if not is_json_array(members):
-        raise KeyRefusedError("is no JWK set")
+        raise KeyRefusedError("has no list of keys, so it is no JWK set")
     if len(members) > MAX_PUBLISHED_KEYS:
         raise KeyRefusedError(f"holds more than {MAX_PUBLISHED_KEYS} keys")
     if any(is_json_object(each) and _is_secret(each) for each in members):
