@@ -24,7 +24,7 @@ class OneIssuer(Protocol[ClaimsT_co]):
         """The issuer that a token must name, in a set."""
         ...
 
-    def lists(self, scope: str) -> bool:
+    def is_listed(self, scope: str) -> bool:
         """Tell whether the issuer is limited to scopes, and *scope* is by name one of them."""
         ...
 
@@ -62,7 +62,9 @@ class IssuersVerifier(Generic[ClaimsT]):
 
     def issuers_listing(self, scope: str) -> frozenset[str]:
         """Return the issuers that *scope* is listed for by name."""
-        return frozenset(issuer for issuer, each in self._by_issuer.items() if each.lists(scope))
+        return frozenset(
+            issuer for issuer, each in self._by_issuer.items() if each.is_listed(scope)
+        )
 
     async def verify(self, token: str) -> ClaimsT:
         """Return the claims of *token*, every one of them verified.
@@ -81,14 +83,20 @@ def _problems(verifiers: object) -> Iterator[str]:
     members = elements_of(verifiers)
     if not members:
         yield "verifiers is no list, or an empty one; write IssuersVerifier([JWKSVerifier(...)])"
-    known: set[str] = set()
+    known: dict[str, int] = {}
     for position, member in enumerate(members):
+        place = f"verifiers[{position}]"
         issuers = cast("frozenset[str] | None", getattr(member, "issuers", None))
-        if isinstance(member, type) or not callable(getattr(member, "lists", None)):
-            yield f"verifiers[{position}] is neither a JWTVerifier nor a JWKSVerifier"
-        elif issuers is None or len(issuers) != 1:
-            yield f"verifiers[{position}] is not for one issuer; give each issuer its own verifier"
-        elif issuers & known:
-            yield f"verifiers[{position}] is for an issuer that another is for; keep one"
+        if isinstance(member, type) or not callable(getattr(member, "is_listed", None)):
+            # By its type alone: who confuses the arguments has a secret here.
+            kind = member.__name__ if isinstance(member, type) else type(member).__name__
+            yield f"{place} is a {kind!r}; pass a JWTVerifier or JWKSVerifier for one issuer"
+        elif issuers is None:
+            yield f"{place} is for tokens of any issuer; give it issuer="
+        elif len(issuers) != 1:
+            yield f"{place} is for {len(issuers)} issuers; give each its own verifier"
         else:
-            known |= issuers
+            (issuer,) = issuers
+            first = known.setdefault(issuer, position)
+            if first != position:
+                yield f"verifiers[{first}] and {place} are both for {issuer!r}; keep one"

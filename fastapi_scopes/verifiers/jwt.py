@@ -92,9 +92,9 @@ class JWTVerifier(Generic[ClaimsT]):
         """The issuers of which a token must name one; None asks for none."""
         return self._profile.issuers
 
-    def lists(self, scope: str) -> bool:
+    def is_listed(self, scope: str) -> bool:
         """Tell whether *scope* is by name one of *allowed_scopes*."""
-        return self._profile.lists(scope)
+        return self._profile.is_listed(scope)
 
     def issuers_listing(self, scope: str) -> frozenset[str] | None:
         """Return the issuers that *scope* is listed for by name; None is all that it verifies."""

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fastapi_scopes.errors import ConfigurationError
-from fastapi_scopes.verifiers import Document, IssuersVerifier
+from fastapi_scopes.verifiers import Document, IntrospectionVerifier, IssuersVerifier
+from tests.verifiers.introspecting import SETTINGS
 from tests.verifiers.kinds import gathered, make_published, outcome
 from tests.verifiers.minting import SECRET, ec_key, jwk, mint, pem
 from tests.verifiers.verifying import configured, make_verifier, verdict, verified
@@ -38,8 +39,9 @@ class Stranger:
 
 
 NO_LIST = "verifiers is no list, or an empty one"
-NO_MEMBER = "is neither a JWTVerifier nor a JWKSVerifier"
-NOT_ONE = "is not for one issuer"
+NO_MEMBER = "; pass a JWTVerifier or JWKSVerifier for one issuer"
+ANY_ISSUER = "is for tokens of any issuer; give it issuer="
+TWICE = f"are both for {FIRST!r}; keep one"
 BAD: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "none": (None, (NO_LIST,)),
     "empty": ([], (NO_LIST,)),
@@ -50,14 +52,15 @@ BAD: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "class": ([type(make_member())], (NO_MEMBER,)),
     "issuer-for-a-verifier": ([FIRST], (NO_MEMBER,)),
     "other-verifier": ([Stranger()], (NO_MEMBER,)),
+    "opaque": ([IntrospectionVerifier(**SETTINGS)], (f"'IntrospectionVerifier'{NO_MEMBER}",)),
     "nested": ([IssuersVerifier([make_member()])], (NO_MEMBER,)),
-    "no-issuer": ([make_member(None)], (NOT_ONE,)),
-    "no-issuer-of-a-set": ([make_published(jwk(ec_key()))], (NOT_ONE,)),
-    "two-issuers": ([make_member([FIRST, SECOND])], (NOT_ONE,)),
-    "same-issuer": ([make_member(), make_member(key="second")], ("another is for; keep one",)),
+    "no-issuer": ([make_member(None)], (ANY_ISSUER,)),
+    "no-issuer-of-a-set": ([make_published(jwk(ec_key()))], (ANY_ISSUER,)),
+    "two-issuers": ([make_member([FIRST, SECOND])], ("is for 2 issuers; give each",)),
+    "same-issuer": ([make_member(), make_member(key="second")], (TWICE,)),
     "all-at-once": (
         [make_member(), None, make_member(None), make_member()],
-        (NO_MEMBER, NOT_ONE, "another is for; keep one"),
+        (NO_MEMBER, ANY_ISSUER, TWICE),
     ),
 }
 
