@@ -2,26 +2,32 @@
 
 import asyncio
 import importlib
+import logging
 import os
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from fastapi_scopes import Claims, JWKSVerifier, JWTVerifier, TokenVerifier
-from fastapi_scopes.errors import ConfigurationError, TokenError
+from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.settings import ScopesSettings
-from fastapi_scopes.verifiers import MemoryRevocationList
 from tests.apps import SECRET, bearer, mint
+from tests.issuers.faulty import AUDIENCE, FaultyIssuer, SigningKey
 from tests.verifiers import minting
 
 ISSUER = "https://login.example.com"
 OPEN = {"ANY_ISSUER": "true", "ANY_AUDIENCE": "true"}
 HS256 = {**OPEN, "VERIFICATION_KEY": SECRET, "ALGORITHMS": "HS256"}
+KEY = "FASTAPI_SCOPES_VERIFICATION_KEY or JWT_VERIFICATION_KEY"
 
 Setting = Callable[..., None]
 C_co = TypeVar("C_co", bound=Claims, covariant=True)
@@ -45,10 +51,10 @@ def verified(verifier: TokenVerifier[C_co], token: str) -> C_co:
     return asyncio.run(verifier.verify(token))
 
 
-def problems_of(**options: Any) -> tuple[str, ...]:
+def problems_of(make: Callable[[], object] = lambda: ScopesSettings().verifier()) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        ScopesSettings().verifier(**options)
-    return caught.value.problems
+        make()
+    return [*caught.value.problems]
 
 
 def test_secret_of_agentos_verifies_under_its_own_name(environment: Setting) -> None:
@@ -62,6 +68,15 @@ def test_pem_verifies_rs256_where_no_algorithm_is_named(environment: Setting) ->
     verifier = ScopesSettings().verifier(now=lambda: minting.NOW)
     assert isinstance(verifier, JWTVerifier)
     assert verified(verifier, minting.mint(algorithm="RS256")).sub == "alice"
+
+
+def test_log_says_that_a_key_is_taken_instead_of_those_of_the_issuer(
+    environment: Setting, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment(**{**HS256, "ISSUER": ISSUER, "ANY_ISSUER": "false"})
+    with caplog.at_level(logging.INFO, "fastapi_scopes"):
+        ScopesSettings().verifier()
+    assert caplog.messages == [f"tokens of {ISSUER} are verified with the key that is set alone"]
 
 
 def test_own_name_of_the_key_comes_before_that_of_agentos(environment: Setting) -> None:
@@ -84,53 +99,172 @@ def test_without_a_key_the_issuer_is_asked(environment: Setting, variables: Any)
     assert isinstance(ScopesSettings().verifier(), JWKSVerifier)
 
 
-def test_every_setting_of_a_token_reaches_the_verifier(environment: Setting) -> None:
-    environment(
-        VERIFICATION_KEY=minting.SECRET,
-        ALGORITHMS=" HS256 ,HS384",
-        ISSUER=ISSUER,
-        AUDIENCE="api, other",
-        SCOPES_CLAIM="scopes",
-        ALLOWED_SCOPES="app:*, me",
-        LEEWAY="30",
-        STRICT="true",
-        CACHE_TTL="0",
-    )
-    header = {"typ": "at+jwt"}
-    full = {
-        **{"iss": ISSUER, "aud": "other", "scopes": ["app:read", "me", "you"]},
-        **{"client_id": "c", "jti": "1", "iat": minting.NOW, "exp": minting.NOW - 20},
-    }
-    verifier = ScopesSettings().verifier(now=lambda: minting.NOW)
-    token = minting.mint(full, key=minting.SECRET, header=header)
-    assert verified(verifier, token).scopes == {"app:read", "me"}
-    for broken in ({"iss": "x"}, {"aud": "x"}, {"exp": minting.NOW - 31}):
-        with pytest.raises(TokenError):
-            verified(verifier, minting.mint({**full, **broken}, key=minting.SECRET, header=header))
-    with pytest.raises(TokenError):
-        verified(verifier, minting.mint(full, key=SECRET))
+def test_spaces_around_the_elements_of_a_list_are_none_of_them(environment: Setting) -> None:
+    environment(**OPEN, VERIFICATION_KEY=minting.SECRET, ALGORITHMS=" HS384 ,HS256")
+    settings = ScopesSettings(allowed_scopes="app:*, me")
+    claims = verified(settings.verifier(), mint("app:read", "me", "you", secret=minting.SECRET))
+    assert claims.scopes == {"app:read", "me"}
 
 
 class MyClaims(Claims):
     tenant: str
 
 
-def test_claims_model_and_revocations_are_passed_on(environment: Setting) -> None:
+class Proof:
+    """Takes the proof of those who hold the key named `good`."""
+
+    async def check(self, token: str, confirmation: Mapping[str, object]) -> None:
+        if confirmation != {"jkt": "good"}:
+            raise TokenError(TokenFault.CONFIRMATION)
+
+
+class Revoked:
+    """A list on which one token is, whoever issued it."""
+
+    async def is_revoked(self, issuer: str | None, jti: str) -> bool:
+        return jti == "revoked"
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[FaultyIssuer]:
+    with FaultyIssuer(algorithm="RS256", now=lambda: minting.NOW) as issuer:
+        # What signs nothing keeps the set fit where RS256 is no algorithm.
+        other = SigningKey("other", minting.rsa_key("other"), "PS256")
+        issuer.published = (issuer.signing_key, other)
+        yield issuer
+
+
+def of_given_key(issuer: FaultyIssuer) -> dict[str, str]:
+    return {"VERIFICATION_KEY": minting.pem(issuer.signing_key.private)}
+
+
+def of_published_keys(issuer: FaultyIssuer) -> dict[str, str]:
+    return {"JWKS_URI": issuer.key_set.url, "ALLOW_HTTP": "true"}
+
+
+KINDS = pytest.mark.parametrize("keys_of", [of_given_key, of_published_keys])
+
+
+def outcome(verifier: TokenVerifier[C_co], token: str) -> str:
+    """The scopes that it is good for, or the code of what refuses it."""
+    try:
+        return " ".join(sorted(verified(verifier, token).scopes))
+    except TokenError as error:
+        return error.code
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("variables", "arguments", "minted", "expected"),
+    [
+        pytest.param({}, {}, {}, "a:read b", id="all is as it should be"),
+        pytest.param({}, {}, {"iss": "x"}, "issuer", id="issuer"),
+        pytest.param({"ISSUER": None, "ANY_ISSUER": "1"}, {}, {"iss": "x"}, "a:read b", id="any"),
+        pytest.param({}, {}, {"aud": "x"}, "audience", id="audience"),
+        pytest.param({"AUDIENCE": "y, x"}, {}, {"aud": "x"}, "a:read b", id="one of two audiences"),
+        pytest.param(
+            {"AUDIENCE": None, "ANY_AUDIENCE": "1"}, {}, {"aud": "x"}, "a:read b", id="any audience"
+        ),
+        pytest.param({"ALGORITHMS": "PS256"}, {}, {}, "algorithm", id="algorithms"),
+        pytest.param(
+            {"SCOPES_CLAIM": "scp"}, {}, {"scp": "c", "scope": "a"}, "c", id="scopes_claim"
+        ),
+        pytest.param({"ALLOWED_SCOPES": "a:*"}, {}, {}, "a:read", id="allowed_scopes"),
+        pytest.param({}, {}, {"header": {"typ": "JWT"}}, "a:read b", id="not strict"),
+        pytest.param({"STRICT": "true"}, {}, {"header": {"typ": "JWT"}}, "type", id="strict"),
+        pytest.param({}, {}, {"exp": minting.NOW - 20}, "expired", id="now"),
+        pytest.param({"LEEWAY": "30"}, {}, {"exp": minting.NOW - 20}, "a:read b", id="leeway"),
+        pytest.param({"LEEWAY": "30"}, {}, {"exp": minting.NOW - 31}, "expired", id="leeway's end"),
+        pytest.param({}, {"claims_model": MyClaims}, {}, "claims", id="claims_model"),
+        pytest.param({}, {"revocations": Revoked()}, {"jti": "x"}, "a:read b", id="not revoked"),
+        pytest.param({}, {"revocations": Revoked()}, {"jti": "revoked"}, "revoked", id="revoked"),
+        pytest.param({}, {}, {"cnf": {"jkt": "good"}}, "confirmation", id="no proof"),
+        pytest.param({}, {"proof": Proof()}, {"cnf": {"jkt": "good"}}, "a:read b", id="proof"),
+        pytest.param({}, {"proof": Proof()}, {"cnf": {"jkt": "x"}}, "confirmation", id="no good"),
+    ],
+)
+def test_every_setting_of_a_token_reaches_the_verifier(
+    environment: Setting,
+    issuer: FaultyIssuer,
+    keys_of: Callable[[FaultyIssuer], dict[str, str]],
+    variables: dict[str, str | None],
+    arguments: dict[str, Any],
+    minted: dict[str, Any],
+    expected: str,
+) -> None:
+    asked = {"ISSUER": issuer.identifier, "AUDIENCE": AUDIENCE, **keys_of(issuer), **variables}
+    environment(**{name: value for name, value in asked.items() if value is not None})
+    verifier = ScopesSettings().verifier(now=lambda: minting.NOW, **arguments)
+    assert outcome(verifier, issuer.mint("a:read", "b", **minted)) == expected
+
+
+@KINDS
+def test_cache_ttl_reaches_the_verifier(
+    environment: Setting, issuer: FaultyIssuer, keys_of: Callable[[FaultyIssuer], dict[str, str]]
+) -> None:
+    # What is kept shows in no answer, so by the limit that the verifier has for it.
+    environment(**OPEN, **keys_of(issuer), CACHE_TTL="3601")
+    assert problems_of() == [
+        "FASTAPI_SCOPES_CACHE_TTL is no number of seconds from 0 to 3600;"
+        " write FASTAPI_SCOPES_CACHE_TTL=60"
+    ]
+
+
+def test_keys_are_found_by_the_metadata_of_the_issuer(
+    environment: Setting, issuer: FaultyIssuer
+) -> None:
+    environment(ISSUER=issuer.identifier, AUDIENCE=AUDIENCE, ALLOW_HTTP="true")
+    verifier = ScopesSettings().verifier(now=lambda: minting.NOW)
+    assert outcome(verifier, issuer.mint("a:read")) == "a:read"
+
+
+def test_claims_are_those_of_the_claims_model(environment: Setting) -> None:
     environment(**HS256)
-    revoked = MemoryRevocationList()
-    asyncio.run(revoked.revoke(None, "1", exp=minting.NOW))
-    verifier = ScopesSettings().verifier(claims_model=MyClaims, revocations=revoked)
-    assert verified(verifier, mint(jti="2", tenant="t")).tenant == "t"
-    for refused in (mint(jti="1", tenant="t"), mint(jti="2")):
-        with pytest.raises(TokenError):
-            verified(verifier, refused)
+    verifier = ScopesSettings().verifier(claims_model=MyClaims)
+    assert verified(verifier, mint(tenant="t")).tenant == "t"
+
+
+def client_of(**arguments: Any) -> TestClient:
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/x")
+    def tenant(request: Request) -> object:
+        return request.scope.get("tenant")
+
+    return TestClient(ScopesSettings().guard({"GET /x": "a:read"}, **arguments).protect(app))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "claims", "status"),
+    [
+        pytest.param({}, {}, 200, id="nothing is passed"),
+        pytest.param({"claims_model": MyClaims}, {}, 401, id="claims_model"),
+        pytest.param({"revocations": Revoked()}, {"jti": "revoked"}, 401, id="revocations"),
+        pytest.param({"proof": Proof()}, {"cnf": {"jkt": "good"}}, 200, id="proof"),
+        pytest.param({"now": lambda: time.time() + 9999}, {}, 401, id="now"),
+    ],
+)
+def test_guard_passes_on_what_the_verifier_takes(
+    environment: Setting, arguments: dict[str, Any], claims: dict[str, Any], status: int
+) -> None:
+    environment(**HS256)
+    response = client_of(**arguments).get("/x", headers=bearer("a:read", **claims))
+    assert response.status_code == status
+
+
+def test_guard_binds(environment: Setting) -> None:
+    environment(**HS256)
+
+    def bind(asgi_scope: Any, claims: MyClaims) -> None:
+        asgi_scope["tenant"] = claims.tenant
+
+    client = client_of(claims_model=MyClaims, bind=bind)
+    assert client.get("/x", headers=bearer("a:read", tenant="t")).json() == "t"
 
 
 def test_guard_decides_by_the_map_with_the_admin_scope_and_the_realm(environment: Setting) -> None:
     environment(**HS256, ADMIN_SCOPE="app:superadmin", REALM="shop")
-    app = FastAPI(openapi_url=None)
-    app.get("/x")(lambda: "x")
-    client = TestClient(ScopesSettings().guard({"GET /x": "a:read"}).protect(app))
+    client = client_of()
     assert client.get("/x", headers=bearer("app:superadmin")).status_code == 200
     assert client.get("/x", headers=bearer("other")).status_code == 403
     assert client.get("/x").headers["www-authenticate"] == 'Bearer realm="shop"'
@@ -171,7 +305,7 @@ def test_what_does_not_go_together_is_named(
     environment: Setting, variables: Any, expected: tuple[str, ...]
 ) -> None:
     environment(**variables)
-    assert problems_of() == expected
+    assert problems_of() == [*expected]
 
 
 def test_all_malformed_variables_are_named_at_once_and_none_is_quoted(
@@ -179,27 +313,329 @@ def test_all_malformed_variables_are_named_at_once_and_none_is_quoted(
 ) -> None:
     environment(**OPEN, LEEWAY="a-secret", STRICT="another-secret", VERIFICATION_KEY=SECRET)
     with pytest.raises(ConfigurationError) as caught:
-        ScopesSettings()
-    assert [each.partition(":")[0] for each in caught.value.problems] == [
-        "FASTAPI_SCOPES_LEEWAY",
-        "FASTAPI_SCOPES_STRICT",
-    ]
+        ScopesSettings(cache_ttl="a-third")
+    number = "input should be a valid number, unable to parse string as a number"
+    assert caught.value.problems == (
+        f"FASTAPI_SCOPES_LEEWAY: {number}",
+        "FASTAPI_SCOPES_STRICT: input should be a valid boolean, unable to interpret input",
+        f"cache_ttl: {number}",
+    )
     shown = "".join(traceback.format_exception(caught.value))
     assert "a-secret" not in shown
     assert "another-secret" not in shown
     assert SECRET not in shown
 
 
-def test_misspelt_variable_does_not_start(environment: Setting) -> None:
-    environment(**HS256, ALLOWED_SCOPE="app:*")
-    (problem,) = problems_of()
-    assert problem.startswith("FASTAPI_SCOPES_ALLOWED_SCOPE is no setting; choose of ")
-    assert "FASTAPI_SCOPES_ALLOWED_SCOPES" in problem
+@pytest.mark.parametrize(
+    ("written", "way_out"),
+    [
+        ("FASTAPI_SCOPES_ALLOWED_SCOPE", "did you mean FASTAPI_SCOPES_ALLOWED_SCOPES"),
+        ("Fastapi_Scopes_Isuer", "did you mean FASTAPI_SCOPES_ISSUER"),
+        ("FASTAPI_SCOPES_VERIFY_KEY", f"did you mean {KEY}"),
+        ("FASTAPI_SCOPES_DATABASE_URL", "remove it"),
+    ],
+)
+@pytest.mark.parametrize("place", ["environment", "dotenv", "secrets"])
+def test_misspelt_variable_does_not_start(
+    environment: Setting,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    written: str,
+    way_out: str,
+    place: str,
+) -> None:
+    environment(**HS256, LEEWAY="x")
+    options: dict[str, Any] = {}
+    match place:
+        case "environment":
+            monkeypatch.setenv(written, "x")
+        case "dotenv":
+            options = {"_env_file": put_file(tmp_path / ".env", f"{written}=x\n")}
+        case _:
+            put_file(tmp_path / written, "x")
+            options = {"_secrets_dir": tmp_path}
+    problems = problems_of(lambda: ScopesSettings(**options))
+    assert f"{written} is no setting; {way_out}" in problems
+    assert [each for each in problems if each.startswith("FASTAPI_SCOPES_LEEWAY: ")]
+    assert len(problems) == 2
 
 
-def test_what_the_verifier_refuses_is_refused(environment: Setting) -> None:
-    environment(**OPEN, VERIFICATION_KEY="short", ALGORITHMS="HS256", ALLOWED_SCOPES="*")
-    assert len(problems_of()) == 2
+def put_file(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_same_misspelling_in_two_places_is_named_once(environment: Setting, tmp_path: Path) -> None:
+    environment(**HS256, ISUER="x")
+    dotenv = put_file(tmp_path / ".env", "FASTAPI_SCOPES_ISUER\nFASTAPI_SCOPES_ISUER=\n")
+    assert problems_of(lambda: ScopesSettings(_env_file=dotenv)) == [
+        "FASTAPI_SCOPES_ISUER is no setting; did you mean FASTAPI_SCOPES_ISSUER"
+    ]
+
+
+def test_unknown_keyword_does_not_start(environment: Setting) -> None:
+    environment(**HS256)
+    assert problems_of(lambda: ScopesSettings(isuer=ISSUER, database_url="x")) == [
+        "isuer= is no setting; did you mean issuer=",
+        "database_url= is no setting; remove it",
+    ]
+
+
+def test_other_variables_of_a_dotenv_file_are_left_alone(
+    environment: Setting, tmp_path: Path
+) -> None:
+    environment()
+    dotenv = put_file(
+        tmp_path / ".env",
+        # Those without the prefix are another program's, however they are called.
+        f"DATABASE_URL=x\nISSUER=x\naudience=x\nstrict=x\nJWT_VERIFICATION_KEY={SECRET}\n"
+        "export FASTAPI_SCOPES_ANY_ISSUER=true\nfastapi_scopes_any_audience=true\n"
+        "FASTAPI_SCOPES_ALGORITHMS='HS256'  # as AgentOS has it\n",
+    )
+    settings = ScopesSettings(_env_file=dotenv)
+    assert (settings.issuer, settings.audience) == (None, None)
+    assert verified(settings.verifier(), mint()).sub == "alice"
+
+
+def test_keyword_comes_before_environment_dotenv_and_secrets(
+    environment: Setting, tmp_path: Path
+) -> None:
+    environment(REALM="environment", SCOPES_CLAIM="environment", JWT_VERIFICATION_KEY="environment")
+    realm, claim, admin = (
+        f"FASTAPI_SCOPES_{each}" for each in ("REALM", "SCOPES_CLAIM", "ADMIN_SCOPE")
+    )
+    dotenv = put_file(
+        tmp_path / ".env",
+        f"{realm}=dotenv\n{claim}=dotenv\n{admin}=dotenv\nFASTAPI_SCOPES_VERIFICATION_KEY=dotenv\n",
+    )
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name in (realm, claim, admin, "FASTAPI_SCOPES_ISSUER", "no_setting"):
+        put_file(secrets / name, "secrets\n")
+    settings = ScopesSettings(realm="keyword", _env_file=dotenv, _secrets_dir=secrets)
+    assert settings.verification_key is not None
+    assert [
+        settings.realm,
+        settings.scopes_claim,
+        settings.verification_key.get_secret_value(),
+        settings.admin_scope,
+        settings.issuer,
+    ] == ["keyword", "environment", "environment", "dotenv", "secrets"]
+
+
+@pytest.mark.parametrize("extra", ["forbid", "ignore", "allow"])
+def test_subclass_names_a_dotenv_file_and_misspells_nothing_in_it(
+    environment: Setting, tmp_path: Path, extra: Any
+) -> None:
+    environment(**HS256)
+    dotenv = tmp_path / ".env"
+
+    class MySettings(ScopesSettings):
+        model_config = SettingsConfigDict(env_file=dotenv, extra=extra)
+        database_url: str = ""
+
+    put_file(dotenv, "FASTAPI_SCOPES_DATABASE_URL=x\nFASTAPI_SCOPES_REALM=shop\nOTHER=x\n")
+    assert (MySettings().database_url, MySettings().realm) == ("x", "shop")
+    environment(ISUER="x")
+    put_file(dotenv, "FASTAPI_SCOPES_DATABASE_URI=x\nFASTAPI_SCOPES_ALLOWED_SCOPE=a:*\n")
+    assert problems_of(MySettings) == [
+        "FASTAPI_SCOPES_ISUER is no setting; did you mean FASTAPI_SCOPES_ISSUER",
+        "FASTAPI_SCOPES_DATABASE_URI is no setting; did you mean FASTAPI_SCOPES_DATABASE_URL",
+        "FASTAPI_SCOPES_ALLOWED_SCOPE is no setting; did you mean FASTAPI_SCOPES_ALLOWED_SCOPES",
+    ]
+
+
+def test_fields_of_a_subclass_are_named_by_their_variables(
+    environment: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class MySettings(ScopesSettings):
+        port: int = Field(default=0, validation_alias="PORT")
+        retries: int = 0
+
+        @model_validator(mode="after")
+        def check(self) -> "MySettings":
+            raise ValueError("The port is taken")
+
+    environment(RETRIES="x")
+    monkeypatch.setenv("PORT", "x")
+    number = "input should be a valid integer, unable to parse string as an integer"
+    expected = [f"PORT: {number}", f"FASTAPI_SCOPES_RETRIES: {number}"]
+    assert problems_of(MySettings) == expected
+    environment(RETRIES="1")
+    monkeypatch.setenv("PORT", "1")
+    assert problems_of(MySettings) == ["value error, The port is taken"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param(
+            {"ISSUER": " ", "AUDIENCE": " ", "REALM": "", "ADMIN_SCOPE": ""},
+            [
+                "FASTAPI_SCOPES_ISSUER is empty; fill it, or unset it",
+                "FASTAPI_SCOPES_AUDIENCE is empty; fill it, or unset it",
+                "FASTAPI_SCOPES_ADMIN_SCOPE is empty; fill it, or unset it",
+                "FASTAPI_SCOPES_REALM is empty; fill it, or unset it",
+            ],
+            id="empty",
+        ),
+        pytest.param(
+            {**OPEN, "JWT_VERIFICATION_KEY": "", "ALGORITHMS": "", "SCOPES_CLAIM": ""},
+            [
+                f"{KEY} is empty; fill it, or unset it",
+                "FASTAPI_SCOPES_ALGORITHMS is empty; fill it, or unset it",
+                "FASTAPI_SCOPES_SCOPES_CLAIM is empty; fill it, or unset it",
+            ],
+            id="empty key",
+        ),
+        pytest.param(
+            {"ISSUER": ISSUER, "AUDIENCE": "a,,b", "ALLOWED_SCOPES": "a:*,"},
+            [
+                "FASTAPI_SCOPES_AUDIENCE has an empty element; remove a comma",
+                "FASTAPI_SCOPES_ALLOWED_SCOPES has an empty element; remove a comma",
+            ],
+            id="empty element",
+        ),
+        pytest.param(
+            {"ISSUER": "http://login.example.com", "AUDIENCE": "api"},
+            [
+                "FASTAPI_SCOPES_ISSUER is not https, which only loopback addresses may do without,"
+                " with FASTAPI_SCOPES_ALLOW_HTTP=true"
+            ],
+            id="http",
+        ),
+        pytest.param(
+            {"ISSUER": f"{ISSUER}?tenant=t", "AUDIENCE": "api"},
+            [
+                "FASTAPI_SCOPES_ISSUER has a query, so its metadata has no place;"
+                " set FASTAPI_SCOPES_JWKS_URI"
+            ],
+            id="query",
+        ),
+        pytest.param(
+            {**OPEN, "JWKS_URI": "keys.json"},
+            ["FASTAPI_SCOPES_JWKS_URI is no http or https URL"],
+            id="no URL",
+        ),
+        pytest.param(
+            {"JWT_VERIFICATION_KEY": SECRET},
+            [
+                "FASTAPI_SCOPES_ISSUER is not set; set it, or FASTAPI_SCOPES_ANY_ISSUER=true",
+                "FASTAPI_SCOPES_AUDIENCE is not set; set it, or FASTAPI_SCOPES_ANY_AUDIENCE=true",
+                f"{KEY} is no PEM that can be read;"
+                " set FASTAPI_SCOPES_ALGORITHMS=HS256 if it is a secret",
+            ],
+            id="secret without HS256",
+        ),
+        pytest.param(
+            {**OPEN, "VERIFICATION_KEY": minting.pem(minting.ec_key())},
+            [
+                f"{KEY} is an EC key on P-256; set FASTAPI_SCOPES_ALGORITHMS to one that it fits,"
+                " which is none of RS256"
+            ],
+            id="key of another algorithm",
+        ),
+        pytest.param(
+            {**HS256, "VERIFICATION_KEY": minting.pem(minting.ec_key())},
+            [
+                f"{KEY} is a key, a certificate or JSON, not a secret; a public one would let"
+                " anybody sign under HS*: set its own in FASTAPI_SCOPES_ALGORITHMS"
+            ],
+            id="PEM with HS256",
+        ),
+        pytest.param(
+            {**OPEN, "VERIFICATION_KEY": 2 * minting.pem(minting.ec_key())},
+            [f"{KEY} holds more than one PEM block; keep one"],
+            id="two PEM blocks",
+        ),
+        pytest.param(
+            {**OPEN, "VERIFICATION_KEY": __file__},
+            [f"{KEY} names a file; set what is in it"],
+            id="file",
+        ),
+        pytest.param(
+            {**OPEN, "VERIFICATION_KEY": f"{ISSUER}/keys"},
+            [f"{KEY} is a URL; set FASTAPI_SCOPES_JWKS_URI to it"],
+            id="URL",
+        ),
+        pytest.param(
+            {**HS256, "VERIFICATION_KEY": "short", "ALLOWED_SCOPES": "*", "LEEWAY": "301"},
+            [
+                f"{KEY} is a secret shorter than the 32 bytes that HS256 wants (RFC 7518 3.2);"
+                " make one with secrets.token_urlsafe(64)",
+                "FASTAPI_SCOPES_LEEWAY is no number of seconds from 0 to 300;"
+                " write FASTAPI_SCOPES_LEEWAY=60",
+                "FASTAPI_SCOPES_ALLOWED_SCOPES: '*' is no scope and no 'prefix:*';"
+                " '*' stands nowhere else",
+            ],
+            id="limits",
+        ),
+        pytest.param(
+            {**HS256, "ALGORITHMS": "HS256,RS256"},
+            ["FASTAPI_SCOPES_ALGORITHMS mixes HS* with others; keep one kind"],
+            id="two kinds of algorithms",
+        ),
+        pytest.param(
+            {**OPEN, "JWKS_URI": f"{ISSUER}/keys", "ALGORITHMS": "HS256"},
+            [
+                "FASTAPI_SCOPES_ALGORITHMS has an HS*, whose key nobody may publish;"
+                " set FASTAPI_SCOPES_VERIFICATION_KEY"
+            ],
+            id="published secret",
+        ),
+    ],
+)
+def test_what_the_verifier_refuses_is_said_in_variables(
+    environment: Setting, variables: dict[str, str], expected: list[str]
+) -> None:
+    environment(**variables)
+    assert problems_of() == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param(
+            {"ADMIN_SCOPE": "a:admin", "ALLOWED_SCOPES": "a:*", "REALM": '"'},
+            [
+                "FASTAPI_SCOPES_REALM '\"' is no quotable ASCII text; write one like 'api'",
+                "FASTAPI_SCOPES_ADMIN_SCOPE 'a:admin' counts from no issuer;"
+                " write it out in FASTAPI_SCOPES_ALLOWED_SCOPES",
+            ],
+            id="admin scope is not allowed",
+        ),
+        pytest.param(
+            {"ADMIN_SCOPE": "a b"},
+            [
+                "FASTAPI_SCOPES_ADMIN_SCOPE: 'a b' is not a scope;"
+                " write visible ASCII without space, quote or backslash"
+            ],
+            id="admin scope is none",
+        ),
+    ],
+)
+def test_what_the_guard_refuses_is_said_in_variables(
+    environment: Setting, variables: dict[str, str], expected: list[str]
+) -> None:
+    environment(**HS256, **variables)
+    assert problems_of(lambda: ScopesSettings().guard({})) == expected
+
+
+def test_what_is_passed_is_named_as_it_was_passed(environment: Setting) -> None:
+    environment(**HS256)
+    assert problems_of(lambda: ScopesSettings().guard({}, claims_model=str)) == [  # type: ignore[type-var]
+        "claims_model is no subclass of Claims; write class MyClaims(Claims)"
+    ]
+    assert problems_of(lambda: ScopesSettings().guard({"x": "a"}))[0].startswith("'x'")
+
+
+def test_empty_list_allows_no_scope_and_any_other_is_an_error(environment: Setting) -> None:
+    environment(**{**HS256, "ANY_AUDIENCE": "false"})
+    settings = ScopesSettings(audience=["api"], allowed_scopes=[])
+    assert verified(settings.verifier(), mint("a", aud="api")).scopes == frozenset()
+    assert problems_of(lambda: ScopesSettings(audience=[]).verifier()) == [
+        "FASTAPI_SCOPES_AUDIENCE is empty; fill it, or unset it"
+    ]
 
 
 def test_secret_stays_out_of_the_repr(environment: Setting) -> None:
