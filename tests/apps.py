@@ -1,11 +1,13 @@
 """Guards and tokens for tests of the edge."""
 
 import time
+from collections.abc import MutableMapping
 from typing import Any
 
 from jose import jwt
 
-from fastapi_scopes import JWTVerifier, ScopeGuard
+from fastapi_scopes import Claims, JWTVerifier, ScopeGuard
+from fastapi_scopes.guard import admin_scope_of
 
 SECRET = "a-secret-of-the-tests-0123456789-0123456789"
 
@@ -26,3 +28,13 @@ def mint(*scopes: str, secret: str = SECRET, **claims: Any) -> str:
 
 def bearer(*scopes: str, **claims: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {mint(*scopes, **claims)}"}
+
+
+def bind_state(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None:
+    """Make the caller known to the application as frameworks do: in the connection's state."""
+    asgi_scope.setdefault("state", {}).update(
+        user_id=claims.sub,
+        scopes=sorted(claims.scopes),
+        claims=claims.model_dump(mode="json"),
+        admin_scope=admin_scope_of(asgi_scope),
+    )

@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.introspecting import make_issuer
+
+# A machine that is busy proves nothing of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 from fastapi.testclient import TestClient
 from pydantic import ConfigDict
 
-from fastapi_scopes import Claims, ScopeGuard, agentos
+from fastapi_scopes import Claims, ScopeGuard
+from tests.apps import bind_state
 from tests.doors import DOORS, Door
 from tests.verifiers.kinds import KINDS, Make
 from tests.verifiers.minting import NOW, mint
@@ -101,7 +102,7 @@ def make_client(door: Door, make: Make, tamper: Callable[[Request, Any], None]) 
     guard: ScopeGuard[Any] = ScopeGuard(
         {"GET /see": [], "GET /tamper": [], "GET /admin": "admin"},
         verifier=make(claims_model=Member),
-        bind=agentos.bind_principal,
+        bind=bind_state,
     )
     app = door(guard)
 

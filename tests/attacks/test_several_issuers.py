@@ -8,9 +8,10 @@ import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 
-from fastapi_scopes import Claims, ScopeGuard, agentos
+from fastapi_scopes import Claims, ScopeGuard
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import IssuersVerifier
+from tests.apps import bind_state
 from tests.doors import DOORS, Door
 from tests.verifiers.kinds import make_published, outcome
 from tests.verifiers.minting import CLAIMS, NOW, ec_key, jwk, mint, pem
@@ -98,9 +99,7 @@ def test_admin_scope_as_a_plain_requirement_is_not_met_by_the_partner(
 @pytest.mark.parametrize("allowed", LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 def test_nobody_behind_the_guard_sees_the_partners_admin_scope(door: Door, allowed: Any) -> None:
-    app = guarded(
-        door, make_verifiers(allowed), {"GET /x": []}, bind=agentos.bind_principal, realm="api"
-    )
+    app = guarded(door, make_verifiers(allowed), {"GET /x": []}, bind=bind_state, realm="api")
     client = TestClient(app)
 
     for names in client.get("/x", headers=bearer(sign(PARTNER, f"{ADMIN} x"))).json().values():
