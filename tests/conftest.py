@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.introspecting import make_issuer
 
-# A machine that is busy proves nothing of the code.
-settings.register_profile("patient", deadline=None)
+# A busy machine is no defect of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 

@@ -35,7 +35,7 @@ class IntrospectionEndpoint:
     ) -> None:
         self._url = url
         # A query may be nobody's business.
-        self.name = str(url).partition("?")[0]
+        self.name: str = str(url).partition("?")[0]
         # RFC 6749 2.3.1: both are form-urlencoded before they are put together.
         self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
         self._timeout = timeout
