@@ -11,7 +11,7 @@ from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.credentials import parse_authorization
 from fastapi_scopes.core.decisions import Decision, decide
 from fastapi_scopes.core.grants import Grants
-from fastapi_scopes.core.problems import Problem, problem_of
+from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
 from fastapi_scopes.core.requirements import Access, RequirementLike
 from fastapi_scopes.core.scope_map import ANY_METHOD, METHODS, WEBSOCKET, Rule, ScopeMap
 from fastapi_scopes.core.templates import RouteTemplate
@@ -220,7 +220,7 @@ class Authorizer:
 
     verifier: TokenVerifier[Any]
     grants: Grants
-    realm: str
+    space: ProtectionSpace
     bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
     admin_issuers: frozenset[str] | None = None
     """From which issuers the admin scope counts; None is from whomever the verifier verifies."""
@@ -243,7 +243,7 @@ class Authorizer:
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(asked, error, way)
         if not decision.allowed:
-            return Verdict(asked, problem=problem_of(decision, self.realm), way=way)
+            return Verdict(asked, problem=problem_of(decision, self.space), way=way)
         # What `decide` read stays out of the reach of whoever gets the claims.
         claims = decision.claims.model_copy() if decision.claims is not None else None
         return Verdict(asked, claims, way=way)
@@ -293,4 +293,4 @@ class Authorizer:
         # The path is the client's text; the template is ours. The caller learns no code.
         where = asked.route.template if asked.route is not None else "an unknown route"
         _log.info("refused %s on %s: %s", asked.method, where, error.code)
-        return Verdict(asked, problem=problem_of(error, self.realm), way=way)
+        return Verdict(asked, problem=problem_of(error, self.space), way=way)

@@ -21,7 +21,11 @@ from fastapi_scopes.authorizer import Authorizer, Rules, Verdict, asked_of, is_u
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage, cover
 from fastapi_scopes.core.grants import grants_of
-from fastapi_scopes.core.problems import require_realm
+from fastapi_scopes.core.problems import (
+    ProtectionSpace,
+    require_challenge_scopes,
+    require_realm,
+)
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, collecting
@@ -94,6 +98,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         admin_scope: str | None = None,
         realm: str = "api",
         bind: Callable[[MutableMapping[str, Any], C], None] | None = None,
+        challenge_scopes: Sequence[str] = (),
         implies: Mapping[str, Sequence[str]] | None = None,
         grants: object | None = None,
     ) -> None:
@@ -101,8 +106,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
 
         *admin_scope* satisfies every scope that a rule asks for. *realm* stands in every
         challenge. *bind* is called with the ASGI scope and the claims, once for every
-        connection that is let through with a token. *implies* and *grants* are refused by
-        this version.
+        connection that is let through with a token. *challenge_scopes* are told to whoever
+        comes without a valid token, on every route alike, so they are published. *implies* and
+        *grants* are refused by this version.
 
         Raises:
             ConfigurationError: naming everything that is wrong with the arguments.
@@ -114,6 +120,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
             admitted = grants_of(admin_scope, implies=implies, grants=grants)
         with collecting(problems):
             require_realm(realm)
+        challenged: tuple[str, ...] = ()
+        with collecting(problems):
+            challenged = require_challenge_scopes(challenge_scopes)
         problems.extend(_argument_problems(verifier, bind))
         admin_issuers = _issuers_listing(verifier, admin_scope)
         if admin_issuers is not None and not admin_issuers:
@@ -122,7 +131,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 " allowed_scopes= of each verifier whose issuer may grant it"
             )
         ConfigurationError.raise_for(problems)
-        self._authorizer = Authorizer(verifier, admitted, realm, bind, admin_issuers)
+        self._authorizer = Authorizer(
+            verifier, admitted, ProtectionSpace(realm, challenged), bind, admin_issuers
+        )
         self._rules = Rules(self._scope_map)
         self._tables: WeakKeyDictionary[Starlette, RouteTable] = WeakKeyDictionary()
         # What FastAPI's OpenAPI reads of a SecurityBase.

@@ -20,7 +20,7 @@ from fastapi_scopes import Claims, ScopeGuard, ScopeMap, all_of, any_of
 from fastapi_scopes.core.credentials import parse_authorization
 from fastapi_scopes.core.decisions import Decision, decide
 from fastapi_scopes.core.grants import grants_of
-from fastapi_scopes.core.problems import problem_of
+from fastapi_scopes.core.problems import ProtectionSpace, problem_of
 from fastapi_scopes.core.requirements import AUTHENTICATED, DENY, OPTIONAL, PUBLIC
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import (
@@ -209,7 +209,7 @@ class DecideDoor:
         return asyncio.run(RowVerifier(row).verify(credentials.token))
 
     def _refusal(self, refusal: Any) -> Answer:
-        problem = problem_of(refusal, "api")
+        problem = problem_of(refusal, ProtectionSpace("api"))
         headers = tuple((name.lower(), value) for name, value in problem.headers())
         return Answer(problem.status, None, problem.to_json(), headers)
 

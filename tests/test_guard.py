@@ -342,6 +342,7 @@ def anyio_backend() -> str:
 
 BAD_ARGUMENTS = [
     ({"scope_map": {"GET x": "a"}}, "'x' is not a path"),
+    ({"challenge_scopes": "a:read"}, "challenge_scopes is no list of scopes"),
     ({"realm": 'a"b'}, "realm 'a\"b' is no quotable"),
     ({"realm": "a\r\nb"}, "is no quotable"),
     ({"realm": "é"}, "is no quotable"),
@@ -403,3 +404,15 @@ def test_guard_called_by_hand_outside_an_app_lets_no_one_in() -> None:
     )
     with pytest.raises(AccessRefused, match="Forbidden"):
         anyio.run(guard, connection)
+
+
+def test_constant_scopes_stand_in_the_challenge_of_every_401() -> None:
+    client = make_client({"GET /x": "b:read"}, challenge_scopes=["a:read", "a:write"])
+    published = ', scope="a:read a:write"'
+    assert client.get("/x").headers["www-authenticate"] == BEARER + published
+    invalid = client.get("/x", headers={"Authorization": "Bearer a.b.c"})
+    assert invalid.headers["www-authenticate"].endswith(published)
+    lacking = client.get("/x", headers=bearer("c"))
+    assert lacking.headers["www-authenticate"].endswith(', scope="b:read"')
+    malformed = client.get("/x", headers={"Authorization": "Bearer"})
+    assert "scope" not in malformed.headers["www-authenticate"]

@@ -2,20 +2,30 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from fastapi_scopes.core.decisions import Decision, Reason
 from fastapi_scopes.core.requirements import Alternative
+from fastapi_scopes.core.scopes import require_scope_token
 from fastapi_scopes.errors import (
     ConfigurationError,
     CredentialsError,
     TokenError,
     VerifierUnavailable,
+    collecting,
 )
 
-__all__ = ["UNDECIDED", "Challenge", "Problem", "problem_of", "require_realm"]
+__all__ = [
+    "UNDECIDED",
+    "Challenge",
+    "Problem",
+    "ProtectionSpace",
+    "problem_of",
+    "require_challenge_scopes",
+    "require_realm",
+]
 
 # RFC 9110 5.6.4: what a quoted-string may hold unescaped.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
@@ -32,6 +42,35 @@ def require_realm(realm: object) -> str:
     raise ConfigurationError(f"realm {realm!r} is no quotable ASCII text; write one like 'api'")
 
 
+def require_challenge_scopes(scopes: object) -> Alternative:
+    """Return *scopes*, as the developer wrote them, known to be a list of scopes.
+
+    Raises:
+        ConfigurationError: naming everything in it that is none.
+    """
+    if isinstance(scopes, str) or not isinstance(scopes, Sequence):
+        raise ConfigurationError(
+            "challenge_scopes is no list of scopes; write challenge_scopes=['a:read']"
+        )
+    problems: list[str] = []
+    for each in cast("Sequence[object]", scopes):
+        with collecting(problems, prefix="challenge_scopes: "):
+            require_scope_token(each)
+    ConfigurationError.raise_for(problems)
+    return tuple(dict.fromkeys(cast("Sequence[str]", scopes)))
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionSpace:
+    """What every challenge of one guard says (RFC 9110 11.5), all of it known to be quotable."""
+
+    realm: str
+    scopes: Alternative = ()
+    """What whoever comes without a valid token is told to ask for, whatever the rule."""
+    resource_metadata: str | None = None
+    """Where the metadata of this resource server is (RFC 9728 5.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """The value of WWW-Authenticate (RFC 6750 3)."""
@@ -40,6 +79,7 @@ class Challenge:
     error: str | None = None
     error_description: str | None = None
     scopes: Alternative = ()
+    resource_metadata: str | None = None
 
     def to_header(self) -> str:
         """Return the field value; every parameter stands once and is quoted."""
@@ -48,6 +88,7 @@ class Challenge:
             "error": self.error,
             "error_description": self.error_description,
             "scope": " ".join(self.scopes) or None,
+            "resource_metadata": self.resource_metadata,
         }
         written = (f'{name}="{value}"' for name, value in parameters.items() if value is not None)
         return "Bearer " + ", ".join(written)
@@ -130,31 +171,40 @@ UNDECIDED: Final = Problem(*_VERIFIER_UNAVAILABLE, retry_after=1)
 
 
 def problem_of(
-    refusal: Decision | CredentialsError | TokenError | VerifierUnavailable, realm: str
+    refusal: Decision | CredentialsError | TokenError | VerifierUnavailable, space: ProtectionSpace
 ) -> Problem:
     """Return what the caller is told of *refusal*, a decision that does not allow or an error."""
     if isinstance(refusal, CredentialsError):
-        return _challenged(_INVALID_REQUEST, realm)
+        _, code, _, detail = _INVALID_REQUEST
+        return Problem(*_INVALID_REQUEST, challenge=Challenge(space.realm, code, detail))
     if isinstance(refusal, TokenError):
-        return _challenged(_INVALID_TOKEN, realm)
+        _, code, _, detail = _INVALID_TOKEN
+        challenge = _challenge_in(space, code, detail, scopes=space.scopes)
+        return Problem(*_INVALID_TOKEN, challenge=challenge)
     if isinstance(refusal, VerifierUnavailable):
         return Problem(*_VERIFIER_UNAVAILABLE, retry_after=refusal.retry_after)
     if refusal.reason is Reason.MISSING_CREDENTIALS:
         # RFC 6750 3.1: no error code where no credentials were sent.
-        return Problem(*_MISSING_CREDENTIALS, challenge=Challenge(realm))
+        challenge = _challenge_in(space, scopes=space.scopes)
+        return Problem(*_MISSING_CREDENTIALS, challenge=challenge)
     if refusal.reason is Reason.INSUFFICIENT_SCOPE and refusal.rule is not None:
-        return _insufficient(refusal.rule.requirement.alternatives, refusal.nearest, realm)
+        return _insufficient(refusal.rule.requirement.alternatives, refusal.nearest, space)
     return Problem(*_FORBIDDEN)
 
 
-def _challenged(text: _Text, realm: str) -> Problem:
-    _, code, _, detail = text
-    return Problem(*text, challenge=Challenge(realm, code, detail))
+def _challenge_in(
+    space: ProtectionSpace,
+    error: str | None = None,
+    description: str | None = None,
+    *,
+    scopes: Alternative,
+) -> Challenge:
+    return Challenge(space.realm, error, description, scopes, space.resource_metadata)
 
 
 def _insufficient(
-    alternatives: tuple[Alternative, ...], nearest: Alternative, realm: str
+    alternatives: tuple[Alternative, ...], nearest: Alternative, space: ProtectionSpace
 ) -> Problem:
     _, code, _, detail = _INSUFFICIENT_SCOPE
-    challenge = Challenge(realm, code, detail, nearest)
+    challenge = _challenge_in(space, code, detail, scopes=nearest)
     return Problem(*_INSUFFICIENT_SCOPE, required=alternatives, challenge=challenge)

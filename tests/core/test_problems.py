@@ -1,11 +1,19 @@
 """The table of design.md section 5, byte for byte."""
 
+from typing import Any
+
 import pytest
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.decisions import Decision, Reason, decide
 from fastapi_scopes.core.grants import Grants
-from fastapi_scopes.core.problems import Challenge, problem_of, require_realm
+from fastapi_scopes.core.problems import (
+    Challenge,
+    ProtectionSpace,
+    problem_of,
+    require_challenge_scopes,
+    require_realm,
+)
 from fastapi_scopes.core.requirements import parse_requirement
 from fastapi_scopes.core.scope_map import Rule
 from fastapi_scopes.core.templates import Pattern
@@ -17,6 +25,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 
+API = ProtectionSpace("api")
 NOT_STORED = ("Cache-Control", "no-store")
 FORBIDDEN = (
     b'{"type":"urn:fastapi-scopes:problem:forbidden","title":"Forbidden","status":403,'
@@ -116,7 +125,7 @@ def test_refusal_is_on_the_wire_as_the_table_says(
     body: bytes,
     headers: list[tuple[str, str]],
 ) -> None:
-    problem = problem_of(refusal, "api")
+    problem = problem_of(refusal, API)
     assert problem.status == status
     assert problem.to_json() == body
     assert list(problem.headers()) == headers
@@ -146,7 +155,7 @@ def test_refusal_is_on_the_wire_as_the_table_says(
 def test_insufficient_scope_names_the_nearest_and_every_alternative(
     requirement: object, held: tuple[str, ...], scopes: str, required: bytes
 ) -> None:
-    problem = problem_of(insufficient(requirement, *held), "api")
+    problem = problem_of(insufficient(requirement, *held), API)
     assert dict(problem.headers())["WWW-Authenticate"].endswith(f', scope="{scopes}"')
     assert problem.to_json().endswith(b'"code":"insufficient_scope","required":' + required + b"}")
 
@@ -164,13 +173,15 @@ def test_insufficient_scope_names_the_nearest_and_every_alternative(
 )
 def test_retry_after_is_whole_seconds_and_at_least_one(asked: float | None, told: str) -> None:
     error = VerifierUnavailable() if asked is None else VerifierUnavailable(asked)
-    assert dict(problem_of(error, "api").headers()) == {"Retry-After": told}
+    assert dict(problem_of(error, API).headers()) == {"Retry-After": told}
 
 
 def test_realm_stands_in_every_challenge() -> None:
     refusals = (Decision(Reason.MISSING_CREDENTIALS), CredentialsError(), insufficient("a"))
     for refusal in refusals:
-        challenge = dict(problem_of(refusal, "my api").headers())["WWW-Authenticate"]
+        challenge = dict(problem_of(refusal, ProtectionSpace("my api")).headers())[
+            "WWW-Authenticate"
+        ]
         assert challenge.startswith('Bearer realm="my api"')
 
 
@@ -192,3 +203,60 @@ def test_realm_is_quotable_text(realm: str) -> None:
 def test_realm_that_breaks_a_challenge_is_a_configuration_error(realm: object) -> None:
     with pytest.raises(ConfigurationError, match="is no quotable ASCII text; write one like 'api'"):
         require_realm(realm)
+
+
+PUBLISHED = ProtectionSpace("api", ("b", "a"), "https://api.example/.well-known/x")
+ELSEWHERE = 'resource_metadata="https://api.example/.well-known/x"'
+CHALLENGES = {
+    "missing": (
+        Decision(Reason.MISSING_CREDENTIALS),
+        f'Bearer realm="api", scope="b a", {ELSEWHERE}',
+    ),
+    "invalid": (
+        TokenError(TokenFault.EXPIRED),
+        'Bearer realm="api", error="invalid_token", error_description="the access token is not '
+        f'valid here", scope="b a", {ELSEWHERE}',
+    ),
+    "insufficient": (
+        insufficient("c"),
+        'Bearer realm="api", error="insufficient_scope", error_description="the access token '
+        f'lacks a required scope", scope="c", {ELSEWHERE}',
+    ),
+    "malformed": (
+        CredentialsError(),
+        'Bearer realm="api", error="invalid_request", error_description='
+        '"the Authorization header is not one bearer credential"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("refusal", "challenge"), CHALLENGES.values(), ids=CHALLENGES)
+def test_challenge_says_what_the_guard_publishes(refusal: Any, challenge: str) -> None:
+    assert dict(problem_of(refusal, PUBLISHED).headers())["WWW-Authenticate"] == challenge
+
+
+def test_what_is_published_stands_nowhere_else() -> None:
+    for refusal in (Decision(Reason.NO_RULE), VerifierUnavailable()):
+        assert problem_of(refusal, PUBLISHED).challenge is None
+
+
+BAD_SCOPES = {
+    "text": ("a:read", ["challenge_scopes is no list of scopes"]),
+    "none": (None, ["challenge_scopes is no list of scopes"]),
+    "number": ([1], ["challenge_scopes: 1 is not a scope"]),
+    "quote": (['a"b', "a:read", "a\r\nb"], ["challenge_scopes: 'a\"b'", "challenge_scopes: 'a\\r"]),
+    "beyond-latin-1": (["\u20ac"], ["challenge_scopes: '\u20ac'"]),
+}
+
+
+@pytest.mark.parametrize(("scopes", "problems"), BAD_SCOPES.values(), ids=BAD_SCOPES)
+def test_challenge_scopes_that_are_none_are_named(scopes: Any, problems: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        require_challenge_scopes(scopes)
+    assert len(caught.value.problems) == len(problems)
+    for problem, start in zip(caught.value.problems, problems, strict=True):
+        assert problem.startswith(start)
+
+
+def test_challenge_scopes_stand_as_they_are_written_and_once() -> None:
+    assert require_challenge_scopes(["b", "a", "b"]) == ("b", "a")
