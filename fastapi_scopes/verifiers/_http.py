@@ -77,7 +77,8 @@ def url_problem(url: object, *, allow_http: bool) -> str | None:
         return "has credentials or a fragment in it"
     if parsed.scheme == "https" or (allow_http and _is_loopback(host)):
         return None
-    return "is not https, which only loopback addresses may do without, with allow_http=True"
+    unless = "" if allow_http else ", with allow_http=True"
+    return f"is not https, which only loopback addresses may do without{unless}"
 
 
 def _is_loopback(host: str) -> bool:

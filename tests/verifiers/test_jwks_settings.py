@@ -9,7 +9,8 @@ from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import JWKSVerifier
 from tests.verifiers.publishing import ISSUER, JWKS_URI, make_jwks_verifier, problems_of
 
-NOT_HTTPS = "is not https, which only loopback addresses may do without, with allow_http=True"
+OFF_LOOPBACK = "is not https, which only loopback addresses may do without"
+NOT_HTTPS = f"{OFF_LOOPBACK}, with allow_http=True"
 IN_PATH = "is no http or https URL"
 HTTP_JWKS = "http://issuer.example/jwks"
 
@@ -37,7 +38,7 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "jwks-uri-without-tls": ({"jwks_uri": HTTP_JWKS}, f"jwks_uri {NOT_HTTPS}"),
     "jwks-uri-off-loopback": (
         {"jwks_uri": HTTP_JWKS, "allow_http": True},
-        f"jwks_uri {NOT_HTTPS}",
+        f"jwks_uri {OFF_LOOPBACK}",
     ),
     "jwks-uri-empty": ({"jwks_uri": ""}, f"jwks_uri {IN_PATH}"),
     "jwks-uri-number": ({"jwks_uri": 1}, f"jwks_uri {IN_PATH}"),
