@@ -220,6 +220,12 @@ class ScopeMap:
         """All rules of the map."""
         return tuple(rule for layer in self._layers for rule in layer.rules)
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that a rule of the map asks for, sorted."""
+        alternatives = (each for rule in self.rules for each in rule.requirement.alternatives)
+        return tuple(sorted({scope for alternative in alternatives for scope in alternative}))
+
     def resolve(self, method: str, template: RouteTemplate) -> Resolution:
         """Return what the map says of *method* on *template*, and which rules lost.
 

@@ -202,6 +202,13 @@ def test_key_of_a_rule_is_the_key_as_written(method: str, pattern: str) -> None:
     assert map_of(rule.key).rules == (rule,)
 
 
+def test_map_knows_every_scope_that_its_rules_ask_for() -> None:
+    rules = {"GET /a": any_of(["c", "b"], "a"), "GET /b": "b", "GET /c": PUBLIC, "GET /d": DENY}
+    imported = ScopeMap.from_scope_mappings({"GET /e": ["d"]}, optional=True)
+    assert (ScopeMap(rules) | imported).scopes == ("a", "b", "c", "d")
+    assert (ScopeMap(rules) | {"GET /a": OPTIONAL, "GET /b": AUTHENTICATED}).scopes == ()
+
+
 def test_map_shows_how_many_rules_it_has() -> None:
     assert repr(map_of("GET /a", "GET /b")) == "ScopeMap(2 rules)"
 
