@@ -9,6 +9,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
 from weakref import WeakKeyDictionary
 
+from fastapi import APIRouter
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.security.base import SecurityBase
@@ -29,6 +30,7 @@ from fastapi_scopes.core.problems import (
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.metadata import ProtectedResource, metadata_router, parse_resource
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
 from fastapi_scopes.responses import AccessRefused, refused
 from fastapi_scopes.verifiers.base import IssuerLimits, TokenVerifier
@@ -76,6 +78,28 @@ def _issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str
     return verifier.issuers_listing(admin_scope)
 
 
+def _published(
+    realm: str,
+    challenge_scopes: Sequence[str],
+    *,
+    resource: str | None,
+    authorization_servers: Sequence[str],
+) -> tuple[ProtectionSpace, ProtectedResource | None]:
+    """Return what a guard says of itself to whoever asks."""
+    problems: list[str] = []
+    scopes: tuple[str, ...] = ()
+    served: ProtectedResource | None = None
+    with collecting(problems):
+        require_realm(realm)
+    with collecting(problems):
+        scopes = require_challenge_scopes(challenge_scopes)
+    with collecting(problems):
+        served = parse_resource(resource, authorization_servers)
+    ConfigurationError.raise_for(problems)
+    metadata_url = served.metadata_url if served is not None else None
+    return ProtectionSpace(realm, scopes, metadata_url), served
+
+
 class ScopeGuard(SecurityBase, Generic[C]):
     """Guards routes by a scope map: ``Depends(guard)`` on a route, a router or the app.
 
@@ -90,7 +114,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         # typing's own alias hides `__signature__`, and Depends(ScopeGuard[X]) would be open.
         __class_getitem__ = classmethod(types.GenericAlias)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each setting
         self,
         scope_map: ScopeMap | Mapping[str, RequirementLike],
         *,
@@ -99,6 +123,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
         realm: str = "api",
         bind: Callable[[MutableMapping[str, Any], C], None] | None = None,
         challenge_scopes: Sequence[str] = (),
+        resource: str | None = None,
+        authorization_servers: Sequence[str] = (),
         implies: Mapping[str, Sequence[str]] | None = None,
         grants: object | None = None,
     ) -> None:
@@ -107,8 +133,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
         *admin_scope* satisfies every scope that a rule asks for. *realm* stands in every
         challenge. *bind* is called with the ASGI scope and the claims, once for every
         connection that is let through with a token. *challenge_scopes* are told to whoever
-        comes without a valid token, on every route alike, so they are published. *implies* and
-        *grants* are refused by this version.
+        comes without a valid token, on every route alike, so they are published. *resource* is
+        the identifier of this resource server (RFC 9728), an https URL, which its tokens have for
+        an audience; *authorization_servers* are the issuers of these. *implies* and *grants* are
+        refused by this version.
 
         Raises:
             ConfigurationError: naming everything that is wrong with the arguments.
@@ -119,10 +147,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
         with collecting(problems):
             admitted = grants_of(admin_scope, implies=implies, grants=grants)
         with collecting(problems):
-            require_realm(realm)
-        challenged: tuple[str, ...] = ()
-        with collecting(problems):
-            challenged = require_challenge_scopes(challenge_scopes)
+            space, self._resource = _published(
+                realm,
+                challenge_scopes,
+                resource=resource,
+                authorization_servers=authorization_servers,
+            )
         problems.extend(_argument_problems(verifier, bind))
         admin_issuers = _issuers_listing(verifier, admin_scope)
         if admin_issuers is not None and not admin_issuers:
@@ -131,9 +161,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 " allowed_scopes= of each verifier whose issuer may grant it"
             )
         ConfigurationError.raise_for(problems)
-        self._authorizer = Authorizer(
-            verifier, admitted, ProtectionSpace(realm, challenged), bind, admin_issuers
-        )
+        self._authorizer = Authorizer(verifier, admitted, space, bind, admin_issuers)
         self._rules = Rules(self._scope_map)
         self._tables: WeakKeyDictionary[Starlette, RouteTable] = WeakKeyDictionary()
         # What FastAPI's OpenAPI reads of a SecurityBase.
@@ -222,6 +250,28 @@ class ScopeGuard(SecurityBase, Generic[C]):
             coverage.raise_on_gap()
         ConfigurationError.raise_for(coverage.contradictions)
         return coverage
+
+    def metadata_router(self) -> APIRouter:
+        """Return a router that serves the metadata of this resource server (RFC 9728).
+
+        Include it, without a prefix, in the app that answers for the host of *resource*. Its
+        path, ``/.well-known/oauth-protected-resource`` and then that of *resource*, needs a
+        rule like any other; PUBLIC lets clients read it before they have a token. It names the
+        scopes of the map, without the admin scope and ``offline_access``.
+
+        Raises:
+            ConfigurationError: the guard was given no *resource*.
+        """
+        if self._resource is None:
+            raise ConfigurationError(
+                "metadata_router() is for a guard that knows its resource; pass it resource= and "
+                "authorization_servers="
+            )
+        # What opens everything is nothing to ask for by default, and the other is no scope of a
+        # resource but between a client and its authorization server (OpenID Connect Core 11).
+        unlisted = {self._authorizer.grants.admin_scope, "offline_access"}
+        scopes = [each for each in self._scope_map.scopes if each not in unlisted]
+        return metadata_router(self._resource, scopes)
 
     async def _confirmed(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return the perimeter's *verdict*, where what runs is what it was given for."""

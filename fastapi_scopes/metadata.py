@@ -1,0 +1,133 @@
+"""Protected resource metadata (RFC 9728): where tokens for this resource server come from."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.verifiers._http import url_problem
+
+__all__ = ["ProtectedResource", "metadata_router", "parse_resource"]
+
+_WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
+
+# RFC 3986 2: what URLs consist of. INVARIANT: no quote, backslash, space or control character is
+# among them, for a URL stands in a quoted-string (attacks/test_metadata.py).
+_PLAIN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+# Segments that stand in the path of a route as they do in a URL.
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()+,;=:@-]+)*/?")
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedResource:
+    """What a resource server is called, and whose access tokens it takes."""
+
+    identifier: str
+    """The resource identifier (RFC 9728 1.2), as it was written."""
+    authorization_servers: tuple[str, ...]
+    """Their issuer identifiers (RFC 8414 2)."""
+
+    @property
+    def metadata_path(self) -> str:
+        """The path of the metadata: the well-known one, then that of the resource itself."""
+        _, path = _split(self.identifier)
+        # RFC 9728 3.1: a slash that follows the host and ends the identifier is left out.
+        return _WELL_KNOWN + ("" if path == "/" else path)
+
+    @property
+    def metadata_url(self) -> str:
+        """Where clients find the metadata; known to be quotable."""
+        origin, _ = _split(self.identifier)
+        return origin + self.metadata_path
+
+    def to_json(self, scopes: Sequence[str]) -> bytes:
+        """Return the metadata document (RFC 9728 2) of a server with these *scopes*."""
+        members: dict[str, object] = {
+            "resource": self.identifier,
+            "authorization_servers": self.authorization_servers,
+        }
+        if scopes:
+            # RFC 9728 3.2: what has no elements is left out.
+            members["scopes_supported"] = scopes
+        members["bearer_methods_supported"] = ["header"]
+        return json.dumps(members, separators=(",", ":")).encode()
+
+
+def parse_resource(resource: object, authorization_servers: object) -> ProtectedResource | None:
+    """Return what a guard is told of its resource server, or None where it is told nothing.
+
+    Raises:
+        ConfigurationError: naming everything that is wrong with the two.
+    """
+    problems: list[str] = []
+    if resource is not None:
+        problems.extend(f"resource {each}" for each in _resource_problems(resource))
+    problems.extend(_server_problems(authorization_servers, is_wanted=resource is not None))
+    ConfigurationError.raise_for(problems)
+    if resource is None:
+        return None
+    servers = cast("Sequence[str]", authorization_servers)
+    return ProtectedResource(cast("str", resource), tuple(dict.fromkeys(servers)))
+
+
+def metadata_router(resource: ProtectedResource, scopes: Sequence[str]) -> APIRouter:
+    """Return a router with one route, which serves the metadata of *resource*."""
+    # INVARIANT: the document is made here, once, so that nothing of a request gets into it
+    # (attacks/test_metadata.py: test_nothing_of_a_request_is_in_the_metadata).
+    document = resource.to_json(scopes)
+    router = APIRouter()
+
+    @router.api_route(resource.metadata_path, methods=["GET", "HEAD"], include_in_schema=False)
+    async def protected_resource_metadata() -> Response:
+        return Response(document, media_type="application/json")
+
+    return router
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Return the origin and the path of *url*, as they are written."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}", slash + path
+
+
+def _resource_problems(resource: object) -> Iterator[str]:
+    problem = _place_problem(resource)
+    if problem is not None:
+        yield problem
+    elif not _PATH.fullmatch(_split(str(resource))[1]):
+        yield (
+            "has a path that no route can have; write segments of letters, digits and '-._~', "
+            "none of them empty, '.' or '..'"
+        )
+
+
+def _server_problems(servers: object, *, is_wanted: bool) -> Iterator[str]:
+    if isinstance(servers, str) or not isinstance(servers, Sequence):
+        yield (
+            "authorization_servers is no list of URLs; write "
+            "authorization_servers=['https://login.example.com']"
+        )
+        return
+    if is_wanted and not servers:
+        yield "authorization_servers is empty; name the issuers whose tokens are taken"
+    if servers and not is_wanted:
+        yield "authorization_servers is there, and resource is not; pass both or neither"
+    for position, each in enumerate(cast("Sequence[object]", servers)):
+        problem = _place_problem(each)
+        if problem is not None:
+            yield f"authorization_servers[{position}] {problem}"
+
+
+def _place_problem(url: object) -> str | None:
+    """Return why *url* names no server, or None where it does; it may hold a password."""
+    if not isinstance(url, str) or not _PLAIN.fullmatch(url):
+        return "is no URL of plain ASCII; write one like 'https://api.example.com'"
+    if "?" in url or "#" in url:
+        return "has a query or a fragment; leave it out"
+    return url_problem(url, allow_http=True)
