@@ -161,13 +161,15 @@ def request_of(method: str, target: str, *fields: str | bytes, body: bytes = b""
 
 
 @contextlib.contextmanager
-def serve(app: Any, *, http: str, lifespan: str = "on", root_path: str = "") -> Iterator[Served]:
-    """Serve *app* by uvicorn with the HTTP parser *http*.
+def serve(
+    app: Any, *, http: str, lifespan: str = "on", root_path: str = "", port: int = 0
+) -> Iterator[Served]:
+    """Serve *app* by uvicorn with the HTTP parser *http*, on any port where *port* is 0.
 
     Raises:
         ServerStartError: the lifespan of *app* failed.
     """
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(
         app,
         http=http,
