@@ -130,4 +130,6 @@ def _place_problem(url: object) -> str | None:
         return "is no URL of plain ASCII; write one like 'https://api.example.com'"
     if "?" in url or "#" in url:
         return "has a query or a fragment; leave it out"
+    if "@" in _split(url)[0]:
+        return "has credentials in it; leave them out"
     return url_problem(url, allow_http=True)
