@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_scopes import AUTHENTICATED, DENY, PUBLIC, ScopeMap, any_of
 from fastapi_scopes.errors import ConfigurationError
@@ -118,6 +119,25 @@ def test_challenge_names_the_metadata_where_another_token_would_help(
     assert response.status_code == status
     assert challenge.endswith(f', resource_metadata="https://api.example{PATH}"') is is_led
     assert ("resource_metadata" in challenge) is is_led
+
+
+@each_door
+def test_socket_that_is_refused_is_led_to_the_metadata_as_well(door: Door) -> None:
+    guard = make_guard({"WEBSOCKET /ws": "a:1"}, **KNOWN)
+    app = door(guard)
+
+    @app.websocket("/ws")
+    async def endpoint(websocket: WebSocket) -> None:
+        raise AssertionError
+
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        TestClient(app).websocket_connect("/ws"),
+    ):
+        pass
+    assert refused.value.headers["www-authenticate"] == (
+        f'Bearer realm="api", resource_metadata="https://api.example{PATH}"'
+    )
 
 
 def test_constant_scopes_stand_before_the_place_of_the_metadata() -> None:
