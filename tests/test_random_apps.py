@@ -92,7 +92,7 @@ class Planter:
             self.plant(inner, router, guard, at=at)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(TREES)
 def test_every_route_of_a_random_app_is_ruled_by_its_own_template(tree: Branch) -> None:
     # The templates are known only when the tree is planted, so it is planted twice.

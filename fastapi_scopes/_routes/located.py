@@ -10,18 +10,21 @@ outer router, or a route that the app does not have, selects nothing.
 import re
 import typing
 import weakref
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi.routing import iter_route_contexts
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES
-from starlette.routing import PARAM_REGEX, BaseRoute
+from starlette.routing import PARAM_REGEX, BaseRoute, Host, Mount, Router
 
 from fastapi_scopes._routes.dependants import asked_scopes
+from fastapi_scopes._routes.entries import watch_all
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.walk import Node, walk_app
+from fastapi_scopes._routes.watched import Signal
 from fastapi_scopes.core.coverage import Kind
 
 __all__ = ["RouteTable"]
@@ -35,6 +38,8 @@ class _Entry:
     route: LocatedRoute | None = None
     mounts: re.Pattern[str] | None = None
     """What the mounted routers between the app and the route match of a path."""
+    is_in_the_app: bool = False
+    """Whether there are none of these."""
 
 
 class RouteTable:
@@ -49,21 +54,30 @@ class RouteTable:
         self._guard = guard
         self._entries: dict[int, _Entry] = {}
         self._seen: list[weakref.ref[BaseRoute]] = []
+        self._changes: Signal | None = None
+        self._count = 0
+        self._is_told = False
+        """Whether every change of the routers is counted: nothing else tells places apart there."""
 
     def find(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
         source, app = _source_of(asgi_scope), self._app()
         if source is None or app is None:
             return None
+        if self._changes is None and asgi_scope.get("router") is not app.router:
+            # INVARIANT: in an app that is mounted itself, the end of a path alone says where in
+            # it a route is, so nothing old may be known (attacks/test_late_sharing.py).
+            self._changes, self._count = Signal(), -1
+        is_old = self._changes is not None and self._count != self._changes.count
         entry = self._entry_of(source)
-        if entry is None or len(self._seen) != len(app.routes):
+        if entry is None or is_old or len(self._seen) != len(app.routes):
             # Routes came after the last look, or their contexts were made anew.
             entry = self._look_again(source, app)
-        if entry.route is None or _is_at(entry, asgi_scope, app):
+        if entry.route is None or self._is_at(entry, asgi_scope, app):
             return entry.route
         if not self._has_seen(app.routes):
             entry = self._look_again(source, app)
-        return entry.route if _is_at(entry, asgi_scope, app) else None
+        return entry.route if self._is_at(entry, asgi_scope, app) else None
 
     def _entry_of(self, source: object) -> _Entry | None:
         entry = self._entries.get(id(source))
@@ -73,7 +87,16 @@ class RouteTable:
         # Not by id(): that of a route that is gone may be another one's by now.
         return all(seen() is route for seen, route in zip(self._seen, routes, strict=False))
 
+    def _is_at(self, entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) -> bool:
+        # What is in no router that is mounted in the app is where the app is.
+        is_certain = self._changes is None or self._is_told or entry.is_in_the_app
+        return is_certain and _is_at(entry, asgi_scope, app)
+
     def _look_again(self, source: object, app: Starlette) -> _Entry:
+        if self._changes is not None:
+            routers = _routers_in(app.router, ())
+            self._is_told = all(watch_all(router, self._changes) for router in routers)
+            self._count = self._changes.count
         self._entries, self._seen = self._read(app), list(map(weakref.ref, app.routes))
         # INVARIANT: what the app does not have is looked for once, not at every request
         # (attacks/test_routes.py: test_denied_requests_do_not_read_the_routes_again).
@@ -98,7 +121,7 @@ class RouteTable:
         source: weakref.ref[Any] = weakref.ref(node.source)
         scopes = asked_scopes(node.dependant, self._guard) if node.dependant is not None else ()
         route = LocatedRoute(node.template, node.kind, frozenset(node.methods), scopes)
-        return _Entry(source, route, _mounts_pattern(node.mounts))
+        return _Entry(source, route, _mounts_pattern(node.mounts), not node.mounts)
 
 
 def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) -> bool:
@@ -118,6 +141,20 @@ def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) 
     is_outermost = asgi_scope.get("router") is app.router
     matches = entry.mounts.fullmatch if is_outermost else entry.mounts.search
     return matches(mounted) is not None
+
+
+def _routers_in(router: Router, outer: tuple[Router, ...]) -> Iterator[Router]:
+    """Yield *router* and the routers that are mounted in it."""
+    # Not by `in`: routers are equal where their routes are.
+    if any(router is each for each in outer):
+        return
+    yield router
+    for found in iter_route_contexts(router.routes):
+        route: Any = found.original_route
+        is_leading = isinstance(route, Mount | Host)
+        mounted = getattr(route, "_base_app", route.app) if is_leading else None
+        if isinstance(mounted, Router):
+            yield from _routers_in(mounted, (*outer, router))
 
 
 def _mounts_pattern(template: str) -> "re.Pattern[str]":

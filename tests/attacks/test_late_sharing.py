@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route, Router
 
 from fastapi_scopes import PUBLIC
 from fastapi_scopes.errors import ConfigurationError
+from tests.apps import make_guard
 from tests.perimeter.calling import (
     OPEN,
     Guarded,
@@ -124,6 +125,26 @@ def test_router_mounted_twice_has_late_routes_by_the_rule_of_each_place() -> Non
     router.routes.insert(0, secret())
     assert guarded.outcome("GET", "/m/secret") == ruled_by("secret")
     assert call(guarded.app, "GET", "/n/secret").ran == "secret"
+
+
+@pytest.mark.parametrize("is_swapped", [False, True], ids=["one more", "in place of another"])
+def test_router_mounted_again_at_a_longer_path_with_the_same_end_takes_no_rule_along(
+    is_swapped: bool,
+) -> None:
+    """By a dependency alone, in an app that is mounted itself: no path tells the two apart."""
+    guard = make_guard({"GET /m/b/r": PUBLIC, "GET /m/c/m/b/r": "secret"})
+    outer, inner, between, router = make_app(), make_app(), APIRouter(), APIRouter()
+    router.add_api_route("/r", running("public"), dependencies=[Depends(guard)])
+    between.mount("/b", router)
+    inner.mount("/m", between)
+    outer.mount("/o", inner)
+    assert call(outer, "GET", "/o/m/b/r").ran == "public"
+    if is_swapped:
+        between.routes.clear()
+    between.mount("/c/m/b", router)
+    assert call(outer, "GET", "/o/m/c/m/b/r").status == 401
+    if is_swapped:
+        assert call(outer, "GET", "/o/m/c/m/b/r", {"secret"}).ran == "public"
 
 
 class Unwatchable(APIRouter):
