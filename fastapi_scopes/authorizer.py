@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from fastapi_scopes.core.claims import Claims
@@ -34,6 +34,7 @@ __all__ = [
     "VerifiedTokens",
     "asked_of",
     "is_unruly",
+    "renewed_state",
     "state_of",
     "verdict_of",
     "with_docs",
@@ -133,6 +134,24 @@ def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     state = asgi_scope.get(_STATE)
     if not isinstance(state, ConnectionState):
         state = asgi_scope[_STATE] = ConnectionState()
+    return state
+
+
+def renewed_state(
+    asgi_scope: MutableMapping[str, Any], ways: Mapping[object, object]
+) -> ConnectionState:
+    """Return the state for a decision that begins: what was found so far, and *ways* around it.
+
+    INVARIANT: no other connection has it, though its scope may be a copy of this one's
+    (attacks/test_shared_connections.py).
+    """
+    known = state_of(asgi_scope)
+    state = asgi_scope[_STATE] = replace(
+        known,
+        verdicts=dict(known.verdicts),
+        ways={**ways, **known.ways},
+        bound=dict(known.bound),
+    )
     return state
 
 

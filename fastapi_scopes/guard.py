@@ -275,11 +275,11 @@ class ScopeGuard(SecurityBase, Generic[C]):
 
     async def _confirmed(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return the perimeter's *verdict*, where what runs is what it was given for."""
-        asked = asked_of(asgi_scope, None)
-        is_same_call = (asked.method, asked.path) == (verdict.asked.method, verdict.asked.path)
         way = verdict.way
+        is_same_call = asked_of(asgi_scope, verdict.asked.route) == verdict.asked
         if is_same_call and isinstance(way, Way) and is_run_by(way, asgi_scope):
             return verdict
+        asked = asked_of(asgi_scope, None)
         return await self._authorizer.judge(asked, None, state_of(asgi_scope).verified, way=way)
 
     async def _judged(self, known: Verdict | None, asgi_scope: MutableMapping[str, Any]) -> Verdict:

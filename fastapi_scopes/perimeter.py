@@ -30,6 +30,7 @@ from fastapi_scopes.authorizer import (
     Verdict,
     asked_of,
     is_unruly,
+    renewed_state,
     state_of,
     with_docs,
 )
@@ -61,6 +62,25 @@ class _Passed:
 
 
 _passed: Final[ContextVar[_Passed | None]] = ContextVar("fastapi_scopes", default=None)
+
+
+def _state_around(asgi_scope: Scope) -> ConnectionState | None:
+    """Return the state of the connection that a perimeter let pass, where this is still that one.
+
+    INVARIANT: a scope that was made anew does not shake off its verdict; a call from within the
+    process has another client (attacks/test_shared_connections.py).
+    """
+    passed, client = _passed.get(), _client_of(asgi_scope)
+    if passed is None or (None not in (passed.client, client) and passed.client != client):
+        return None
+    return passed.state
+
+
+def _client_of(asgi_scope: Scope) -> object:
+    client: object = asgi_scope.get("client")
+    # Some make a list of it.
+    return tuple(client) if isinstance(client, list) else client
+
 
 # Routes that change while a verdict is found make it void; an app that never stops is shut.
 _ATTEMPTS: Final = 3
@@ -194,14 +214,15 @@ class Perimeter:
         if self._problems:
             await answer(UNDECIDED, asgi_scope, receive, send)
             return
+        around = _state_around(asgi_scope)
+        state = renewed_state(asgi_scope, around.ways if around is not None else {})
         way, verdict = await self._judge(asgi_scope)
-        state = state_of(asgi_scope)
         state.ways[self] = way
         state.verdicts[self.guard] = verdict
         if verdict.problem is not None:
             await answer(verdict.problem, asgi_scope, receive, send)
             return
-        token = _passed.set(_Passed(state, asgi_scope.get("client")))
+        token = _passed.set(_Passed(state, _client_of(asgi_scope)))
         try:
             await app(asgi_scope, receive, send)
         finally:
@@ -270,11 +291,9 @@ class Perimeter:
     ) -> None:
         """Pass a connection on to *app*, which matches for *router*, where it keeps to its way."""
         way = state_of(asgi_scope).ways.get(self)
-        passed = _passed.get()
-        if way is None and passed is not None and passed.client == asgi_scope.get("client"):
-            # INVARIANT: a scope that was made anew does not shake off its verdict; a call from
-            # within the process has another client (attacks/test_rewriting.py).
-            way = passed.state.ways.get(self)
+        around = _state_around(asgi_scope) if way is None else None
+        if around is not None:
+            way = around.ways.get(self)
         if isinstance(way, Way) and not self._resolver.is_rest_of(way, router, asgi_scope):
             refusal = await self._refuse(asgi_scope, way)
             if refusal.problem is not None:

@@ -1,0 +1,181 @@
+"""Attacks by calls from within: what was decided on one connection is not said of another."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI, Request
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims
+from tests.apps import make_guard, mint
+from tests.perimeter.calling import Guarded, call, ruled_by, running
+from tests.perimeter.places import make_app
+
+
+async def unheard(message: Any) -> None: ...
+
+
+def as_service(scope: Scope, **changes: Any) -> Scope:
+    """Return *scope* as a call of another caller has it."""
+    token = mint("admin", sub="service").encode()
+    return {**scope, "headers": [(b"authorization", b"Bearer " + token)], **changes}
+
+
+def test_call_from_an_endpoint_with_another_token_does_not_change_whose_the_outer_one_is() -> None:
+    guard = make_guard({"GET /me": AUTHENTICATED, "GET /both": AUTHENTICATED})
+    app = make_app()
+
+    @app.get("/me")
+    async def me(claims: Annotated[Claims, Depends(guard)]) -> str | None:
+        return claims.sub
+
+    @app.get("/both")
+    async def both(request: Request) -> str:
+        await app(as_service(request.scope, path="/me"), request.receive, unheard)
+        claims = guard.claims_of(request)
+        return str(claims.sub if claims is not None else None)
+
+    assert call(guard.protect(app), "GET", "/both", set()).text == '"alice"'
+
+
+@pytest.mark.parametrize("is_dependency", [False, True], ids=["claims_of", "dependency"])
+def test_call_from_middleware_with_another_token_does_not_change_whose_the_outer_one_is(
+    is_dependency: bool,
+) -> None:
+    guard = make_guard({"GET /sub/me": AUTHENTICATED})
+    sub, app = make_app(), make_app()
+
+    class Ahead:
+        """Asks the app as a service first, to have the answer at hand."""
+
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if not scope.get("is_ahead"):
+                await app(as_service(scope, root_path="", is_ahead=True), receive, unheard)
+            await self.app(scope, receive, send)
+
+    async def by_dependency(claims: Annotated[Claims, Depends(guard)]) -> str | None:
+        return claims.sub
+
+    async def by_hand(request: Request) -> str | None:
+        claims = guard.claims_of(request)
+        return claims.sub if claims is not None else None
+
+    sub.add_api_route("/me", by_dependency if is_dependency else by_hand)
+    app.mount("/sub", Ahead(sub))
+    assert call(guard.protect(app), "GET", "/sub/me", set()).text == '"alice"'
+
+
+def test_dependency_takes_no_verdict_that_was_on_another_token() -> None:
+    guard = make_guard({"GET /sub/me": AUTHENTICATED})
+    sub, app = make_app(), make_app()
+
+    @sub.get("/me")
+    async def me(claims: Annotated[Claims, Depends(guard)]) -> str | None:
+        return claims.sub
+
+    class Replacing:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self.app(as_service(scope), receive, send)
+
+    app.mount("/sub", Replacing(sub))
+    assert call(guard.protect(app), "GET", "/sub/me", set()).status == 403
+
+
+SEEN = ("type", "method", "path", "root_path", "headers", "query_string", "client", "scheme")
+
+
+def making_anew(**changes: Any) -> Callable[[Scope], Scope]:
+    """Return what makes a scope of its own, out of what it knows; None leaves one out."""
+
+    def made(scope: Scope) -> Scope:
+        new = {name: scope[name] for name in SEEN if name in scope} | changes
+        return {name: value for name, value in new.items() if value is not None}
+
+    return made
+
+
+def middleware(change: Callable[[Scope], Scope]) -> Callable[[ASGIApp], ASGIApp]:
+    def around(app: ASGIApp) -> ASGIApp:
+        class Anew:
+            def __init__(self) -> None:
+                self.app = app
+
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                await self.app(change(scope), receive, send)
+
+        return Anew()
+
+    return around
+
+
+def routes() -> list[Route]:
+    return [Route("/open", running("public")), Route("/secret", running("secret"))]
+
+
+RULES = {"GET /b/open": PUBLIC, "GET /b/secret": "secret"}
+ANEW: dict[str, dict[str, Any]] = {
+    "the same client": {},
+    "no client": {"client": None},
+    "a list for a client": {"client": ["192.0.2.1", 4711]},
+}
+
+
+@pytest.mark.parametrize("changes", ANEW.values(), ids=ANEW)
+@pytest.mark.parametrize("is_protected", ["no", "before", "after"])
+def test_scope_that_is_made_anew_shakes_off_no_verdict(
+    is_protected: str, changes: dict[str, Any]
+) -> None:
+    """Also where another perimeter stands behind what makes it."""
+    inner, within = Starlette(routes=routes()), make_guard({"GET /*": PUBLIC})
+    if is_protected == "before":
+        within.protect(inner)
+    around = middleware(making_anew(path="/b/secret", **changes))
+    guarded = Guarded(Starlette(routes=[Mount("/b", around(inner))]), RULES)
+    guarded.guard.check(guarded.app)
+    if is_protected == "after":
+        within.protect(inner)
+    answer = call(guarded.app, "GET", "/b/open")
+    assert (answer.status, answer.ran) == (401, None)
+    same = middleware(making_anew(**changes))
+    again = Guarded(Starlette(routes=[Mount("/b", same(Starlette(routes=routes())))]), RULES)
+    assert again.outcome("GET", "/b/secret") == ruled_by("secret")
+
+
+def test_connection_without_a_client_is_held_to_its_verdict() -> None:
+    around = middleware(making_anew(path="/b/secret"))
+    guarded = Guarded(Starlette(routes=[Mount("/b", around(Starlette(routes=routes())))]), RULES)
+
+    async def without_client(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope["client"]
+        await guarded.app(scope, receive, send)
+
+    assert call(without_client, "GET", "/b/open").status == 401
+
+
+def test_call_from_within_as_another_client_is_another_connection() -> None:
+    inner = FastAPI(openapi_url=None)
+    inner.router.routes += routes()
+
+    class Within:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await inner(
+                making_anew(path="/secret", root_path="", client=("127.0.0.1", 1))(scope),
+                receive,
+                send,
+            )
+
+    guarded = Guarded(
+        Starlette(routes=[Route("/door", Within()), Mount("/b", inner)]),
+        RULES | {"* /door": PUBLIC},
+    )
+    guarded.guard.check(guarded.app)
+    assert call(guarded.app, "GET", "/door").ran == "secret"
