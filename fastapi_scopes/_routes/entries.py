@@ -1,6 +1,6 @@
 """The routes of one router, as the framework matches them there."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
 
 __all__ = ["Entry", "entries_of", "segments_of", "watch_all"]
 
+_FAMILIES: Final = (Route, WebSocketRoute, Mount, Host)
 _ONE_SEGMENT: Final = frozenset(
     each.regex for each in (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 )
@@ -44,27 +45,46 @@ class Entry:
     """The context of the inclusion, where there is one."""
     path: str = ""
     """Its template in the router that is looked at; of a mount, without what is below."""
-    is_predictable: bool = True
+    family: type[BaseRoute] | None = None
+    """Which of the framework's kinds of routes is matched; None for any other, or for several."""
+    is_predictable: bool = False
     """Whether the framework's own code matches it, by its compiled pattern."""
 
     @property
     def kind(self) -> Kind:
         """What answers there."""
-        if not isinstance(self.route, Route | WebSocketRoute):
-            return Kind.MOUNT
-        if isinstance(self.route, WebSocketRoute):
+        if self.family is WebSocketRoute:
             is_api = isinstance(self.route, APIWebSocketRoute)
             return Kind.API_WEBSOCKET if is_api else Kind.WEBSOCKET
-        return Kind.API_ROUTE if isinstance(self.route, APIRoute) else Kind.ROUTE
+        if self.family is Route:
+            return Kind.API_ROUTE if isinstance(self.route, APIRoute) else Kind.ROUTE
+        return Kind.MOUNT
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that are answered; ``*`` stands for any."""
-        if isinstance(self.route, WebSocketRoute):
-            return (WEBSOCKET,)
-        if isinstance(self.route, Route):
-            return tuple(sorted(self.effective.methods or {ANY_METHOD}))
-        return (ANY_METHOD,)
+        # What matches in its own way may answer others than it lists.
+        others = () if self.is_predictable else (ANY_METHOD,)
+        if self.family is WebSocketRoute:
+            return (WEBSOCKET, *others)
+        listed: Collection[str] = self.listed_methods or (ANY_METHOD,)
+        return tuple(sorted({*listed, *others}))
+
+    @property
+    def listed_methods(self) -> Collection[str]:
+        """The methods to which the framework keeps it; none where it looks at none."""
+        methods = getattr(self.effective, "methods", None) if self.family is Route else None
+        return methods or ()
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it may match what is no socket."""
+        return self.family is not WebSocketRoute or not self.is_predictable
+
+    @property
+    def takes_sockets(self) -> bool:
+        """Whether it may match a socket."""
+        return self.family is not Route or not self.is_predictable
 
     @property
     def dependant(self) -> Dependant | None:
@@ -75,8 +95,7 @@ class Entry:
     @property
     def answers_partial(self) -> bool:
         """Whether code that is not the framework's answers a method that it does not list."""
-        handler = self.route if isinstance(self.route, APIRoute) else self.effective
-        return not runs_framework_code(handler, "handle")
+        return not runs_framework_code(_matched(self.route, self.effective), "handle")
 
 
 def entries_of(router: Router) -> Iterator[Entry]:
@@ -89,7 +108,7 @@ def entries_of(router: Router) -> Iterator[Entry]:
                 effective = context.starlette_route or context
                 yield _entry(context.original_route, effective, context)
         else:
-            yield Entry(route, route, None, route.include_context.prefix, is_predictable=False)
+            yield Entry(route, route, None, route.include_context.prefix)
 
 
 def watch_all(router: Router, signal: Signal) -> bool:
@@ -123,10 +142,17 @@ def _matches_as_the_framework(router: APIRouter) -> bool:
 
 
 def _entry(route: BaseRoute, effective: Any, context: Any) -> Entry:
-    matched = route if isinstance(route, APIRoute) else effective
-    is_known = isinstance(route, Route | WebSocketRoute | Mount | Host)
-    is_predictable = is_known and runs_framework_code(matched, "matches")
-    return Entry(route, effective, context, getattr(effective, "path", ""), is_predictable)
+    matched = _matched(route, effective)
+    families = [each for each in _FAMILIES if isinstance(matched, each)]
+    # INVARIANT: what is of two kinds may match as either (attacks/test_route_kinds.py).
+    family = families[0] if len(families) == 1 else None
+    is_predictable = family is not None and runs_framework_code(matched, "matches")
+    return Entry(route, effective, context, getattr(effective, "path", ""), family, is_predictable)
+
+
+def _matched(route: object, effective: Any) -> Any:
+    """Return what has the methods by which an entry is matched and run."""
+    return route if isinstance(route, APIRoute) else effective
 
 
 def segments_of(entry: Entry) -> tuple[list[str | None], bool]:
@@ -135,9 +161,9 @@ def segments_of(entry: Entry) -> tuple[list[str | None], bool]:
     INVARIANT: what is not known for sure leaves the way open; a trie that misses a candidate
     would let the framework run what nobody decided on (fuzz/test_differential.py).
     """
-    if not entry.is_predictable or isinstance(entry.route, Host):
+    if not entry.is_predictable or entry.family is Host:
         return [], True
-    template = entry.path + ("/{path:path}" if isinstance(entry.route, Mount) else "")
+    template = entry.path + ("/{path:path}" if entry.family is Mount else "")
     expected, _, convertors = compile_path(template)
     actual = entry.effective.path_regex
     if not template.startswith("/") or (actual.pattern, actual.flags) != (

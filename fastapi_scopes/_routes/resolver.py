@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.applications import Starlette
 from starlette.routing import Router
 
-from fastapi_scopes._routes.asking import UnroutableError
+from fastapi_scopes._routes.asking import UnroutableError, keep_apart
 from fastapi_scopes._routes.inner import Inner
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.tables import RouterTable, Tree
@@ -36,6 +36,7 @@ class Resolver:
 
     def resolve(self, asgi_scope: MutableMapping[str, Any]) -> Way:
         """Return the way of a connection that is about to be matched by the app's router."""
+        keep_apart(asgi_scope)
         return self._follow(self._root, asgi_scope)
 
     def is_rest_of(self, way: Way, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
@@ -50,6 +51,8 @@ class Resolver:
         yield from _endpoints_in(self._root)
 
     def _follow(self, table: RouterTable, asgi_scope: MutableMapping[str, Any]) -> Way:
+        # As the router does it before it looks for the route.
+        asgi_scope.setdefault("router", table.router)
         place = place_of(asgi_scope)
         way = Way((place.is_socket, place.method))
         try:

@@ -1,6 +1,6 @@
 """The route table of one router at one place, and how a connection finds its way in it."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +144,7 @@ class RouterTable:
         if not self._tree.admits(inner.router):
             return None
         if candidate.child is None or candidate.child.router is not inner.router:
-            is_mount = isinstance(candidate.entry.route, Mount)
+            is_mount = candidate.entry.family is Mount
             prefix = self._prefix + (candidate.entry.path if is_mount else "")
             child = RouterTable(inner, self._tree, prefix=prefix, outer=self._outer)
             if not watch_all(child.router, child._signal):
@@ -171,14 +171,14 @@ class RouterTable:
         candidate = Candidate(entry, self._located(entry), leads=_leads(entry))
         snapshot.candidates.append(candidate)
         segments, is_open = segments_of(entry)
-        if not isinstance(entry.route, WebSocketRoute):
+        if entry.takes_requests:
             snapshot.http.add(segments, candidate, is_open=is_open)
-        if not isinstance(entry.route, Route):
+        if entry.takes_sockets:
             snapshot.sockets.add(segments, candidate, is_open=is_open)
 
     def _located(self, entry: Entry) -> LocatedRoute:
         text = self._prefix + entry.path
-        if not isinstance(entry.route, Route | WebSocketRoute):
+        if entry.family not in {Route, WebSocketRoute}:
             app = getattr(entry.effective, "app", None)
             # Not a subclass: that may answer other methods.
             methods = ("GET", "HEAD") if type(app) is StaticFiles else (ANY_METHOD,)
@@ -192,11 +192,7 @@ class RouterTable:
         if not candidate.leads:
             way.end(candidate.step, candidate.route, candidate.entry)
             return
-        entry = candidate.entry
-        root_path = place.root_path
-        if isinstance(entry.route, Mount):
-            root_path += _mounted(entry.effective, place.route_path)
-        self._enter(candidate, place.below(root_path), way)
+        self._enter(candidate, place, way)
 
     def _enter(self, candidate: Candidate, place: Place, way: Way) -> None:
         inner = candidate.inner()
@@ -206,15 +202,18 @@ class RouterTable:
             way.end(candidate.step, candidate.route, candidate.entry)
             return
         way.steps.append(candidate.step)
-        child.follow(place.below(inner.root_path or place.root_path), way)
+        entry, root_path = candidate.entry, place.root_path
+        if entry.family is Mount:
+            root_path += _mounted(entry.effective, place.route_path)
+        child.follow(place.below(inner.root_path or root_path, entry, inner.app), way)
 
     def _take_partly(self, candidate: Candidate, place: Place, way: Way) -> None:
         """Add to *way* that the framework says which methods there are, or else what runs."""
         entry = candidate.entry
-        methods: Collection[str] | None = getattr(entry.effective, "methods", None)
+        methods = entry.listed_methods
         # INVARIANT: only where this holds does the framework not run what it matched partly
         # (attacks/test_route_classes.py).
-        is_refused = isinstance(entry.route, Route) and methods and place.method not in methods
+        is_refused = bool(methods) and place.method not in methods
         if is_refused and not entry.answers_partial:
             way.end_nowhere()
         else:
@@ -311,7 +310,7 @@ def _takes_something(router: Router, place: Place) -> bool:
 def _leads(entry: Entry) -> bool:
     if not entry.is_predictable or entry.answers_partial or isinstance(entry.route, APIRoute):
         return False
-    if isinstance(entry.route, Mount | Host):
+    if entry.family in {Mount, Host}:
         return True
     # A route may have another router for an endpoint.
     endpoint = getattr(entry.effective, "endpoint", None)

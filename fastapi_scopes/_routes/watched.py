@@ -124,7 +124,7 @@ def watch(router: Router, signal: Signal) -> bool:
             router.__class__ = _watched_class(type(router))
         if not isinstance(router.routes, _WatchedRoutes):
             router.routes = _WatchedRoutes(router.routes)
-    except (AttributeError, TypeError):
+    except Exception:  # noqa: BLE001 - the class has its say, whatever that is
         return False
     routes = router.routes
     if not isinstance(routes, _WatchedRoutes):

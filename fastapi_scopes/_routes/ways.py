@@ -1,13 +1,15 @@
 """A connection on its way through the routers of an app."""
 
 import re
-from collections.abc import Collection, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette._utils import get_route_path
+from starlette.applications import Starlette
 from starlette.convertors import Convertor, PathConvertor, StringConvertor
 from starlette.routing import BaseRoute, Host, Match
+from starlette.types import ASGIApp
 
 from fastapi_scopes._routes.asking import UnroutableError, answer_of, ask
 from fastapi_scopes._routes.entries import Entry
@@ -39,15 +41,22 @@ class Place:
     method: str
     path: str
     root_path: str
+    outer: "Place | None" = None
+    """Where it was before it was led here, if that was somewhere else."""
+    entry: Entry | None = None
+    """What led here from there."""
+    app: ASGIApp | None = None
+    """What it was led into."""
 
     @property
     def route_path(self) -> str:
         """What is left of the path for the router that is looked at."""
         return get_route_path({"path": self.path, "root_path": self.root_path})
 
-    def below(self, root_path: str) -> "Place":
-        """Return the place of the same connection in an app at *root_path*."""
-        return Place(self.asgi_scope, self.is_socket, self.method, self.path, root_path)
+    def below(self, root_path: str, entry: Entry, app: ASGIApp) -> "Place":
+        """Return the place of the same connection in *app* at *root_path*, led in by *entry*."""
+        call = (self.asgi_scope, self.is_socket, self.method, self.path)
+        return Place(*call, root_path, self, entry, app)
 
     def with_slash_changed(self) -> "Place":
         """Return the place to which a router would redirect."""
@@ -55,14 +64,21 @@ class Place:
         return replace(self, path=self.path.rstrip("/") if ends else self.path + "/")
 
     def to_scope(self) -> dict[str, Any]:
-        """Return an ASGI scope for the framework's own matching, which may write to it."""
-        named = dict(self.asgi_scope.get("fastapi", {}))
-        return {
-            **self.asgi_scope,
-            "path": self.path,
-            "root_path": self.root_path,
-            "fastapi": named,
-        }
+        """Return an ASGI scope for the framework's own matching, which may write to it.
+
+        INVARIANT: it is what the framework has there, where no other code is in between
+        (attacks/test_seen_scopes.py).
+
+        Raises:
+            UnroutableError: the code of a route on the way fails.
+        """
+        seen = dict(self.asgi_scope) if self.outer is None else self.outer.to_scope()
+        if self.entry is not None and isinstance(self.entry.route, BaseRoute):
+            seen |= answer_of(self.entry.effective.matches, seen)[1]
+        if isinstance(self.app, Starlette):
+            seen["app"] = self.app
+        named = dict(seen.get("fastapi", {}))
+        return {**seen, "path": self.path, "root_path": self.root_path, "fastapi": named}
 
 
 def place_of(asgi_scope: MutableMapping[str, Any]) -> Place:
@@ -112,7 +128,7 @@ class Candidate:
         entry = self.entry
         if not entry.is_predictable:
             return _asked(entry, place)
-        if isinstance(entry.route, Host):
+        if entry.family is Host:
             return answer_of(entry.effective.matches, place.to_scope())[0]
         if entry.effective.path != entry.path:
             raise RouteChangedError
@@ -121,7 +137,7 @@ class Candidate:
             return Match.NONE
         if found.re.groups:
             _convert(entry, found)
-        methods: Collection[str] | None = getattr(entry.effective, "methods", None)
+        methods = entry.listed_methods
         return Match.FULL if not methods or place.method in methods else Match.PARTIAL
 
 

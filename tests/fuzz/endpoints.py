@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -16,6 +17,7 @@ from tests.fuzz.model import ANY, Edge, Leads, Node
 from tests.fuzz.parts import (
     SOCKET,
     Catching,
+    Dual,
     Opaque,
     Passing,
     Shouting,
@@ -120,7 +122,11 @@ def plain_socket(builder: Builder, node: Node) -> None:
 
 def opaque(builder: Builder, node: Node) -> None:
     name, path = builder.name("opaque"), builder.texts.mount()
-    node.router.mount(path, Opaque(builder.recorder, name))
+    route: Any = Mount(path, Opaque(builder.recorder, name))
+    if builder.texts.chance(0.1):
+        # For a listing; the framework reads none of a mount.
+        route.methods = {"PUT"}
+    node.router.routes.append(route)
     builder.add(node, Edge(Leads.OPAQUE, path, name, ANY))
 
 
@@ -150,6 +156,14 @@ def of_own_class(builder: Builder, node: Node) -> None:
         name, path = builder.name("catching"), f"/{builder.rng.choice('abc')}"
         node.router.routes.append(Catching(path, Opaque(builder.recorder, name)))
         builder.add(node, Edge(Leads.OPAQUE, path, name, ANY), "of a class of its own")
+
+
+def dual(builder: Builder, node: Node) -> None:
+    # An inclusion makes a plain route of it.
+    if not is_included(node):
+        name, path = builder.name("dual"), node.base + builder.texts.path()
+        node.router.routes.append(Dual(path, Opaque(builder.recorder, name), methods=["GET"]))
+        builder.add(node, Edge(Leads.PLAIN, path, name, ("GET", SOCKET)), "for sockets too")
 
 
 def frontend(builder: Builder, node: Node) -> None:
@@ -184,5 +198,6 @@ ENDPOINTS: dict[Callable[[Builder, Node], None], int] = {
     opaque_host: 1,
     opaque_default: 1,
     of_own_class: 1,
+    dual: 2,
     frontend: 3,
 }

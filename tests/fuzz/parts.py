@@ -143,6 +143,21 @@ class Shouting(Route):
         return super().matches({**scope, "path": scope["path"].lower()})
 
 
+class Dual(Route):
+    """A route for requests and sockets."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "websocket":
+            return super().matches({**scope, "type": "http", "method": "GET"})
+        return super().matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
+
+
 class Passing:
     """A middleware that does nothing."""
 

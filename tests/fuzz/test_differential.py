@@ -14,7 +14,7 @@ APPLICATIONS = 100
 
 KINDS = {
     *("api", "api socket", "plain", "any", "socket", "opaque", "files", "frontend", "docs"),
-    *("default", "host", "catching", "answer"),
+    *("default", "host", "catching", "dual", "answer"),
 }
 
 
