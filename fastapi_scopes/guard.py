@@ -225,6 +225,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
             raise ConfigurationError("the app is protected by another guard; keep one of the two")
         elif known.options != options:
             raise ConfigurationError("the app is protected with other options; call protect() once")
+        else:
+            known.stand()
         return app
 
     def check(self, app: Starlette, *, raise_on_gap: bool = False) -> Coverage:

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fastapi_scopes._routes import (
     Resolver,
     Way,
-    gate_of,
+    deciders_of,
+    has_gate,
     install_gate,
     is_answering,
     is_watchable,
@@ -132,12 +133,18 @@ class Perimeter:
         self._scope_map = scope_map
         self._authorizer = authorizer
         self._rules = Rules(scope_map, options.docs)
+        self._router: Router | None = None
         self._enclose(app.router)
         self._build: Callable[[], ASGIApp] = app.build_middleware_stack
         app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
 
     def check(self) -> Coverage:
-        """Return what the map covers of the app, as the perimeter enforces it."""
+        """Return what the map covers of the app, as the perimeter enforces it.
+
+        Raises:
+            ConfigurationError: the perimeter cannot stand before the app's router any more.
+        """
+        self.stand()
         endpoints = list(protected_endpoints_of(self._resolver, self.guard))
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
         docs_map = with_docs(self._scope_map, self.options.docs, docs)
@@ -146,28 +153,39 @@ class Perimeter:
             return coverage
         return replace(coverage, notices=(*coverage.notices, _ANSWERED))
 
+    def stand(self) -> None:
+        """Stand right before the matching of the router that the app has now.
+
+        INVARIANT: neither another router nor another stack of it leaves the app open
+        (attacks/test_late_replacements.py, attacks/test_gates.py).
+
+        Raises:
+            ConfigurationError: the router does not match as the framework's do.
+        """
+        if not has_gate(self.app.router, self, decides=True):
+            self._enclose(self.app.router)
+
     def _enclose(self, router: Router) -> None:
         """Put the gate before *router*, the app's own."""
-        is_gated = is_watchable(router) and install_gate(
-            router, self, self._decide, is_only_one=True
-        )
-        if not is_gated:
+        resolver = Resolver(self.app, self.guard, admits=self._admits)
+        # INVARIANT: a gate decides by the routes of the router that it stands before, also where
+        # the app has another one by now (attacks/test_gates.py).
+        decides = partial(self._decide, resolver)
+        if not is_watchable(router) or not install_gate(router, self, decides):
             raise ConfigurationError(
                 f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
                 "its own way, or behind middleware of its own; use a plain Router or APIRouter, "
                 "and give middleware to the app"
             )
-        self._router = router
-        self._resolver = Resolver(self.app, self.guard, admits=self._gates)
+        self._resolver = resolver
         self._problems: tuple[str, ...] | None = None
-        lifespan: Any = router.lifespan_context
-        router.lifespan_context = self._checked(lifespan)
+        if router is not self._router:
+            lifespan: Any = router.lifespan_context
+            router.lifespan_context = self._checked(lifespan)
+            self._router = router
 
     def _build_stack(self) -> ASGIApp:
-        # INVARIANT: an app that was given another router is not left open
-        # (attacks/test_late_replacements.py).
-        if self.app.router is not self._router:
-            self._enclose(self.app.router)
+        self.stand()
         return self._build()
 
     def _checked(
@@ -202,10 +220,15 @@ class Perimeter:
             for problem in found:
                 _log.warning("%s", problem)
             found.clear()
+            # That the app is open is nothing to be denied by a rule that is not there.
+            with collecting(found):
+                self.stand()
         self._problems = tuple(found)
         return self._problems
 
-    async def _decide(self, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+    async def _decide(
+        self, resolver: Resolver, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Pass a connection on to *app* where it may, its verdict left in its scope."""
         if self._problems is None:
             # No lifespan ran.
@@ -216,7 +239,7 @@ class Perimeter:
             return
         around = _state_around(asgi_scope)
         state = renewed_state(asgi_scope, around.ways if around is not None else {})
-        way, verdict = await self._judge(asgi_scope)
+        way, verdict = await self._judge(resolver, asgi_scope)
         state.ways[self] = way
         state.verdicts[self.guard] = verdict
         if verdict.problem is not None:
@@ -228,8 +251,8 @@ class Perimeter:
         finally:
             _passed.reset(token)
 
-    async def _judge(self, asgi_scope: Scope) -> tuple[Way, Verdict]:
-        way = self._resolver.resolve(asgi_scope)
+    async def _judge(self, resolver: Resolver, asgi_scope: Scope) -> tuple[Way, Verdict]:
+        way = resolver.resolve(asgi_scope)
         for _ in range(_ATTEMPTS):
             verdict = await self._verdict_on(way, asgi_scope)
             if way.is_current():
@@ -239,7 +262,7 @@ class Perimeter:
                 if self._authorizer.bind is None or self._is_for(bound, way, asgi_scope):
                     return way, bound
                 break
-            way = self._resolver.resolve(asgi_scope)
+            way = resolver.resolve(asgi_scope)
         return way, await self._refuse(asgi_scope, way)
 
     async def _verdict_on(self, way: Way, asgi_scope: Scope) -> Verdict:
@@ -283,24 +306,22 @@ class Perimeter:
         overrides: MutableMapping[Any, Any] = getattr(self.app, "dependency_overrides", {})
         return overrides.get(self.guard, self.guard)
 
-    def _gates(self, router: Router) -> bool:
-        return install_gate(router, self, partial(self._hold, router))
+    def _admits(self, router: Router) -> bool:
+        return install_gate(router, self)
 
-    async def _hold(
-        self, router: Router, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Pass a connection on to *app*, which matches for *router*, where it keeps to its way."""
-        way = state_of(asgi_scope).ways.get(self)
-        around = _state_around(asgi_scope) if way is None else None
+    async def holds(self, router: Router, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Tell whether a connection that *router* is to match keeps to its way, or refuse it."""
+        way = state_of(scope).ways.get(self)
+        around = _state_around(scope) if way is None else None
         if around is not None:
             way = around.ways.get(self)
-        if isinstance(way, Way) and not self._resolver.is_rest_of(way, router, asgi_scope):
-            refusal = await self._refuse(asgi_scope, way)
-            if refusal.problem is not None:
-                await answer(refusal.problem, asgi_scope, receive, send)
-            return
         # Without a verdict of this perimeter it came by another way than through the app.
-        await app(asgi_scope, receive, send)
+        if not isinstance(way, Way) or self._resolver.is_rest_of(way, router, scope):
+            return True
+        refusal = await self._refuse(scope, way)
+        if refusal.problem is not None:
+            await answer(refusal.problem, scope, receive, send)
+        return False
 
 
 async def _claims_of(override: Any) -> Claims | None:
@@ -327,7 +348,6 @@ def _takes_nothing(function: Callable[..., Any]) -> bool:
 
 def perimeter_of(app: Starlette) -> Perimeter | None:
     """Return the perimeter of *app*, or None where it has none."""
-    for gate in gate_of(app.router):
-        if isinstance(gate.owner, Perimeter) and gate.owner.app is app:
-            return gate.owner
-    return None
+    # The first keeps the app closed where its gate was taken away.
+    owners = (getattr(app.build_middleware_stack, "__self__", None), *deciders_of(app.router))
+    return next((each for each in owners if isinstance(each, Perimeter) and each.app is app), None)

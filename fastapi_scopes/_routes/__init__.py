@@ -1,6 +1,7 @@
 """How FastAPI and Starlette store routes; the only package that knows."""
 
-from fastapi_scopes._routes.inner import gate_of, install_gate, is_answering
+from fastapi_scopes._routes.gates import deciders_of, has_gate, install_gate
+from fastapi_scopes._routes.inner import is_answering
 from fastapi_scopes._routes.inventory import (
     endpoints_of,
     protected_endpoints_of,
@@ -17,8 +18,9 @@ __all__ = [
     "Resolver",
     "RouteTable",
     "Way",
+    "deciders_of",
     "endpoints_of",
-    "gate_of",
+    "has_gate",
     "install_gate",
     "is_answering",
     "is_run_by",

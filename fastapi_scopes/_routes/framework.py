@@ -1,10 +1,26 @@
 """What is the framework's own code, also where an instrumentation has patched it."""
 
+import sys
 from typing import Final
 
-__all__ = ["is_framework_code", "runs_framework_code"]
+__all__ = ["is_body_limit", "is_framework_code", "is_plumbing", "runs_framework_code"]
 
 _FRAMEWORKS: Final = frozenset({"starlette", "fastapi"})
+
+# By name: versions differ in which of them they have.
+_BODY_LIMITS: Final = frozenset(
+    {
+        ("starlette.middleware.body_limit", "RequestBodyLimitMiddleware"),
+        ("fastapi._body_limit", "AppBodyLimitMiddleware"),
+        ("fastapi._body_limit", "_BodyLimitExceptionMiddleware"),
+    }
+)
+_PLUMBING: Final = _BODY_LIMITS | {
+    ("starlette.middleware.errors", "ServerErrorMiddleware"),
+    ("starlette.middleware.exceptions", "ExceptionMiddleware"),
+    ("fastapi.middleware.asyncexitstack", "AsyncExitStackMiddleware"),
+    ("fastapi.telemetry._asgi", "ExceptionTelemetryMiddleware"),
+}
 
 
 def runs_framework_code(instance: object, *names: str) -> bool:
@@ -20,6 +36,23 @@ def runs_framework_code(instance: object, *names: str) -> bool:
 
 def _definer_of(kind: type, name: str) -> type | None:
     return next((each for each in kind.__mro__ if name in vars(each)), None)
+
+
+def is_body_limit(layer: object) -> bool:
+    """Tell whether *layer* is the framework's own limit of bodies, which answers nothing else."""
+    return _is_one_of(_BODY_LIMITS, layer)
+
+
+def is_plumbing(layer: object) -> bool:
+    """Tell whether *layer* is what the framework puts around each app by itself."""
+    return _is_one_of(_PLUMBING, layer)
+
+
+def _is_one_of(names: frozenset[tuple[str, str]], layer: object) -> bool:
+    module, name = type(layer).__module__, type(layer).__name__
+    # Not by its name alone, which any class may have.
+    named = getattr(sys.modules.get(module), name, None)
+    return (module, name) in names and named is type(layer)
 
 
 def is_framework_code(defined: object) -> bool:

@@ -32,10 +32,14 @@ class Resolver:
         admits: Callable[[Router], bool] | None = None,
     ) -> None:
         """Find them in *app*; where *admits* says no to a router, that stays one endpoint."""
-        self._root = RouterTable(Inner(app.router, app), Tree(guard, admits or _admits_all))
+        self._tree = Tree(guard, admits or _admits_all)
+        self._root = RouterTable(Inner(app.router, app), self._tree)
+        self._visited = -1
 
     def resolve(self, asgi_scope: MutableMapping[str, Any]) -> Way:
         """Return the way of a connection that is about to be matched by the app's router."""
+        if self._visited != self._tree.changes.count:
+            self._visit()
         keep_apart(asgi_scope)
         return self._follow(self._root, asgi_scope)
 
@@ -49,6 +53,16 @@ class Resolver:
     def endpoints(self) -> Iterator[Placed]:
         """Yield every endpoint that there is now."""
         yield from _endpoints_in(self._root)
+
+    def _visit(self) -> None:
+        """Look at every router that there is now.
+
+        INVARIANT: each has its gate before a connection can come to it, by whatever way
+        (attacks/test_gates.py).
+        """
+        self._visited = self._tree.changes.count
+        for _ in _endpoints_in(self._root):
+            pass
 
     def _follow(self, table: RouterTable, asgi_scope: MutableMapping[str, Any]) -> Way:
         # As the router does it before it looks for the route.

@@ -62,6 +62,8 @@ class Tree:
     guard: object
     admits: Callable[[Router], bool]
     """Puts a gate before a router, and tells whether one stands there."""
+    changes: Signal = field(default_factory=Signal)
+    """Counts those of all routers."""
 
 
 class RouterTable:
@@ -141,23 +143,25 @@ class RouterTable:
         # Not by `in`: routers are equal where their routes are.
         if inner is None or any(inner.router is each for each in self._outer):
             return None
-        if not self._tree.admits(inner.router):
-            return None
-        if candidate.child is None or candidate.child.router is not inner.router:
+        child = candidate.child
+        if child is None or child.router is not inner.router:
             is_mount = candidate.entry.family is Mount
             prefix = self._prefix + (candidate.entry.path if is_mount else "")
             child = RouterTable(inner, self._tree, prefix=prefix, outer=self._outer)
             if not watch_all(child.router, child._signal):
                 return None
-            candidate.child = child
-        return candidate.child
+        if not self._tree.admits(inner.router):
+            return None
+        candidate.child = child
+        return child
 
     def _current(self) -> Snapshot:
         snapshot = self._snapshot
         return snapshot if snapshot is not None and self.is_current(snapshot) else self._read()
 
     def _read(self) -> Snapshot:
-        watch_all(self.router, self._signal)
+        for signal in (self._signal, self._tree.changes):
+            watch_all(self.router, signal)
         # INVARIANT: the count is taken before the routes: what changes while they are read
         # is noticed at the next look.
         routes = self.router.routes

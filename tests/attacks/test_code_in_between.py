@@ -2,11 +2,13 @@
 
 import copy
 from abc import ABC
+from functools import wraps
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
@@ -26,6 +28,15 @@ from tests.perimeter.calling import Opaque, running
 
 async def own_page(request: Request, error: Exception) -> Response:
     return PlainTextResponse("own page")
+
+
+@wraps(http_exception_handler)
+async def wrapping_page(request: Request, error: Exception) -> Response:
+    """Has the name and the module of the framework's."""
+    return PlainTextResponse("own page")
+
+
+PAGES = pytest.mark.parametrize("page", [own_page, wrapping_page], ids=["own", "wrapping"])
 
 
 def make_app(*routes: Any, **options: Any) -> FastAPI:
@@ -95,16 +106,18 @@ def test_middleware_of_an_inner_router_passes_no_gate_by() -> None:
     assert client.get("/m/a", headers=bearer("a")).status_code == 200
 
 
+@PAGES
 @pytest.mark.parametrize("key", [404, HTTPException], ids=["404", "HTTPException"])
-def test_handler_of_a_mounted_app_answers_no_unknown_path(key: Any) -> None:
-    inner = FastAPI(openapi_url=None, exception_handlers={key: own_page})
+def test_handler_of_a_mounted_app_answers_no_unknown_path(key: Any, page: Any) -> None:
+    inner = FastAPI(openapi_url=None, exception_handlers={key: page})
     client = TestClient(make_guard({}).protect(make_app(Mount("/m", inner))))
     assert client.get("/m/unknown").status_code == 401
     assert client.get("/m/unknown", headers=bearer()).status_code == 403
 
 
-def test_handler_of_the_app_itself_is_named_and_hidden_where_wanted() -> None:
-    app, hidden = (make_app(exception_handlers={404: own_page}) for _ in range(2))
+@PAGES
+def test_handler_of_the_app_itself_is_named_and_hidden_where_wanted(page: Any) -> None:
+    app, hidden = (make_app(exception_handlers={404: page}) for _ in range(2))
     guard = make_guard({})
     (notice,) = guard.check(guard.protect(app)).notices
     assert "hide_unknown=True" in notice

@@ -1,0 +1,333 @@
+"""Attacks on the gates: what takes one away, gets around it, or makes it decide by other routes."""
+
+import copy
+import gc
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
+from fastapi_scopes.errors import ConfigurationError
+from tests.apps import make_guard, make_verifier
+from tests.perimeter.calling import NOT_FOUND, SPEAKS, Guarded, Opaque, call, ruled_by, running
+from tests.perimeter.places import make_app
+
+RULES = {"GET /{name}": "secret", "GET /x": PUBLIC}
+
+
+def leaf(name: str = "secret") -> Route:
+    return Route("/{name}", running(name))
+
+
+def with_router(*routes: BaseRoute, **options: Any) -> Starlette:
+    app = Starlette()
+    app.router = Router(routes, **options)
+    return app
+
+
+# One router in many apps, as an app factory of tests makes them.
+
+
+def mounting(shared: Any) -> Starlette:
+    return Starlette(routes=[Mount("/m", shared)])
+
+
+def including(shared: Any) -> Starlette:
+    app = make_app()
+    app.include_router(shared, prefix="/m")
+    return app
+
+
+SHARED: dict[str, tuple[Callable[[], Any], Callable[[Any], Starlette]]] = {
+    "mounted app": (lambda: Starlette(routes=[leaf()]), mounting),
+    "mounted router": (lambda: Router([leaf()]), mounting),
+    "mounted behind middleware": (
+        lambda: Router([leaf()], middleware=[Middleware(Wrapping)]),
+        mounting,
+    ),
+    "included router": (lambda: APIRouter(routes=[leaf()]), including),
+}
+
+
+class Wrapping:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize(("make", "put"), SHARED.values(), ids=SHARED)
+def test_one_router_in_many_apps_is_guarded_in_each_and_keeps_none(
+    make: Callable[[], Any], put: Callable[[Any], Starlette]
+) -> None:
+    shared = make()
+
+    def again() -> Guarded:
+        guarded = Guarded(put(shared), {"GET /m/{name}": "secret"})
+        assert guarded.outcome("GET", "/m/x") == ruled_by("secret")
+        return guarded
+
+    kept = [again() for _ in range(3)]
+    gone = [weakref.ref(again().app) for _ in range(40)]
+    gc.collect()
+    assert sum(app() is not None for app in gone) <= 1
+    for guarded in kept:
+        assert guarded.outcome("GET", "/m/x") == ruled_by("secret")
+
+
+# The app's own router is another one, or has lost its gate.
+
+
+def test_gate_of_a_router_decides_by_the_routes_of_that_router() -> None:
+    """A stack that is built for nothing leads the router that serves to no other routes."""
+    app = with_router(leaf())
+    guarded = Guarded(app, RULES)
+    assert call(guarded.app, "GET", "/x").status == 401
+    app.router = Router([Route("/x", running("public")), leaf()])
+    app.build_middleware_stack()
+    assert call(guarded.app, "GET", "/x").ran is None
+
+
+def test_router_that_was_mounted_in_the_app_decides_as_its_own() -> None:
+    inner = Router([leaf()])
+    app = with_router(Mount("/m", inner))
+    guarded = Guarded(app, RULES | {"GET /m/{name}": "other"})
+    assert call(guarded.app, "GET", "/m/x").status == 401
+    app.router = inner
+    app.middleware_stack = None
+    assert call(guarded.app, "GET", "/y").status == 401
+    assert call(guarded.app, "GET", "/y", {"secret"}).ran == "secret"
+
+
+def test_copy_of_the_router_that_runs_the_routes_of_the_original_is_refused() -> None:
+    app = with_router(leaf())
+    guarded = Guarded(app, RULES)
+    router = copy.copy(app.router)
+    router.routes = [Route("/x", running("public")), leaf()]
+    app.router = router
+    with pytest.raises(ConfigurationError, match="router of the app"):
+        call(guarded.app, "GET", "/x")
+
+
+def test_copy_of_a_mounted_router_runs_no_route_of_the_original() -> None:
+    original = Router([leaf()])
+    app = with_router(Mount("/a", original), Mount("/b", copy.copy(original)))
+    guarded = Guarded(app, {"GET /a/{name}": "secret", "GET /b/{name}": PUBLIC})
+    assert guarded.outcome("GET", "/a/x") == ruled_by("secret")
+    assert call(guarded.app, "GET", "/b/x").ran is None
+
+
+@pytest.mark.parametrize("is_built", [False, True], ids=["before the stack", "after the stack"])
+@pytest.mark.parametrize("again", ["lifespan", "check", "protect"])
+def test_gate_that_was_taken_away_is_put_back(again: str, is_built: bool) -> None:
+    app = with_router(leaf())
+    guard = make_guard({"GET /{name}": "secret"})
+    guard.protect(app)
+    if is_built:
+        assert call(app, "GET", "/x").status == 401
+    app.router.middleware_stack = GZipMiddleware(app.router.app)
+    if again == "check":
+        assert guard.check(app).gaps == ()
+    elif again == "protect":
+        guard.protect(app)
+    else:
+        _start(app)
+    assert call(app, "GET", "/x").status == 401
+    assert call(app, "GET", "/x", {"secret"}).ran == "secret"
+
+
+def test_gate_that_cannot_be_put_back_keeps_the_app_from_starting() -> None:
+    app = with_router(leaf())
+    guarded = Guarded(app, RULES)
+    app.middleware_stack = app.build_middleware_stack()
+    app.router.middleware_stack = Wrapping(app.router.app)
+    with pytest.raises(ConfigurationError, match="router of the app"):
+        _start(guarded.app)
+
+
+def _start(app: Starlette) -> None:
+    with TestClient(app):
+        pass
+
+
+# Middleware of a router may keep what it wraps, and pass the gate by.
+
+
+class Short(BaseHTTPMiddleware):
+    """Has its `__call__` from the framework, and a way of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app)
+        self.wrapped = app
+
+    async def dispatch(
+        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        said: list[Any] = []
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        scope = {**request.scope, "path": request.scope["path"].replace("open", "secret")}
+        await self.wrapped(scope, request.receive, send)
+        return PlainTextResponse(said[1]["body"], said[0]["status"])
+
+
+class Zipping(GZipMiddleware):
+    """Is the framework's middleware and more."""
+
+
+def secret_and_open() -> list[BaseRoute]:
+    return [Route("/secret", running("secret")), Route("/open", running("public"))]
+
+
+@pytest.mark.parametrize("middleware", [Short, Zipping])
+def test_middleware_of_the_apps_router_that_is_made_of_the_frameworks_is_refused(
+    middleware: Any,
+) -> None:
+    app = with_router(*secret_and_open(), middleware=[Middleware(middleware)])
+    with pytest.raises(ConfigurationError, match="middleware"):
+        Guarded(app, {"GET /secret": "secret", "GET /open": PUBLIC})
+
+
+def test_middleware_of_the_apps_router_that_is_the_frameworks_is_taken() -> None:
+    app = with_router(*secret_and_open(), middleware=[Middleware(GZipMiddleware)])
+    guarded = Guarded(app, {"GET /secret": "secret", "GET /open": PUBLIC})
+    assert guarded.outcome("GET", "/secret") == ruled_by("secret")
+
+
+def test_middleware_of_a_mounted_router_that_is_made_of_the_frameworks_passes_no_gate_by() -> None:
+    inner = Router(secret_and_open(), middleware=[Middleware(Short)])
+    rules = {"GET /m/secret": "secret", "GET /m/open": PUBLIC}
+    guarded = Guarded(with_router(Mount("/m", inner)), rules)
+    assert call(guarded.app, "GET", "/m/open").ran is None
+
+
+# A perimeter within another.
+
+
+def test_routes_that_change_while_an_inner_perimeter_verifies_are_for_the_outer_map() -> None:
+    inner = Starlette(routes=[leaf("public")])
+
+    class Slow:
+        async def verify(self, token: str) -> Claims:
+            inner.router.routes.insert(0, Route("/late", running("secret")))
+            claims: Claims = await make_verifier().verify(token)
+            return claims
+
+    rules = ScopeMap({"GET /b/{page}": PUBLIC, "GET /b/late": "secret"}, optional=True)
+    around = make_guard(rules)
+    app = around.protect(Starlette(routes=[Mount("/b", inner)]))
+    around.check(app)
+    make_guard({"GET /*": AUTHENTICATED}, verifier=Slow()).protect(inner)
+    assert call(app, "GET", "/b/late", {"none"}).ran is None
+
+
+# What came late, and was never visited.
+
+
+@pytest.mark.parametrize("where", ["in the app", "in a mounted router"])
+def test_router_that_was_mounted_late_has_its_gate_before_its_first_visit(where: str) -> None:
+    admin, beside = Router([Route("/x", running("secret"))]), Router()
+
+    class Sending(Wrapping):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await admin({**scope, "path": "/x", "root_path": ""}, receive, send)
+
+    inner = Starlette(routes=[Route("/open", running("public"))])
+    app = Starlette(routes=[Mount("/m", Sending(inner)), Mount("/n", beside)])
+    guarded = Guarded(app, {"GET /m/open": PUBLIC, "GET /n/admin/x": "secret"})
+    call(guarded.app, "GET", "/unknown")
+    router = app.router if where == "in the app" else beside
+    router.routes.append(Mount("/admin", admin))
+    assert call(guarded.app, "GET", "/m/open").ran is None
+
+
+# What looks like the framework's answer to an unknown path, and is not.
+
+
+class Answering(Wrapping):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].endswith("/private"):
+            await PlainTextResponse(SPEAKS + "secret")(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def built_with_more(inner: Starlette) -> None:
+    inner.middleware_stack = stack = inner.build_middleware_stack()
+    stack.app = Answering(stack.app)  # type: ignore[attr-defined]
+
+
+def taken_out_of_the_list(inner: Starlette) -> None:
+    inner.add_middleware(Answering)
+    inner.middleware_stack = inner.build_middleware_stack()
+    inner.user_middleware.clear()
+
+
+def replaced(inner: Starlette) -> None:
+    inner.middleware_stack = Answering(inner.build_middleware_stack())
+
+
+@pytest.mark.parametrize("change", [built_with_more, taken_out_of_the_list, replaced])
+@pytest.mark.parametrize("make", [make_app, Starlette])
+def test_middleware_that_no_list_shows_answers_no_unknown_path(
+    make: Callable[[], Starlette], change: Callable[[Starlette], None]
+) -> None:
+    inner = make()
+    inner.router.routes.append(Route("/x", running("public")))
+    change(inner)
+    guarded = Guarded(with_router(Mount("/m", inner)), {"GET /m/x": PUBLIC})
+    answer = call(guarded.app, "GET", "/m/private")
+    assert (answer.status, answer.ran) == (401, None)
+
+
+@pytest.mark.parametrize("make", [make_app, Starlette])
+def test_stack_that_is_the_frameworks_leaves_unknown_paths_to_it(
+    make: Callable[[], Starlette],
+) -> None:
+    inner = make()
+    inner.middleware_stack = inner.build_middleware_stack()
+    guarded = Guarded(with_router(Mount("/m", inner)), {})
+    assert guarded.outcome("GET", "/m/x") == NOT_FOUND
+
+
+def _limited_router() -> Mount:
+    return Mount("/m", Router([leaf()], max_body_size=10))
+
+
+def _limited_app() -> Mount:
+    return Mount("/m", Starlette(routes=[leaf()], max_body_size=10))
+
+
+LIMITED: dict[str, Callable[[], BaseRoute]] = {
+    "router": _limited_router,
+    "app": _limited_app,
+    "mount": lambda: Mount("/m", Router([leaf()]), max_body_size=10),
+}
+
+
+@pytest.mark.parametrize("make", LIMITED.values(), ids=LIMITED)
+def test_body_limit_of_the_framework_is_no_other_code(make: Callable[[], BaseRoute]) -> None:
+    guarded = Guarded(with_router(make()), {"GET /m/{name}": "secret"})
+    assert guarded.outcome("GET", "/m/x") == ruled_by("secret")
+    assert guarded.outcome("GET", "/m/x/y") == NOT_FOUND
+    assert guarded.outcome("POST", "/m/x") == "405"
+
+
+def test_opaque_app_is_still_no_router() -> None:
+    guarded = Guarded(with_router(Mount("/m", Opaque("secret"))), {"* /m/**": "secret"})
+    assert guarded.outcome("GET", "/m/x") == ruled_by("secret")
