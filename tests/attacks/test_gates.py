@@ -4,6 +4,7 @@ import copy
 import gc
 import weakref
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ SHARED: dict[str, tuple[Callable[[], Any], Callable[[Any], Starlette]]] = {
     "mounted app": (lambda: Starlette(routes=[leaf()]), mounting),
     "mounted router": (lambda: Router([leaf()]), mounting),
     "mounted behind middleware": (
-        lambda: Router([leaf()], middleware=[Middleware(Wrapping)]),
+        lambda: Router([leaf()], middleware=[Middleware(GZipMiddleware)]),
         mounting,
     ),
     "included router": (lambda: APIRouter(routes=[leaf()]), including),
@@ -209,11 +210,66 @@ def test_middleware_of_the_apps_router_that_is_the_frameworks_is_taken() -> None
     assert guarded.outcome("GET", "/secret") == ruled_by("secret")
 
 
-def test_middleware_of_a_mounted_router_that_is_made_of_the_frameworks_passes_no_gate_by() -> None:
-    inner = Router(secret_and_open(), middleware=[Middleware(Short)])
-    rules = {"GET /m/secret": "secret", "GET /m/open": PUBLIC}
-    guarded = Guarded(with_router(Mount("/m", inner)), rules)
-    assert call(guarded.app, "GET", "/m/open").ran is None
+class Keeping(Wrapping):
+    """Leads to another route, by the way that it keeps for itself."""
+
+    kept: Any
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app)
+        self.keep(app)
+
+    def keep(self, app: ASGIApp) -> None:
+        self.kept = app
+
+    def inner(self) -> ASGIApp:
+        app: ASGIApp = self.kept
+        return app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].replace("open", "secret")
+        await self.inner()({**scope, "path": path}, receive, send)
+
+
+class InTuple(Keeping):
+    def keep(self, app: ASGIApp) -> None:
+        self.kept = (app,)
+
+    def inner(self) -> ASGIApp:
+        app: ASGIApp = self.kept[0]
+        return app
+
+
+class InPartial(Keeping):
+    def keep(self, app: ASGIApp) -> None:
+        self.kept = partial(app)
+
+
+class InClosure(Keeping):
+    def keep(self, app: ASGIApp) -> None:
+        async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)
+
+        self.kept = kept
+
+
+class InSlot(Keeping):
+    __slots__ = ("kept",)
+
+
+@pytest.mark.parametrize("kind", [Short, Keeping, InTuple, InPartial, InClosure, InSlot])
+def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
+    """However that keeps what it wraps, it passes no gate by."""
+
+    def make() -> Starlette:
+        inner = Router(secret_and_open(), middleware=[Middleware(kind)])
+        return with_router(Mount("/m", inner))
+
+    guarded = Guarded(make(), {"GET /m/secret": "secret", "GET /m/open": PUBLIC})
+    assert call(guarded.app, "GET", "/m/open").status == 401
+    coverage = guarded.guard.check(guarded.app)
+    assert coverage.gaps == ("* /m/**",)
+    assert Guarded(make(), {"* /m/**": "secret"}).outcome("GET", "/m/open") == ruled_by("secret")
 
 
 # A perimeter within another.
@@ -228,12 +284,12 @@ def test_routes_that_change_while_an_inner_perimeter_verifies_are_for_the_outer_
             claims: Claims = await make_verifier().verify(token)
             return claims
 
-    rules = ScopeMap({"GET /b/{page}": PUBLIC, "GET /b/late": "secret"}, optional=True)
+    rules = ScopeMap({"GET /b/{name}": PUBLIC, "GET /b/late": "secret"}, optional=True)
     around = make_guard(rules)
     app = around.protect(Starlette(routes=[Mount("/b", inner)]))
     around.check(app)
     make_guard({"GET /*": AUTHENTICATED}, verifier=Slow()).protect(inner)
-    assert call(app, "GET", "/b/late", {"none"}).ran is None
+    assert call(app, "GET", "/b/late", {"none"}).status == 403
 
 
 # What came late, and was never visited.
@@ -293,6 +349,48 @@ def test_middleware_that_no_list_shows_answers_no_unknown_path(
     guarded = Guarded(with_router(Mount("/m", inner)), {"GET /m/x": PUBLIC})
     answer = call(guarded.app, "GET", "/m/private")
     assert (answer.status, answer.ran) == (401, None)
+
+
+class Sly:
+    """Builds the stack of an app, and says that it is whoever is asked for."""
+
+    def __init__(self, inner: Starlette) -> None:
+        self.inner, self.build = inner, inner.build_middleware_stack
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+    def build_more(self) -> ASGIApp:
+        return Answering(self.build())
+
+
+def built_by_a_function(inner: Starlette) -> None:
+    build = inner.build_middleware_stack
+    inner.build_middleware_stack = lambda: Answering(build())  # type: ignore[method-assign]
+
+
+def built_by_someone_sly(inner: Starlette) -> None:
+    inner.build_middleware_stack = Sly(inner).build_more  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("build", [built_by_a_function, built_by_someone_sly])
+@pytest.mark.parametrize("is_alone", [True, False], ids=["one app", "another came and went"])
+def test_stack_that_an_app_will_build_answers_no_unknown_path(
+    is_alone: bool, build: Callable[[Starlette], None]
+) -> None:
+    inner = Starlette(routes=[Route("/x", running("public"))])
+    build(inner)
+    guarded = Guarded(mounting(inner), {"GET /m/x": PUBLIC})
+    guarded.guard.check(guarded.app)
+    if not is_alone:
+        other = Guarded(mounting(inner), {"GET /m/x": PUBLIC})
+        other.guard.check(other.app)
+        del other
+        gc.collect()
+    assert call(guarded.app, "GET", "/m/private").status == 401
 
 
 @pytest.mark.parametrize("make", [make_app, Starlette])
