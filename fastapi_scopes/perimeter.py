@@ -17,7 +17,6 @@ from fastapi_scopes._routes import (
     Resolver,
     Way,
     deciders_of,
-    has_gate,
     install_gate,
     is_answering,
     is_watchable,
@@ -162,7 +161,7 @@ class Perimeter:
         Raises:
             ConfigurationError: the router does not match as the framework's do.
         """
-        if not has_gate(self.app.router, self, decides=True):
+        if self not in deciders_of(self.app.router):
             self._enclose(self.app.router)
 
     def _enclose(self, router: Router) -> None:

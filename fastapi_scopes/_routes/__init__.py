@@ -1,6 +1,6 @@
 """How FastAPI and Starlette store routes; the only package that knows."""
 
-from fastapi_scopes._routes.gates import deciders_of, has_gate, install_gate
+from fastapi_scopes._routes.gates import deciders_of, install_gate
 from fastapi_scopes._routes.inner import is_answering
 from fastapi_scopes._routes.inventory import (
     endpoints_of,
@@ -20,7 +20,6 @@ __all__ = [
     "Way",
     "deciders_of",
     "endpoints_of",
-    "has_gate",
     "install_gate",
     "is_answering",
     "is_run_by",

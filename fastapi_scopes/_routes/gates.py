@@ -1,12 +1,12 @@
 """What stands right before the matching of a router."""
 
 import copy
-import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from types import MethodType
 from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,10 +18,10 @@ __all__ = [
     "Holder",
     "Passes",
     "deciders_of",
-    "has_gate",
     "install_gate",
-    "is_known_to",
+    "is_matching_of",
     "layers_of",
+    "stands_before",
 ]
 
 # So many wrappers are looked through; more are nobody's intention.
@@ -45,10 +45,12 @@ class Gate:
 
     router: Router
     app: ASGIApp
-    """What it stands before: the matching of that router, or middleware around it."""
+    """The matching of that router."""
     deciders: dict[object, Passes] = field(default_factory=dict[object, Passes])
     """Who decides here, on connections of the app whose own router this is."""
-    holders: list["weakref.ref[Holder]"] = field(default_factory=list["weakref.ref[Holder]"])
+    holders: WeakKeyDictionary[Holder, None] = field(
+        default_factory=WeakKeyDictionary["Holder", None]
+    )
     """Who holds connections to what was decided before. A router outlives apps that it was in."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ASGIApp:
@@ -68,23 +70,20 @@ class Gate:
         await app(scope, receive, send)
 
     async def _held(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for reference in self.holders:
-            holder = reference()
-            if holder is not None and not await holder.holds(self.router, scope, receive, send):
+        for holder in self._living():
+            if not await holder.holds(self.router, scope, receive, send):
                 return
         await self.app(scope, receive, send)
+
+    def _living(self) -> list[Holder]:
+        # A list: another thread may add one meanwhile.
+        found = (reference() for reference in self.holders.keyrefs())
+        return [holder for holder in found if holder is not None]
 
     def is_of(self, owner: object) -> bool:
         """Tell whether *owner* stands here."""
         # By identity: anything may be asked about.
-        holders = (each() for each in self.holders)
-        return any(each is owner for each in (*self.deciders, *holders))
-
-    def add_holder(self, holder: Holder) -> None:
-        """Let *holder* stand here, and forget those that are gone."""
-        if not self.is_of(holder):
-            living = [each for each in self.holders if each() is not None]
-            self.holders = [*living, weakref.ref(holder)]
+        return any(each is owner for each in (*self.deciders, *self._living()))
 
 
 def layers_of(outer: Any) -> Iterator[Any]:
@@ -100,86 +99,62 @@ def layers_of(outer: Any) -> Iterator[Any]:
             return
 
 
-def _gates_of(router: Router) -> Iterator[Gate]:
-    return (layer for layer in layers_of(router.middleware_stack) if isinstance(layer, Gate))
+def is_matching_of(router: Router, app: object) -> bool:
+    """Tell whether *app* is the matching of *router*, by which it comes to its routes."""
+    # Not by == alone: anything may say that it is that.
+    return isinstance(app, MethodType) and app == router.app
 
 
-def deciders_of(router: Router) -> Iterator[object]:
-    """Yield who decides before the matching of *router*."""
-    for gate in _gates_of(router):
-        yield from gate.deciders
+def deciders_of(router: Router) -> dict[object, Passes]:
+    """Return who decides right before the matching of *router*, and how."""
+    gate = _gate_before(router)
+    return gate.deciders if gate is not None else {}
 
 
-def is_known_to(owner: object, router: Router) -> bool:
-    """Tell whether *owner* stands before *router*, or stood there."""
-    return any(gate.is_of(owner) for gate in _gates_of(router))
-
-
-def has_gate(router: Router, owner: object, *, decides: bool = False) -> bool:
-    """Tell whether *owner* stands right before the matching of *router*, and of no other."""
-    *layers, matching = layers_of(router.middleware_stack)
-    is_its_own: bool = matching == router.app
-    gates = (each for each in layers if isinstance(each, Gate))
-    return is_its_own and any(
-        owner in each.deciders or (not decides and each.is_of(owner)) for each in gates
-    )
+def stands_before(router: Router, owner: object) -> bool:
+    """Tell whether *owner* stands right before the matching of *router*."""
+    gate = _gate_before(router)
+    return gate is not None and gate.is_of(owner)
 
 
 def install_gate(router: Router, owner: Holder, decides: Passes | None = None) -> bool:
     """Let *owner* stand right before the matching of *router*, once; with *decides* to decide.
 
-    Return whether it does: not where a router matches in its own way, or hides its matching.
-    A middleware that is not the framework's may keep what it wraps twice, and pass the gate by;
-    then another one stands before it, or, for who decides, none does.
+    Return whether it does: not where a router matches in its own way, hides its matching, or has
+    middleware that is not the framework's.
     """
-    if has_gate(router, owner, decides=decides is not None):
-        return True
+    gate = _gate_before(router) or _new_gate(router)
+    if gate is None:
+        return False
+    if decides is None:
+        gate.holders[owner] = None
+    else:
+        gate.deciders[owner] = decides
+    return True
+
+
+def _gate_before(router: Router) -> Gate | None:
     *layers, matching = layers_of(router.middleware_stack)
-    if not runs_framework_code(router, "__call__", "app") or matching != router.app:
-        return False
-    is_certain = all(map(_is_of_the_framework, layers))
-    if decides is not None and not is_certain:
-        return False
-    gates = [_gate_in(layers[-1], "app", router)] if layers else []
-    if not any(gates) or not is_certain:
-        gates.append(_gate_in(router, "middleware_stack", router))
-    for gate in filter(None, gates):
-        if decides is None:
-            gate.add_holder(owner)
-        else:
-            gate.deciders[owner] = decides
-    return has_gate(router, owner, decides=decides is not None)
+    gate = layers[-1] if layers else None
+    return gate if isinstance(gate, Gate) and is_matching_of(router, matching) else None
 
 
-def _gate_in(place: Any, attribute: str, router: Router) -> Gate | None:
-    """Return the gate that is *place*, or the one that is its *attribute* now, if it can be."""
-    if isinstance(place, Gate):
-        return place
-    app = getattr(place, attribute)
-    if isinstance(app, Gate):
-        return app
-    gate = Gate(router, app)
-    # INVARIANT: also where middleware keeps what it wraps a second time
+def _new_gate(router: Router) -> Gate | None:
+    *layers, matching = layers_of(router.middleware_stack)
+    # INVARIANT: other middleware may keep what it wraps where nobody sees it, and pass the gate by
     # (attacks/test_gates.py).
-    kept = [
-        name
-        for name, value in getattr(place, "__dict__", {}).items()
-        if _is_same_method(value, app)
-    ]
-    try:
-        for name in {attribute, *kept}:
-            setattr(place, name, gate)
-    except (AttributeError, TypeError):
-        # A class that does not allow it.
+    is_certain = all(map(_is_of_the_framework, layers))
+    is_its_own = runs_framework_code(router, "__call__", "app") and is_matching_of(router, matching)
+    if not is_certain or not is_its_own:
         return None
-    return gate if getattr(place, attribute) is gate else None
+    place, attribute = (layers[-1], "app") if layers else (router, "middleware_stack")
+    try:
+        setattr(place, attribute, Gate(router, matching))
+    except Exception:  # noqa: BLE001 - the class of the router has its say, whatever that is
+        return None
+    return _gate_before(router)
 
 
-def _is_same_method(value: object, other: object) -> bool:
-    return isinstance(value, MethodType) and value == other
-
-
-def _is_of_the_framework(layer: Any) -> bool:
-    """Tell whether *layer* is a gate, or middleware of the framework and no more than that."""
-    is_plain = is_framework_code(type(layer)) and runs_framework_code(layer, "__call__")
-    return isinstance(layer, Gate) or is_plain
+def _is_of_the_framework(layer: object) -> bool:
+    # By its very class: what is made of the framework's middleware may do more.
+    return isinstance(layer, Gate) or is_framework_code(type(layer))

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Router
 
 from fastapi_scopes._routes.framework import is_body_limit, is_plumbing, runs_framework_code
-from fastapi_scopes._routes.gates import Gate, is_known_to, layers_of
+from fastapi_scopes._routes.gates import Gate, is_matching_of, layers_of, stands_before
 
 __all__ = ["Inner", "inner_app", "inner_of", "is_answering", "is_same"]
 
@@ -95,12 +95,12 @@ def _builds_its_own_stack(app: Starlette) -> bool:
     if runs_framework_code(app, "build_middleware_stack"):
         return False
     owner = getattr(app.build_middleware_stack, "__self__", None)
-    return not is_known_to(owner, app.router)
+    return not stands_before(app.router, owner)
 
 
 def _is_plain_router(router: Router) -> bool:
     *layers, matching = layers_of(router.middleware_stack)
-    is_its_own: bool = runs_framework_code(router, "__call__", "app") and matching == router.app
+    is_its_own = runs_framework_code(router, "__call__", "app") and is_matching_of(router, matching)
     return is_its_own and all(isinstance(each, Gate) or is_body_limit(each) for each in layers)
 
 

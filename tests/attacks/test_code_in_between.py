@@ -98,14 +98,6 @@ def test_middleware_of_the_apps_router_that_may_pass_a_gate_by_is_refused() -> N
         make_guard({"GET /secret": DENY}).protect(app)
 
 
-def test_middleware_of_an_inner_router_passes_no_gate_by() -> None:
-    inner = Router([Route("/a", running("a"))], middleware=[Middleware(PassingBy)])
-    app = make_app(Mount("/m", inner))
-    client = TestClient(make_guard({"GET /m/a": "a"}).protect(app))
-    assert client.get("/m/a").status_code == 401
-    assert client.get("/m/a", headers=bearer("a")).status_code == 200
-
-
 @PAGES
 @pytest.mark.parametrize("key", [404, HTTPException], ids=["404", "HTTPException"])
 def test_handler_of_a_mounted_app_answers_no_unknown_path(key: Any, page: Any) -> None:

@@ -267,8 +267,8 @@ def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
 
     guarded = Guarded(make(), {"GET /m/secret": "secret", "GET /m/open": PUBLIC})
     assert call(guarded.app, "GET", "/m/open").status == 401
-    coverage = guarded.guard.check(guarded.app)
-    assert coverage.gaps == ("* /m/**",)
+    (gap,) = guarded.guard.check(guarded.app).gaps
+    assert gap.problem == "no rule for '* /m/**'; add one, or map it to PUBLIC"
     assert Guarded(make(), {"* /m/**": "secret"}).outcome("GET", "/m/open") == ruled_by("secret")
 
 

@@ -242,7 +242,8 @@ def wrapped_mount(builder: Builder, node: Node) -> None:
     where = builder.rng.choice(["mount", "app", "router", "call"])
     kind = OwnCall if where == "call" else FastAPI
     app: Any = Router() if where == "router" else builder.new_app(kind)
-    inner = builder.new_node("wrapped", app, node)
+    # A router's own middleware might know a way around whatever stands behind it.
+    inner = builder.new_node("wrapped", app, node, is_closed=where == "router")
     code = _other_code(builder, inner)
     made, arguments, options = code.middleware
     if where == "app":

@@ -107,6 +107,8 @@ class _At:
     host: str | None = None
     closed: str | None = None
     """The template of a router further out that is one endpoint with all that is in it."""
+    hidden: str | None = None
+    """That of one further out behind which nobody sees anything."""
     is_rewritten: bool = False
     is_included: bool = False
     is_closed_by_inclusion: bool = False
@@ -171,7 +173,7 @@ def _place(
         at.marks if edge.leads is Leads.API else None,
         edge.path if edge.leads is Leads.HOST else at.host,
         at.closed is not None,
-        template,
+        at.hidden or template,
         literal,
         at.is_rewritten,
     )
@@ -224,6 +226,7 @@ def _step(node: Node, edge: Edge, at: _At) -> _At | None:
         frozenset(),
         host,
         at.closed or (_whole(edge, at, mounted) if inner.is_closed or edge.is_hidden else None),
+        at.hidden or (_whole(edge, at, mounted) if edge.is_hidden else None),
         rewritten,
         outer=(*at.outer, inner),
     )

@@ -208,9 +208,8 @@ def _behind_a_route(change: Change, known: frozenset[str]) -> FastAPI:
 
 
 def _of_the_default(change: Change, known: frozenset[str]) -> FastAPI:
-    middleware = [Middleware(Rewriter, change=change, known=known)]
     app = make_app()
-    app.router.default = Router([Mount("/m", Router(inner_routes()))], middleware=middleware)
+    app.router.default = Rewriter(Router([Mount("/m", Router(inner_routes()))]), change, known)
     return app
 
 
@@ -221,10 +220,8 @@ SEEN: dict[str, Make] = {
     "of a Starlette": _starlette,
     "of the mount": _of_the_mount,
     "of the mount of an app": _of_the_mount_of_an_app,
-    "of the router": _of_the_router,
     "of a mount in an included router": _of_an_included_mount,
     "around the app of the mount, later": _wrapped_later,
-    "around the stack of the router": _stack_wrapped,
     "outside another app": _outside_another,
     "__call__ of the app": _own_call,
     "build_middleware_stack": _own_stack,
@@ -254,7 +251,9 @@ def _hidden_of_the_router(change: Change, known: frozenset[str]) -> FastAPI:
 
 OPAQUE: dict[str, Make] = {
     "of the mount, hidden": _hidden,
+    "of the router": _of_the_router,
     "of the router, hidden": _hidden_of_the_router,
+    "around the stack of the router": _stack_wrapped,
 }
 """Where nothing is known of what is behind: all below ``/m`` is one endpoint."""
 
