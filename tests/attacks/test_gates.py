@@ -20,9 +20,10 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
+from fastapi_scopes.core.coverage import Reach
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import make_guard, make_verifier
-from tests.perimeter.calling import NOT_FOUND, SPEAKS, Guarded, Opaque, call, ruled_by, running
+from tests.perimeter.calling import Guarded, call, ruled_by, running
 from tests.perimeter.places import make_app
 
 RULES = {"GET /{name}": "secret", "GET /x": PUBLIC}
@@ -129,6 +130,60 @@ def test_copy_of_a_mounted_router_runs_no_route_of_the_original() -> None:
     guarded = Guarded(app, {"GET /a/{name}": "secret", "GET /b/{name}": PUBLIC})
     assert guarded.outcome("GET", "/a/x") == ruled_by("secret")
     assert call(guarded.app, "GET", "/b/x").ran is None
+
+
+def test_router_that_the_app_has_again_is_looked_at_again() -> None:
+    app = with_router(leaf())
+    first, guard = app.router, make_guard(ScopeMap({"GET /{name}": "secret"}, optional=True))
+    guard.protect(app)
+    app.router = Router([Route("/b", running("b"))])
+    app.middleware_stack = None
+    assert [each.problem for each in guard.check(app).gaps] == [
+        f"no rule for '{method} /b'; add one, or map it to PUBLIC" for method in ("GET", "HEAD")
+    ]
+    app.router = first
+    app.middleware_stack = None
+    assert guard.check(app).gaps == ()
+    _start(app)
+    first.routes.append(Route("/late", running("late")))
+    assert {str(each.endpoint.template) for each in guard.check(app).gaps} == {"/late"}
+    with pytest.raises(ConfigurationError, match="/late"):
+        _start(app)
+
+
+def test_gap_of_a_router_shuts_no_other() -> None:
+    app = with_router(Route("/gap", running("gap")), leaf())
+    first, guard = app.router, make_guard(ScopeMap({"GET /{name}": PUBLIC}, optional=True))
+    guard.protect(app)
+    assert call(app, "GET", "/x").status == 503
+    app.router, app.middleware_stack = Router([leaf()]), None
+    assert call(app, "GET", "/x").ran == "secret"
+    app.router, app.middleware_stack = first, None
+    assert call(app, "GET", "/x").status == 503
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_start_is_checked_once_however_often_a_gate_is_put_back(
+    again: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = with_router(Route("/gap", running("gap")))
+    guard = make_guard({})
+    guard.protect(app, strict=False)
+    for _ in range(again):
+        app.router.middleware_stack = app.router.app
+        guard.check(app)
+    _start(app)
+    assert sum("'GET /gap'" in record.message for record in caplog.records) == 1
+
+
+def test_perimeter_is_known_where_the_building_of_the_stack_is_wrapped() -> None:
+    app = with_router(leaf())
+    guard = make_guard({"GET /{name}": "secret"})
+    guard.protect(app)
+    app.build_middleware_stack = partial(app.build_middleware_stack)  # type: ignore[method-assign]
+    assert guard.check(app).endpoints[0].endpoint.reach is Reach.PERIMETER
+    with pytest.raises(ConfigurationError, match="another guard"):
+        make_guard({}).protect(app)
 
 
 @pytest.mark.parametrize("is_built", [False, True], ids=["before the stack", "after the stack"])
@@ -257,7 +312,20 @@ class InSlot(Keeping):
     __slots__ = ("kept",)
 
 
-@pytest.mark.parametrize("kind", [Short, Keeping, InTuple, InPartial, InClosure, InSlot])
+class Equal(Keeping):
+    """Says that it is whatever it is compared with."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.keep(app)
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("kind", [Short, Keeping, InTuple, InPartial, InClosure, InSlot, Equal])
 def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
     """However that keeps what it wraps, it passes no gate by."""
 
@@ -310,122 +378,3 @@ def test_router_that_was_mounted_late_has_its_gate_before_its_first_visit(where:
     router = app.router if where == "in the app" else beside
     router.routes.append(Mount("/admin", admin))
     assert call(guarded.app, "GET", "/m/open").ran is None
-
-
-# What looks like the framework's answer to an unknown path, and is not.
-
-
-class Answering(Wrapping):
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].endswith("/private"):
-            await PlainTextResponse(SPEAKS + "secret")(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-
-def built_with_more(inner: Starlette) -> None:
-    inner.middleware_stack = stack = inner.build_middleware_stack()
-    stack.app = Answering(stack.app)  # type: ignore[attr-defined]
-
-
-def taken_out_of_the_list(inner: Starlette) -> None:
-    inner.add_middleware(Answering)
-    inner.middleware_stack = inner.build_middleware_stack()
-    inner.user_middleware.clear()
-
-
-def replaced(inner: Starlette) -> None:
-    inner.middleware_stack = Answering(inner.build_middleware_stack())
-
-
-@pytest.mark.parametrize("change", [built_with_more, taken_out_of_the_list, replaced])
-@pytest.mark.parametrize("make", [make_app, Starlette])
-def test_middleware_that_no_list_shows_answers_no_unknown_path(
-    make: Callable[[], Starlette], change: Callable[[Starlette], None]
-) -> None:
-    inner = make()
-    inner.router.routes.append(Route("/x", running("public")))
-    change(inner)
-    guarded = Guarded(with_router(Mount("/m", inner)), {"GET /m/x": PUBLIC})
-    answer = call(guarded.app, "GET", "/m/private")
-    assert (answer.status, answer.ran) == (401, None)
-
-
-class Sly:
-    """Builds the stack of an app, and says that it is whoever is asked for."""
-
-    def __init__(self, inner: Starlette) -> None:
-        self.inner, self.build = inner, inner.build_middleware_stack
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
-
-    def build_more(self) -> ASGIApp:
-        return Answering(self.build())
-
-
-def built_by_a_function(inner: Starlette) -> None:
-    build = inner.build_middleware_stack
-    inner.build_middleware_stack = lambda: Answering(build())  # type: ignore[method-assign]
-
-
-def built_by_someone_sly(inner: Starlette) -> None:
-    inner.build_middleware_stack = Sly(inner).build_more  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize("build", [built_by_a_function, built_by_someone_sly])
-@pytest.mark.parametrize("is_alone", [True, False], ids=["one app", "another came and went"])
-def test_stack_that_an_app_will_build_answers_no_unknown_path(
-    is_alone: bool, build: Callable[[Starlette], None]
-) -> None:
-    inner = Starlette(routes=[Route("/x", running("public"))])
-    build(inner)
-    guarded = Guarded(mounting(inner), {"GET /m/x": PUBLIC})
-    guarded.guard.check(guarded.app)
-    if not is_alone:
-        other = Guarded(mounting(inner), {"GET /m/x": PUBLIC})
-        other.guard.check(other.app)
-        del other
-        gc.collect()
-    assert call(guarded.app, "GET", "/m/private").status == 401
-
-
-@pytest.mark.parametrize("make", [make_app, Starlette])
-def test_stack_that_is_the_frameworks_leaves_unknown_paths_to_it(
-    make: Callable[[], Starlette],
-) -> None:
-    inner = make()
-    inner.middleware_stack = inner.build_middleware_stack()
-    guarded = Guarded(with_router(Mount("/m", inner)), {})
-    assert guarded.outcome("GET", "/m/x") == NOT_FOUND
-
-
-def _limited_router() -> Mount:
-    return Mount("/m", Router([leaf()], max_body_size=10))
-
-
-def _limited_app() -> Mount:
-    return Mount("/m", Starlette(routes=[leaf()], max_body_size=10))
-
-
-LIMITED: dict[str, Callable[[], BaseRoute]] = {
-    "router": _limited_router,
-    "app": _limited_app,
-    "mount": lambda: Mount("/m", Router([leaf()]), max_body_size=10),
-}
-
-
-@pytest.mark.parametrize("make", LIMITED.values(), ids=LIMITED)
-def test_body_limit_of_the_framework_is_no_other_code(make: Callable[[], BaseRoute]) -> None:
-    guarded = Guarded(with_router(make()), {"GET /m/{name}": "secret"})
-    assert guarded.outcome("GET", "/m/x") == ruled_by("secret")
-    assert guarded.outcome("GET", "/m/x/y") == NOT_FOUND
-    assert guarded.outcome("POST", "/m/x") == "405"
-
-
-def test_opaque_app_is_still_no_router() -> None:
-    guarded = Guarded(with_router(Mount("/m", Opaque("secret"))), {"* /m/**": "secret"})
-    assert guarded.outcome("GET", "/m/x") == ruled_by("secret")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import AUTHENTICATED, Claims
 from tests.apps import make_verifier
@@ -24,11 +24,11 @@ class Meddling:
 
     def __init__(self, *changes: Callable[[], Any]) -> None:
         self._verifier = make_verifier()
-        self._changes = list(changes)
+        self.changes = list(changes)
 
     async def verify(self, token: str) -> Claims:
-        if self._changes:
-            self._changes.pop(0)()
+        if self.changes:
+            self.changes.pop(0)()
         claims: Claims = await self._verifier.verify(token)
         return claims
 
@@ -225,6 +225,57 @@ def test_bind_that_rewrites_the_call_leads_to_no_other_route(change: dict[str, s
 
     guarded = Guarded(at.app, rules, bind=bind)
     assert call(guarded.app, "GET", "/open", {"none"}).ran != "secret"
+
+
+def to_another_host(scope: Scope) -> Scope:
+    others = [field for field in scope["headers"] if field[0] != b"host"]
+    return {"headers": [(b"host", b"secret.example.org"), *others]}
+
+
+REWRITTEN: dict[str, tuple[str, Callable[[Scope], Any]]] = {
+    "path": ("/open", lambda _: {"path": "/secret"}),
+    "method": ("/open", lambda _: {"method": "DELETE"}),
+    "root path": ("/x/secret", lambda _: {"root_path": "/x"}),
+    "host": ("/open", to_another_host),
+    "host, in the same list": (
+        "/open",
+        lambda scope: scope["headers"].__setitem__(slice(None), to_another_host(scope)["headers"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("scopes", [{"none"}, {"secret"}], ids=str)
+@pytest.mark.parametrize(("path", "change"), REWRITTEN.values(), ids=REWRITTEN)
+def test_call_that_middleware_rewrites_meanwhile_is_decided_as_it_is_then(
+    path: str, change: Callable[[Scope], Any], scopes: set[str]
+) -> None:
+    at = PLACES["of the app"]()
+    at.router.routes[:0] = [
+        Host("secret.example.org", Router([Route("/{at_the_host}", running("secret"))])),
+        secret(),
+        Route("/open", running("secret"), methods=["DELETE"]),
+        Route("/open", running("open")),
+        Route("/x/secret", running("open")),
+    ]
+    rules = rules_at("") | {"DELETE /open": "secret", "GET /{at_the_host}": "secret"}
+    verifier = Meddling()
+
+    class GoingOn:
+        """Goes on with a scope that it has passed on."""
+
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            verifier.changes.append(lambda: scope.update(change(scope) or {}))
+            await self.app(scope, receive, send)
+
+    at.app.add_middleware(GoingOn)
+    opened = {"GET /open": AUTHENTICATED, "GET /x/secret": AUTHENTICATED}
+    guarded = Guarded(at.app, rules | opened, verifier=verifier)
+    answer = call(guarded.app, "GET", path, scopes)
+    expected = (200, "secret") if "secret" in scopes else (403, None)
+    assert (answer.status, answer.ran) == expected
 
 
 LATER: dict[str, Change] = {

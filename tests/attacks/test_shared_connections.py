@@ -1,18 +1,23 @@
 """Attacks by calls from within: what was decided on one connection is not said of another."""
 
+import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI, Request
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims
+from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
 from tests.apps import make_guard, mint
-from tests.perimeter.calling import Guarded, call, ruled_by, running
+from tests.perimeter.calling import Guarded, ask, call, ruled_by, running
 from tests.perimeter.places import make_app
+from tests.perimeter.serving import SERVERS, request_of, serve
 
 
 async def unheard(message: Any) -> None: ...
@@ -179,3 +184,90 @@ def test_call_from_within_as_another_client_is_another_connection() -> None:
     )
     guarded.guard.check(guarded.app)
     assert call(guarded.app, "GET", "/door").ran == "secret"
+
+
+# What a connection leaves behind: tasks, and with some servers the connection after it.
+
+
+def sharing(*routes: Route) -> Starlette:
+    """Return an app in which a router is mounted twice, once in a protected app."""
+    shared = Router([*routes, Route("/other", running("other"))])
+    inner = Starlette(routes=[Mount("/s", shared)])
+    make_guard({"GET /s/*": AUTHENTICATED}).protect(inner)
+    return Starlette(routes=[Mount("/in", inner), Mount("/s", shared)])
+
+
+@pytest.mark.parametrize("http", SERVERS)
+def test_request_that_a_server_starts_within_the_one_before_is_one_of_its_own(http: str) -> None:
+    app = sharing(Route("/open", running("open")))
+    credentials = f"Authorization: Bearer {mint()}"
+    with serve(app, http=http) as served, served.connect() as connection:
+        connection.send(
+            request_of("GET", "/in/s/open", credentials) + request_of("GET", "/s/other")
+        )
+        assert connection.receive().body == b"ran open"
+        assert connection.receive().body == b"ran other"
+
+
+def test_task_that_outlives_its_connection_is_held_to_nothing() -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def starting(request: Request) -> Response:
+        tasks.append(asyncio.create_task(later()))
+        return PlainTextResponse("ran starting")
+
+    async def later() -> str | None:
+        await is_over.wait()
+        return (await ask(app, "GET", "/s/other")).ran
+
+    async def both() -> str | None:
+        assert (await ask(app, "GET", "/in/s/open", set())).ran == "starting"
+        is_over.set()
+        return await tasks[0]
+
+    is_over = asyncio.Event()
+    app = sharing(Route("/open", starting))
+    assert asyncio.run(both()) == "other"
+
+
+def test_task_that_outlives_its_connection_keeps_no_app_and_no_token() -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def starting(request: Request) -> Response:
+        tasks.append(asyncio.create_task(asyncio.sleep(3600)))
+        return PlainTextResponse("ran starting")
+
+    async def is_kept() -> bool:
+        app = Starlette(routes=[Route("/open", starting)])
+        make_guard({"GET /open": AUTHENTICATED}).protect(app)
+        assert (await ask(app, "GET", "/open", set())).ran == "starting"
+        reference = weakref.ref(app)
+        del app
+        gc.collect()
+        return reference() is not None
+
+    assert not asyncio.run(is_kept())
+
+
+def test_bind_is_told_once_of_a_connection_whatever_is_called_within() -> None:
+    told: list[str | None] = []
+    guard = make_guard(
+        ScopeMap({"GET /sub/x": AUTHENTICATED, "GET /x": AUTHENTICATED}, optional=True),
+        bind=lambda _, claims: told.append(claims.sub),
+    )
+    sub, app = Starlette(routes=[Route("/x", running("x"))]), Starlette()
+
+    class Ahead:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if not scope.get("is_ahead"):
+                await app(as_service(scope, root_path="", is_ahead=True), receive, unheard)
+            await self.app(scope, receive, send)
+
+    app.mount("/sub", Ahead(sub))
+    guard.protect(app)
+    guard.protect(sub)
+    assert call(app, "GET", "/sub/x", set()).ran == "x"
+    assert told == ["alice", "service"]

@@ -73,7 +73,12 @@ class Answer:
         return self.text.removeprefix(SPEAKS) if self.text.startswith(SPEAKS) else None
 
 
-def call(
+def call(app: ASGIApp, method: str, path: str, *scopes: Any, **options: Any) -> Answer:
+    """Return what *app* answers to a call in an event loop of its own; see `ask`."""
+    return asyncio.run(ask(app, method, path, *scopes, **options))
+
+
+async def ask(
     app: ASGIApp,
     method: str,
     path: str,
@@ -103,7 +108,7 @@ def call(
         "subprotocols": [],
         "extensions": {"websocket.http.response": {}},
     }
-    return asyncio.run(_exchange(app, asgi_scope | ({} if is_socket else {"method": method})))
+    return await _exchange(app, asgi_scope | ({} if is_socket else {"method": method}))
 
 
 async def _exchange(app: ASGIApp, asgi_scope: Scope) -> Answer:
