@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -19,6 +18,7 @@ from fastapi_scopes._routes import (
     deciders_of,
     install_gate,
     is_answering,
+    is_rest_of,
     is_watchable,
     protected_endpoints_of,
 )
@@ -53,11 +53,12 @@ __all__ = ["Perimeter", "PerimeterOptions", "perimeter_of"]
 _log = logging.getLogger("fastapi_scopes")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Passed:
     """A connection that a perimeter let pass."""
 
-    state: ConnectionState
+    state: ConnectionState | None
+    """None when it is over: what it leaves behind, and what begins in that, is not of it."""
     client: object
 
 
@@ -74,6 +75,13 @@ def _state_around(asgi_scope: Scope) -> ConnectionState | None:
     if passed is None or (None not in (passed.client, client) and passed.client != client):
         return None
     return passed.state
+
+
+def _call_of(asgi_scope: Scope) -> tuple[object, ...]:
+    """Return what routers and rules go by; routes that go by more are told what they said."""
+    fields = [each for each in asgi_scope["headers"] if each[0] in {b"authorization", b"host"}]
+    names = ("type", "method", "path", "root_path")
+    return *(asgi_scope.get(name) for name in names), fields
 
 
 def _client_of(asgi_scope: Scope) -> object:
@@ -104,6 +112,40 @@ class PerimeterOptions:
     """Whether only verified callers learn that there is no such route."""
 
 
+@dataclass(eq=False, slots=True)
+class _Post:
+    """Where a perimeter stands: right before the matching of a router that its app has or had.
+
+    INVARIANT: it decides by the routes of that router, also where the app has another one by now
+    (attacks/test_gates.py).
+    """
+
+    perimeter: "Perimeter"
+    resolver: Resolver
+    problems: tuple[str, ...] | None = None
+    """What keeps the app from serving with that router; None where nobody has looked yet."""
+
+    async def __call__(self, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+        await self.perimeter.decide(self, app, asgi_scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A lifespan that is left again at once where the app has a gap."""
+
+    perimeter: "Perimeter"
+    lifespan: Callable[[Any], AbstractAsyncContextManager[Any]]
+
+    @asynccontextmanager
+    async def __call__(self, app: Any) -> AsyncIterator[Any]:
+        # The error is raised when the app's own lifespan is left: that cannot swallow it.
+        async with self.lifespan(app) as state:
+            problems = self.perimeter.problems_at_start()
+            if not problems:
+                yield state
+        ConfigurationError.raise_for(problems)
+
+
 class Perimeter:
     """Decides on every connection of one app, right before its router looks for the route.
 
@@ -132,7 +174,6 @@ class Perimeter:
         self._scope_map = scope_map
         self._authorizer = authorizer
         self._rules = Rules(scope_map, options.docs)
-        self._router: Router | None = None
         self._enclose(app.router)
         self._build: Callable[[], ASGIApp] = app.build_middleware_stack
         app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
@@ -143,8 +184,10 @@ class Perimeter:
         Raises:
             ConfigurationError: the perimeter cannot stand before the app's router any more.
         """
-        self.stand()
-        endpoints = list(protected_endpoints_of(self._resolver, self.guard))
+        return self._coverage(self.stand())
+
+    def _coverage(self, post: _Post) -> Coverage:
+        endpoints = list(protected_endpoints_of(post.resolver, self.guard))
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
         docs_map = with_docs(self._scope_map, self.options.docs, docs)
         coverage = cover(self._scope_map, endpoints, docs_map=docs_map)
@@ -152,7 +195,7 @@ class Perimeter:
             return coverage
         return replace(coverage, notices=(*coverage.notices, _ANSWERED))
 
-    def stand(self) -> None:
+    def stand(self) -> _Post:
         """Stand right before the matching of the router that the app has now.
 
         INVARIANT: neither another router nor another stack of it leaves the app open
@@ -161,53 +204,40 @@ class Perimeter:
         Raises:
             ConfigurationError: the router does not match as the framework's do.
         """
-        if self not in deciders_of(self.app.router):
-            self._enclose(self.app.router)
+        post = deciders_of(self.app.router).get(self)
+        return post if isinstance(post, _Post) else self._enclose(self.app.router)
 
-    def _enclose(self, router: Router) -> None:
+    def _enclose(self, router: Router) -> _Post:
         """Put the gate before *router*, the app's own."""
-        resolver = Resolver(self.app, self.guard, admits=self._admits)
-        # INVARIANT: a gate decides by the routes of the router that it stands before, also where
-        # the app has another one by now (attacks/test_gates.py).
-        decides = partial(self._decide, resolver)
-        if not is_watchable(router) or not install_gate(router, self, decides):
+        post = _Post(self, Resolver(self.app, self.guard, admits=self._admits))
+        if not is_watchable(router) or not install_gate(router, self, post):
             raise ConfigurationError(
                 f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
                 "its own way, or behind middleware of its own; use a plain Router or APIRouter, "
                 "and give middleware to the app"
             )
-        self._resolver = resolver
-        self._problems: tuple[str, ...] | None = None
-        if router is not self._router:
-            lifespan: Any = router.lifespan_context
-            router.lifespan_context = self._checked(lifespan)
-            self._router = router
+        lifespan: Any = router.lifespan_context
+        if not isinstance(lifespan, _Checked) or lifespan.perimeter is not self:
+            router.lifespan_context = _Checked(self, lifespan)
+        return post
 
     def _build_stack(self) -> ASGIApp:
         self.stand()
         return self._build()
 
-    def _checked(
-        self, lifespan: Callable[[Any], AbstractAsyncContextManager[Any]]
-    ) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
-        """Return *lifespan*, left again at once where the app has a gap."""
+    def problems_at_start(self) -> tuple[str, ...]:
+        """Return what keeps the app from starting; log what does not."""
+        found: list[str] = []
+        with collecting(found):
+            # That the app is open is nothing to be denied by a rule that is not there.
+            return self._find_problems(self.stand())
+        return tuple(found)
 
-        @asynccontextmanager
-        async def checked(app: Any) -> AsyncIterator[Any]:
-            # The error is raised when the app's own lifespan is left: that cannot swallow it.
-            async with lifespan(app) as state:
-                problems = self._find_problems()
-                if not problems:
-                    yield state
-            ConfigurationError.raise_for(problems)
-
-        return checked
-
-    def _find_problems(self) -> tuple[str, ...]:
+    def _find_problems(self, post: _Post) -> tuple[str, ...]:
         """Return what keeps the app from serving; log what does not."""
         found: list[str] = []
         with collecting(found):
-            coverage = self.check()
+            coverage = self._coverage(post)
             found.extend(coverage.problems)
             for each in coverage.shadowed:
                 _log.warning("%s", each)
@@ -219,49 +249,50 @@ class Perimeter:
             for problem in found:
                 _log.warning("%s", problem)
             found.clear()
-            # That the app is open is nothing to be denied by a rule that is not there.
-            with collecting(found):
-                self.stand()
-        self._problems = tuple(found)
-        return self._problems
+        post.problems = tuple(found)
+        return post.problems
 
-    async def _decide(
-        self, resolver: Resolver, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
+    async def decide(
+        self, post: _Post, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Pass a connection on to *app* where it may, its verdict left in its scope."""
-        if self._problems is None:
+        if post.problems is None:
             # No lifespan ran.
-            for problem in self._find_problems():
+            for problem in self._find_problems(post):
                 _log.error("%s", problem)
-        if self._problems:
+        if post.problems:
             await answer(UNDECIDED, asgi_scope, receive, send)
             return
         around = _state_around(asgi_scope)
         state = renewed_state(asgi_scope, around.ways if around is not None else {})
-        way, verdict = await self._judge(resolver, asgi_scope)
+        way, verdict = await self._judge(post.resolver, asgi_scope)
         state.ways[self] = way
         state.verdicts[self.guard] = verdict
         if verdict.problem is not None:
             await answer(verdict.problem, asgi_scope, receive, send)
             return
-        token = _passed.set(_Passed(state, _client_of(asgi_scope)))
+        passed = _Passed(state, _client_of(asgi_scope))
+        token = _passed.set(passed)
         try:
             await app(asgi_scope, receive, send)
         finally:
             _passed.reset(token)
+            passed.state = None
 
     async def _judge(self, resolver: Resolver, asgi_scope: Scope) -> tuple[Way, Verdict]:
-        way = resolver.resolve(asgi_scope)
         for _ in range(_ATTEMPTS):
+            way, call = resolver.resolve(asgi_scope), _call_of(asgi_scope)
             verdict = await self._verdict_on(way, asgi_scope)
-            if way.is_current():
+            if way.is_current() and _call_of(asgi_scope) == call:
                 bound = self._authorizer.bound(verdict, asgi_scope)
                 # INVARIANT: nothing is awaited between this look at the routes and the router's
                 # (attacks/test_late_verdicts.py).
-                if self._authorizer.bind is None or self._is_for(bound, way, asgi_scope):
+                if self._authorizer.bind is None or (
+                    way.is_current() and _call_of(asgi_scope) == call
+                ):
                     return way, bound
                 break
-            way = resolver.resolve(asgi_scope)
+        way = resolver.resolve(asgi_scope)
         return way, await self._refuse(asgi_scope, way)
 
     async def _verdict_on(self, way: Way, asgi_scope: Scope) -> Verdict:
@@ -295,11 +326,6 @@ class Perimeter:
         asked: Asked = asked_of(asgi_scope, None)
         return await self._authorizer.judge(asked, None, state_of(asgi_scope).verified, way=way)
 
-    def _is_for(self, verdict: Verdict, way: Way, asgi_scope: Scope) -> bool:
-        """Tell whether *verdict* is one on what a connection still asks for, by *way*."""
-        is_same = asked_of(asgi_scope, way.route) == verdict.asked
-        return is_same and way.is_current()
-
     def _override(self) -> object:
         """Return what stands in for the guard, or the guard itself."""
         overrides: MutableMapping[Any, Any] = getattr(self.app, "dependency_overrides", {})
@@ -315,7 +341,7 @@ class Perimeter:
         if around is not None:
             way = around.ways.get(self)
         # Without a verdict of this perimeter it came by another way than through the app.
-        if not isinstance(way, Way) or self._resolver.is_rest_of(way, router, scope):
+        if not isinstance(way, Way) or is_rest_of(way, router, scope):
             return True
         refusal = await self._refuse(scope, way)
         if refusal.problem is not None:

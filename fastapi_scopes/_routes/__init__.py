@@ -8,7 +8,7 @@ from fastapi_scopes._routes.inventory import (
     unreachable_in,
 )
 from fastapi_scopes._routes.located import RouteTable
-from fastapi_scopes._routes.resolver import Resolver, is_run_by
+from fastapi_scopes._routes.resolver import Resolver, is_rest_of, is_run_by
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.watched import is_watchable
 from fastapi_scopes._routes.ways import Way
@@ -22,6 +22,7 @@ __all__ = [
     "endpoints_of",
     "install_gate",
     "is_answering",
+    "is_rest_of",
     "is_run_by",
     "is_watchable",
     "protected_endpoints_of",

@@ -1,6 +1,6 @@
 """Where a route leads to another router, and whether other code is in between."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.exception_handlers import http_exception_handler
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Router
 
 from fastapi_scopes._routes.framework import is_body_limit, is_plumbing, runs_framework_code
@@ -106,6 +107,20 @@ def _is_plain_router(router: Router) -> bool:
 
 def is_answering(app: Starlette) -> bool:
     """Tell whether code of the app's own answers where no route does."""
-    handlers = (app.exception_handlers.get(each) for each in _ANSWERED)
+    return not all(map(_is_of_the_framework, _answering_in(app)))
+
+
+def _answering_in(app: Starlette) -> Iterator[object]:
+    """Yield what answers where no route does, in the list of *app* and in the stack it runs."""
+    listed = [app.exception_handlers]
+    for layer in layers_of(app.middleware_stack):
+        if isinstance(layer, ExceptionMiddleware):
+            listed += [layer._status_handlers, layer._exception_handlers]
+    for handlers in listed:
+        yield from (handlers[each] for each in _ANSWERED if each in handlers)
+
+
+def _is_of_the_framework(handler: object) -> bool:
     # By identity: what wraps the framework's says that it is that.
-    return any(each is not None and each is not http_exception_handler for each in handlers)
+    its_own = getattr(handler, "__func__", None)
+    return handler is http_exception_handler or its_own is ExceptionMiddleware.http_exception

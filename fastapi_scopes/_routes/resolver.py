@@ -15,7 +15,7 @@ from fastapi_scopes._routes.tables import RouterTable, Tree
 from fastapi_scopes._routes.ways import Candidate, Way, place_of
 from fastapi_scopes.core.coverage import Kind
 
-__all__ = ["Placed", "Resolver", "is_run_by"]
+__all__ = ["Placed", "Resolver", "is_rest_of", "is_run_by"]
 
 Placed = tuple[LocatedRoute, object, Dependant | None]
 """An endpoint, the function or app that answers there, and the tree of its dependencies."""
@@ -41,14 +41,7 @@ class Resolver:
         if self._visited != self._tree.changes.count:
             self._visit()
         keep_apart(asgi_scope)
-        return self._follow(self._root, asgi_scope)
-
-    def is_rest_of(self, way: Way, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
-        """Tell whether a connection that is about to be matched by *router* keeps to *way*."""
-        for visited, (table, _) in enumerate(way.visits):
-            if table.router is router:
-                return way.goes_on_like(self._follow(table, asgi_scope), visited)
-        return False
+        return _follow(self._root, asgi_scope)
 
     def endpoints(self) -> Iterator[Placed]:
         """Yield every endpoint that there is now."""
@@ -64,17 +57,26 @@ class Resolver:
         for _ in _endpoints_in(self._root):
             pass
 
-    def _follow(self, table: RouterTable, asgi_scope: MutableMapping[str, Any]) -> Way:
-        # As the router does it before it looks for the route.
-        asgi_scope.setdefault("router", table.router)
-        place = place_of(asgi_scope)
-        way = Way((place.is_socket, place.method))
-        try:
-            table.follow(place, way)
-        except UnroutableError:
-            # So would the framework's own matching, which makes it an error of the server.
-            way.fail()
-        return way
+
+def is_rest_of(way: Way, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether a connection that is about to be matched by *router* keeps to *way*."""
+    for visited, (table, _) in enumerate(way.visits):
+        if table.router is router:
+            return way.goes_on_like(_follow(table, asgi_scope), visited)
+    return False
+
+
+def _follow(table: RouterTable, asgi_scope: MutableMapping[str, Any]) -> Way:
+    # As the router does it before it looks for the route.
+    asgi_scope.setdefault("router", table.router)
+    place = place_of(asgi_scope)
+    way = Way((place.is_socket, place.method))
+    try:
+        table.follow(place, way)
+    except UnroutableError:
+        # So would the framework's own matching, which makes it an error of the server.
+        way.fail()
+    return way
 
 
 def _admits_all(router: Router) -> bool:  # noqa: ARG001 - one of a kind
