@@ -29,21 +29,49 @@ def as_service(scope: Scope, **changes: Any) -> Scope:
     return {**scope, "headers": [(b"authorization", b"Bearer " + token)], **changes}
 
 
-def test_call_from_an_endpoint_with_another_token_does_not_change_whose_the_outer_one_is() -> None:
-    guard = make_guard({"GET /me": AUTHENTICATED, "GET /both": AUTHENTICATED})
+@pytest.mark.parametrize("path", ["/me", "/both"])
+@pytest.mark.parametrize("is_protected", [False, True], ids=["dependency", "perimeter"])
+def test_call_from_an_endpoint_with_another_token_does_not_change_whose_the_outer_one_is(
+    is_protected: bool, path: str
+) -> None:
+    told: list[str | None] = []
+    guard = make_guard(
+        {"GET /me": AUTHENTICATED, "GET /both": AUTHENTICATED},
+        bind=lambda _, claims: told.append(claims.sub),
+    )
     app = make_app()
 
     @app.get("/me")
     async def me(claims: Annotated[Claims, Depends(guard)]) -> str | None:
         return claims.sub
 
-    @app.get("/both")
+    @app.get("/both", dependencies=[Depends(guard)])
     async def both(request: Request) -> str:
-        await app(as_service(request.scope, path="/me"), request.receive, unheard)
+        if not request.scope.get("is_within"):
+            inner = as_service(request.scope, path=path, is_within=True)
+            await app(inner, request.receive, unheard)
         claims = guard.claims_of(request)
         return str(claims.sub if claims is not None else None)
 
-    assert call(guard.protect(app), "GET", "/both", set()).text == '"alice"'
+    if is_protected:
+        guard.protect(app)
+    assert call(app, "GET", "/both", set()).text == '"alice"'
+    assert told == ["alice", "service"]
+
+
+def test_call_from_an_endpoint_gives_no_claims_to_a_guard_that_did_not_run() -> None:
+    guard, around = make_guard({"GET /me": AUTHENTICATED}), make_guard({"GET /both": PUBLIC})
+    app = make_app()
+
+    @app.get("/me", dependencies=[Depends(guard)])
+    async def me() -> None: ...
+
+    @app.get("/both", dependencies=[Depends(around)])
+    async def both(request: Request) -> bool:
+        await app(as_service(request.scope, path="/me"), request.receive, unheard)
+        return guard.claims_of(request) is None
+
+    assert call(app, "GET", "/both").text == "true"
 
 
 @pytest.mark.parametrize("is_dependency", [False, True], ids=["claims_of", "dependency"])
