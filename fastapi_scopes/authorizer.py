@@ -138,7 +138,7 @@ def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
 
 
 def renewed_state(
-    asgi_scope: MutableMapping[str, Any], ways: Mapping[object, object]
+    asgi_scope: MutableMapping[str, Any], ways: Mapping[object, object] | None = None
 ) -> ConnectionState:
     """Return the state for a decision that begins: what was found so far, and *ways* around it.
 
@@ -149,7 +149,7 @@ def renewed_state(
     state = asgi_scope[_STATE] = replace(
         known,
         verdicts=dict(known.verdicts),
-        ways={**ways, **known.ways},
+        ways={**(ways or {}), **known.ways},
         bound=dict(known.bound),
     )
     return state

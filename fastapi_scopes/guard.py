@@ -18,7 +18,16 @@ from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
 from fastapi_scopes._routes import LocatedRoute, RouteTable, Way, endpoints_of, is_run_by
-from fastapi_scopes.authorizer import Authorizer, Rules, Verdict, asked_of, is_unruly, state_of
+from fastapi_scopes.authorizer import (
+    Authorizer,
+    Rules,
+    Verdict,
+    asked_of,
+    is_unruly,
+    renewed_state,
+    state_of,
+    verdict_of,
+)
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage, cover
 from fastapi_scopes.core.grants import grants_of
@@ -175,20 +184,18 @@ class ScopeGuard(SecurityBase, Generic[C]):
             AccessRefused: the map does not let the caller through.
         """
         asgi_scope = connection.scope
-        state = state_of(asgi_scope)
-        known = state.verdicts.get(self)
+        known = verdict_of(asgi_scope, self)
         if known is not None and known.way is not None:
             verdict = await self._confirmed(known, asgi_scope)
         else:
             verdict = await self._judged(known, asgi_scope)
         if verdict.problem is not None:
             raise refused(verdict.problem, asgi_scope)
-        state.verdicts[self] = verdict
         return cast("C | None", verdict.claims)
 
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
-        verdict = state_of(connection.scope).verdicts.get(self)
+        verdict = verdict_of(connection.scope, self)
         return cast("C | None", verdict.claims) if verdict is not None else None
 
     def protect(
@@ -290,8 +297,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if known is not None and known.asked == asked:
             return known
         rule = self._rules.rule_for(asked.method, asked.route)
-        verdict = await self._authorizer.judge(asked, rule, state_of(asgi_scope).verified)
-        return self._authorizer.bound(verdict, asgi_scope)
+        state = renewed_state(asgi_scope)
+        verdict = await self._authorizer.judge(asked, rule, state.verified)
+        verdict = self._authorizer.bound(verdict, asgi_scope)
+        if verdict.problem is None:
+            state.verdicts[self] = verdict
+        return verdict
 
     def _located(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         app = asgi_scope.get("app")

@@ -264,7 +264,7 @@ class Perimeter:
             await answer(UNDECIDED, asgi_scope, receive, send)
             return
         around = _state_around(asgi_scope)
-        state = renewed_state(asgi_scope, around.ways if around is not None else {})
+        state = renewed_state(asgi_scope, around.ways if around is not None else None)
         way, verdict = await self._judge(post.resolver, asgi_scope)
         state.ways[self] = way
         state.verdicts[self.guard] = verdict
