@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
 from tests.apps import make_guard, make_verifier
 from tests.perimeter.calling import (
+    NO_RULE,
     NOT_FOUND,
     OPEN,
     Guarded,
@@ -29,6 +30,14 @@ from tests.perimeter.calling import (
 from tests.perimeter.places import in_the_app, make_app
 
 Sees = Callable[[Scope], object]
+
+
+def append_field(scope: Scope) -> None:
+    scope["headers"].append((b"x-v", b"2"))
+
+
+def write_state(scope: Scope) -> None:
+    scope["state"]["user"] = "root"
 
 
 class Choosy(Route):
@@ -110,10 +119,20 @@ def test_route_below_a_mount_sees_what_the_framework_shows_it(
         assert Guarded(make(), RULES).outcome("GET", path) == expected(make(), RULES, "GET", path)
 
 
+class Incomparable:
+    """Is as little to be compared as an array is."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("of more than one element")
+
+    def __hash__(self) -> int:
+        return 0
+
+
 class Naming:
     """Says more of a connection than there was."""
 
-    def __init__(self, app: ASGIApp, **said: Any) -> None:
+    def __init__(self, app: ASGIApp, /, **said: Any) -> None:
         self.app, self.said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,8 +146,11 @@ class Naming:
         (lambda scope: scope.get("user") is None, {"user": "root"}),
         (lambda scope: (b"x-v", b"2") in scope["headers"], {"headers": [(b"x-v", b"2")]}),
         (lambda scope: scope["query_string"] == b"v=2", {"query_string": b"v=2"}),
+        (lambda scope: scope.get("fastapi_tenant") == "root", {"fastapi_tenant": "root"}),
+        (lambda scope: scope.get("starlette.user") == "root", {"starlette.user": "root"}),
+        (lambda scope: scope.get("odd") is not None, {"odd": Incomparable()}),
     ],
-    ids=["user", "no user", "header", "query"],
+    ids=["user", "no user", "header", "query", "name like fastapi's", "like starlette's", "odd"],
 )
 def test_route_that_matches_by_what_middleware_says_has_its_own_rule(
     sees: Sees, said: dict[str, Any]
@@ -142,6 +164,63 @@ def test_route_that_matches_by_what_middleware_says_has_its_own_rule(
     for scopes in (None, {"other"}):
         assert call(guarded.app, "GET", "/t/acme/x", scopes).ran is None
     assert call(guarded.app, "GET", "/t/acme/x", {"choosy"}).ran != "choosy"
+
+
+class Writing:
+    """Says more in what was there already."""
+
+    def __init__(self, app: ASGIApp, write: Callable[[Scope], object]) -> None:
+        self.app, self.write = app, write
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.write(scope)
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("sees", "write"),
+    [
+        (lambda scope: (b"x-v", b"2") in scope["headers"], append_field),
+        (lambda scope: scope["state"].get("user") == "root", write_state),
+    ],
+    ids=["headers", "state"],
+)
+def test_route_that_matches_by_what_middleware_writes_into_a_scope_has_its_own_rule(
+    sees: Sees, write: Callable[[Scope], object]
+) -> None:
+    inner = Starlette(
+        routes=[choosy("/x", "choosy", sees), Route("/{any}", running("public"))],
+        middleware=[Middleware(Writing, write=write)],
+    )
+    app = in_the_app([Mount("/t/{tenant}", inner)])
+    app.add_middleware(Naming, state={})
+    guarded = Guarded(app, RULES)
+    for scopes in (None, {"other"}):
+        assert call(guarded.app, "GET", "/t/acme/x", scopes).ran is None
+
+
+def test_value_that_cannot_be_compared_keeps_no_one_out() -> None:
+    inner = in_the_app([choosy("/x", "choosy", lambda _: True)])
+    app = in_the_app([Mount("/t/{tenant}", inner)])
+    for each in (app, inner):
+        each.add_middleware(Naming, odd=Incomparable())
+    assert Guarded(app, RULES).outcome("GET", "/t/acme/x") == ruled_by("choosy")
+
+
+def test_route_is_asked_once_on_its_way_through_apps() -> None:
+    """What the framework notes of its own work is nothing that a route goes by."""
+    asked: list[object] = []
+
+    def counted(scope: Scope) -> bool:
+        asked.append(scope["path"])
+        return True
+
+    inner = in_the_app([choosy("/x", "choosy", counted)])
+    app = in_the_app([Mount("/s", in_the_app([Mount("/t/{tenant}", inner)]))])
+    guarded = Guarded(app, {"GET /s/t/{tenant}/x": "choosy"})
+    guarded.guard.check(guarded.app)
+    assert call(guarded.app, "GET", "/s/t/acme/x", {"choosy"}).ran == "choosy"
+    assert asked == ["/s/t/acme/x"]
 
 
 def test_route_is_asked_anew_when_a_connection_comes_again_with_other_headers() -> None:
@@ -226,7 +305,29 @@ def test_copy_of_a_mount_that_was_asked_matches_at_its_own_path(path: str) -> No
     assert guarded.outcome("GET", "/m/x") == NOT_FOUND
 
 
-def test_mount_whose_matching_is_patched_is_asked_by_that() -> None:
-    app = in_the_app([patched(Mount("/m", Opaque("public")))])
-    guarded = Guarded(app, {"* /m/**": PUBLIC})
-    assert guarded.outcome("GET", "/m/x") == OPEN
+@pytest.mark.parametrize("is_asked_first", [False, True])
+def test_copy_of_a_mount_is_asked_by_what_it_was_patched_with(is_asked_first: bool) -> None:
+    def make() -> tuple[FastAPI, APIRouter]:
+        router = APIRouter(routes=[patched(Mount("/m", Opaque("public")))])
+        return in_the_app([Mount("/raw", router)]), router
+
+    (bare, included), (app, router) = make(), make()
+    rules = {"* /raw/m/**": PUBLIC, "* /p/m/**": PUBLIC}
+    guarded = Guarded(app, rules)
+    if is_asked_first:
+        assert guarded.outcome("GET", "/raw/m/x") == OPEN
+    bare.include_router(included, prefix="/p")
+    app.include_router(router, prefix="/p")
+    for path in ("/raw/m/x", "/p/m/x", "/m/x"):
+        assert guarded.outcome("GET", path) in {expected(bare, rules, "GET", path), NO_RULE}
+    assert guarded.outcome("GET", "/m/x") == expected(bare, {"any": "public"}, "GET", "/m/x")
+
+
+def test_check_lists_any_method_of_what_matches_in_its_own_way() -> None:
+    guarded = Guarded(in_the_app([choosy("/x", "choosy", lambda _: True)]), {"GET /x": "choosy"})
+    coverage = guarded.guard.check(guarded.app)
+    methods = [each.endpoint.method for each in coverage.endpoints]
+    assert (methods, coverage.gaps) == (["*", "GET", "HEAD"], ())
+    unruled = Guarded(in_the_app([choosy("/x", "choosy", lambda _: True)]), {})
+    gap = unruled.guard.check(unruled.app).gaps[0]
+    assert gap.problem == "no rule for '* /x'; add one, or map it to PUBLIC"

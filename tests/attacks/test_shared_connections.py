@@ -238,7 +238,7 @@ def test_request_that_a_server_starts_within_the_one_before_is_one_of_its_own(ht
 
 
 def test_task_that_outlives_its_connection_is_held_to_nothing() -> None:
-    tasks: list[asyncio.Task[Any]] = []
+    tasks: list[asyncio.Task[str | None]] = []
 
     async def starting(request: Request) -> Response:
         tasks.append(asyncio.create_task(later()))
@@ -246,7 +246,8 @@ def test_task_that_outlives_its_connection_is_held_to_nothing() -> None:
 
     async def later() -> str | None:
         await is_over.wait()
-        return (await ask(app, "GET", "/s/other")).ran
+        answer = await ask(app, "GET", "/s/other")
+        return answer.ran
 
     async def both() -> str | None:
         assert (await ask(app, "GET", "/in/s/open", set())).ran == "starting"
