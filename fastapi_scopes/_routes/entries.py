@@ -20,7 +20,7 @@ from starlette.convertors import (
 )
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute, compile_path
 
-from fastapi_scopes._routes.framework import runs_framework_code
+from fastapi_scopes._routes.framework import attribute_of, computes, runs_framework_code
 from fastapi_scopes._routes.watched import Signal, is_watched, watch
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
@@ -28,6 +28,8 @@ from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
 __all__ = ["Entry", "entries_of", "segments_of", "watch_all"]
 
 _FAMILIES: Final = (Route, WebSocketRoute, Mount, Host)
+# What the framework's matching reads of a route.
+_MATCHED_BY: Final = ("path", "path_regex", "param_convertors", "methods")
 _ONE_SEGMENT: Final = frozenset(
     each.regex for each in (StringConvertor, IntegerConvertor, FloatConvertor, UUIDConvertor)
 )
@@ -73,7 +75,7 @@ class Entry:
     @property
     def listed_methods(self) -> Collection[str]:
         """The methods to which the framework keeps it; none where it looks at none."""
-        methods = getattr(self.effective, "methods", None) if self.family is Route else None
+        methods = attribute_of(self.effective, "methods") if self.family is Route else None
         return methods or ()
 
     @property
@@ -89,8 +91,8 @@ class Entry:
     @property
     def dependant(self) -> Dependant | None:
         """The tree of its dependencies, where it has one."""
-        dependant: Dependant | None = getattr(self.effective, "dependant", None)
-        return dependant
+        dependant = attribute_of(self.effective, "dependant")
+        return dependant if isinstance(dependant, Dependant) else None
 
     @property
     def answers_partial(self) -> bool:
@@ -146,8 +148,14 @@ def _entry(route: BaseRoute, effective: Any, context: Any) -> Entry:
     families = [each for each in _FAMILIES if isinstance(matched, each)]
     # INVARIANT: what is of two kinds may match as either (attacks/test_route_kinds.py).
     family = families[0] if len(families) == 1 else None
-    is_predictable = family is not None and runs_framework_code(matched, "matches")
-    return Entry(route, effective, context, getattr(effective, "path", ""), family, is_predictable)
+    is_predictable = (
+        family is not None
+        and runs_framework_code(matched, "matches")
+        and not any(computes(each, *_MATCHED_BY) for each in (matched, effective))
+    )
+    path = attribute_of(effective, "path")
+    path = path if isinstance(path, str) else ""
+    return Entry(route, effective, context, path, family, is_predictable)
 
 
 def _matched(route: object, effective: Any) -> Any:

@@ -1,9 +1,16 @@
 """What is the framework's own code, also where an instrumentation has patched it."""
 
 import sys
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["is_body_limit", "is_framework_code", "is_plumbing", "runs_framework_code"]
+__all__ = [
+    "attribute_of",
+    "computes",
+    "is_body_limit",
+    "is_framework_code",
+    "is_plumbing",
+    "runs_framework_code",
+]
 
 _FRAMEWORKS: Final = frozenset({"starlette", "fastapi"})
 
@@ -32,6 +39,28 @@ def runs_framework_code(instance: object, *names: str) -> bool:
     return not any(name in getattr(instance, "__dict__", {}) for name in names) and all(
         is_framework_code(_definer_of(type(instance), name)) for name in names
     )
+
+
+def computes(instance: object, *names: str) -> bool:
+    """Tell whether a class that is not the framework's makes one of the attributes *names* anew.
+
+    Such an attribute may be another whenever it is read.
+    """
+    definers = ((_definer_of(type(instance), name), name) for name in names)
+    return any(
+        definer is not None
+        and not is_framework_code(definer)
+        and hasattr(vars(definer)[name], "__get__")
+        for definer, name in definers
+    )
+
+
+def attribute_of(instance: object, name: str) -> Any:
+    """Return an attribute of *instance*, or None where there is none or it cannot be read."""
+    try:
+        return getattr(instance, name, None)
+    except Exception:  # noqa: BLE001 - the developer's code: of which type is anybody's guess
+        return None
 
 
 def _definer_of(kind: type, name: str) -> type | None:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes._routes.framework import is_framework_code, runs_framework_code
+from fastapi_scopes._routes.framework import attribute_of, is_framework_code, runs_framework_code
 
 __all__ = [
     "Gate",
@@ -91,10 +91,7 @@ def layers_of(outer: Any) -> Iterator[Any]:
     app = outer
     for _ in range(_DEPTH):
         yield app
-        try:
-            app = getattr(app, "app", None)
-        except Exception:  # noqa: BLE001 - the developer's code: of which type is anybody's guess
-            return
+        app = attribute_of(app, "app")
         if app is None:
             return
 

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Router
 
 from fastapi_scopes._routes.asking import UnroutableError, keep_apart
+from fastapi_scopes._routes.framework import attribute_of
 from fastapi_scopes._routes.inner import Inner
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.tables import RouterTable, Tree
@@ -53,9 +54,11 @@ class Resolver:
         INVARIANT: each has its gate before a connection can come to it, by whatever way
         (attacks/test_gates.py).
         """
-        self._visited = self._tree.changes.count
+        # What changes meanwhile, or is left out where this fails, is looked at the next time.
+        count = self._tree.changes.count
         for _ in _endpoints_in(self._root):
             pass
+        self._visited = count
 
 
 def is_rest_of(way: Way, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
@@ -111,7 +114,7 @@ def _placed(candidate: Candidate) -> Placed:
     effective = candidate.entry.effective
     # Of a route its function, of a mount its app, of an inclusion its router.
     names = ("endpoint", "app", "original_router")
-    targets = (getattr(effective, name, None) for name in names)
+    targets = (attribute_of(effective, name) for name in names)
     target = next((each for each in targets if each is not None), effective)
     return candidate.route, target, candidate.entry.dependant
 

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from fastapi_scopes._routes.asking import UnroutableError, answer_of
 from fastapi_scopes._routes.dependants import asked_scopes
 from fastapi_scopes._routes.entries import Entry, entries_of, segments_of, watch_all
+from fastapi_scopes._routes.framework import attribute_of
 from fastapi_scopes._routes.inner import Inner
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.trie import SegmentTrie
@@ -183,7 +184,7 @@ class RouterTable:
     def _located(self, entry: Entry) -> LocatedRoute:
         text = self._prefix + entry.path
         if entry.family not in {Route, WebSocketRoute}:
-            app = getattr(entry.effective, "app", None)
+            app = attribute_of(entry.effective, "app")
             # Not a subclass: that may answer other methods.
             methods = ("GET", "HEAD") if type(app) is StaticFiles else (ANY_METHOD,)
             return LocatedRoute(RouteTemplate.below(text), Kind.MOUNT, frozenset(methods))
@@ -307,8 +308,9 @@ def _takes_something(router: Router, place: Place) -> bool:
     INVARIANT: nothing passes without a rule that the framework would run, whatever we know of
     the routes (attacks/test_late_moves.py). That costs what its 404 costs.
     """
-    seen = place.to_scope()
-    return any(answer_of(route.matches, seen)[0] is Match.FULL for route in router.routes)
+    return any(
+        answer_of(route.matches, place.to_scope())[0] is Match.FULL for route in router.routes
+    )
 
 
 def _leads(entry: Entry) -> bool:
@@ -317,7 +319,7 @@ def _leads(entry: Entry) -> bool:
     if entry.family in {Mount, Host}:
         return True
     # A route may have another router for an endpoint.
-    endpoint = getattr(entry.effective, "endpoint", None)
+    endpoint = attribute_of(entry.effective, "endpoint")
     return isinstance(endpoint, Router | Starlette)
 
 
