@@ -11,7 +11,7 @@ from starlette.convertors import Convertor, PathConvertor, StringConvertor
 from starlette.routing import BaseRoute, Host, Match
 from starlette.types import ASGIApp
 
-from fastapi_scopes._routes.asking import UnroutableError, answer_of, ask
+from fastapi_scopes._routes.asking import Noted, UnroutableError, answer_of, apart, ask, noted_of
 from fastapi_scopes._routes.entries import Entry
 from fastapi_scopes._routes.inner import Inner, inner_app, inner_of, is_same
 from fastapi_scopes._routes.route import LocatedRoute
@@ -32,9 +32,9 @@ NOWHERE: Final[Step] = (0, "")
 _NEVER_RAISING: Final = frozenset({StringConvertor, PathConvertor})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
-    """Where a connection is while it is routed."""
+    """Where a connection is while it is routed; nothing of it changes but what it remembers."""
 
     asgi_scope: MutableMapping[str, Any]
     is_socket: bool
@@ -47,6 +47,8 @@ class Place:
     """What led here from there."""
     app: ASGIApp | None = None
     """What it was led into."""
+    _seen: dict[str, Any] | None = field(default=None, init=False)
+    _noted: Noted | None = field(default=None, init=False)
 
     @property
     def route_path(self) -> str:
@@ -64,7 +66,15 @@ class Place:
         return replace(self, path=self.path.rstrip("/") if ends else self.path + "/")
 
     def to_scope(self) -> dict[str, Any]:
-        """Return an ASGI scope for the framework's own matching, which may write to it.
+        """Return an ASGI scope for code that may write to it; see `seen`.
+
+        Raises:
+            UnroutableError: the code of a route on the way fails.
+        """
+        return apart(self.seen())
+
+    def seen(self) -> dict[str, Any]:
+        """Return the ASGI scope that routes see here, for who does not write to it.
 
         INVARIANT: it is what the framework has there, where no other code is in between
         (attacks/test_seen_scopes.py).
@@ -72,13 +82,25 @@ class Place:
         Raises:
             UnroutableError: the code of a route on the way fails.
         """
-        seen = dict(self.asgi_scope) if self.outer is None else self.outer.to_scope()
-        if self.entry is not None and isinstance(self.entry.route, BaseRoute):
-            seen |= answer_of(self.entry.effective.matches, seen)[1]
-        if isinstance(self.app, Starlette):
-            seen["app"] = self.app
-        named = dict(seen.get("fastapi", {}))
-        return {**seen, "path": self.path, "root_path": self.root_path, "fastapi": named}
+        if self._seen is None:
+            outer = self.asgi_scope if self.outer is None else self.outer.seen()
+            found: MutableMapping[str, Any] = {}
+            if self.entry is not None and isinstance(self.entry.route, BaseRoute):
+                found = answer_of(self.entry.effective.matches, apart(outer))[1]
+            self._seen = {**outer, **found, "path": self.path, "root_path": self.root_path}
+            if isinstance(self.app, Starlette):
+                self._seen["app"] = self.app
+        return self._seen
+
+    def noted(self) -> Noted:
+        """Return what routes may go by here.
+
+        Raises:
+            UnroutableError: the code of a route on the way fails.
+        """
+        if self._noted is None:
+            self._noted = noted_of(self.seen(), self.asgi_scope)
+        return self._noted
 
 
 def place_of(asgi_scope: MutableMapping[str, Any]) -> Place:
@@ -129,7 +151,7 @@ class Candidate:
         if not entry.is_predictable:
             return _asked(entry, place)
         if entry.family is Host:
-            return answer_of(entry.effective.matches, place.to_scope())[0]
+            return answer_of(entry.effective.matches, place.seen())[0]
         if entry.effective.path != entry.path:
             raise RouteChangedError
         found = entry.effective.path_regex.match(route_path)
@@ -158,13 +180,14 @@ def _convert(entry: Entry, found: re.Match[str]) -> None:
 
 
 def _asked(entry: Entry, place: Place) -> Match:
-    seen = place.to_scope()
-    matcher: Any = entry.effective
-    if entry.context is not None and matcher is entry.context:
-        # As the framework does it: the route asks its scope for the context of the inclusion.
-        matcher = entry.route
-        seen["fastapi"]["effective_route_context"] = entry.context
-    return ask(matcher, seen, place.asgi_scope)
+    is_context = entry.context is not None and entry.effective is entry.context
+    return ask(
+        entry.route if is_context else entry.effective,
+        place.seen(),
+        context=entry.context if is_context else None,
+        noted=place.noted(),
+        asgi_scope=place.asgi_scope,
+    )
 
 
 @dataclass(slots=True, eq=False)

@@ -177,12 +177,19 @@ class UnmatchedRoute(Route):
         return Match.NONE, {}
 
 
+def made(kind: Any) -> Any:
+    """Return a route of the class *kind*, which fails already where one is made."""
+    route = UnmatchedRoute("/odd", running("secret"))
+    route.__class__ = kind
+    return route
+
+
 FAILING: dict[str, Callable[[], Any]] = {
     **{
         name: partial(failing(name, Unmatched))
         for name in ("path", "endpoint", "app", "dependant", "methods")
     },
-    "methods of a route": lambda: failing("methods", UnmatchedRoute)("/odd", running("secret")),
+    "methods of a route": lambda: made(failing("methods", UnmatchedRoute)),
     "endpoint of a route": lambda: failing("endpoint", UnmatchedRoute)("/odd", running("secret")),
     "path of a route": lambda: failing("path", UnmatchedRoute)("/odd", running("secret")),
     "app of a mount": lambda: failing("app", Mount)("/odd", Opaque("secret")),
