@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route, Router
 
-from fastapi_scopes import PUBLIC
+from fastapi_scopes import PUBLIC, ScopeMap
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import make_guard
 from tests.perimeter.calling import (
@@ -151,6 +151,68 @@ class Unwatchable(APIRouter):
     """Wants a word from its subclasses, so that none can be made in passing."""
 
     def __init_subclass__(cls, *, word: str) -> None: ...
+
+
+Put = Callable[[FastAPI, APIRouter], object]
+PUTS: dict[str, Put] = {
+    "mounted": lambda app, router: app.mount("/u", router),
+    "included": lambda app, router: app.include_router(router, prefix="/u"),
+}
+
+
+def behind_a_mount(put: Put) -> tuple[FastAPI, FastAPI, APIRouter, APIRouter]:
+    """Return an app in another one, and in it a router that is not watched, and one that is."""
+    guard = make_guard(ScopeMap({f"GET {path}": PUBLIC for path in UNTOLD}, optional=True))
+    outer, inner, untold, told = make_app(), make_app(), Unwatchable(), APIRouter()
+    for router in (inner, untold, told):
+        router.add_api_route("/r", running("public"), dependencies=[Depends(guard)])
+    inner.mount("/w", told)
+    put(inner, untold)
+    outer.mount("/o", inner)
+    return outer, inner, untold, told
+
+
+UNTOLD = ("/r", "/u/r", "/w/r")
+
+
+@pytest.mark.parametrize("put", PUTS.values(), ids=PUTS)
+def test_router_that_moves_into_one_that_does_not_tell_takes_no_rule_along(put: Put) -> None:
+    """Nobody is told of the move, and by its end the new path is the old one."""
+    outer, inner, untold, told = behind_a_mount(put)
+    for path in ("/o/w/r", "/o/u/r"):
+        call(outer, "GET", path)
+    untold.mount("/w", told)
+    # FastAPI itself looks at what it includes by a count of its own.
+    untold.add_api_route("/again", running("again"))
+    assert call(outer, "GET", "/o/u/w/r").status == 401
+    assert call(inner, "GET", "/u/w/r").status == 401
+
+
+@pytest.mark.parametrize("put", PUTS.values(), ids=PUTS)
+def test_router_that_does_not_tell_shuts_what_is_mounted_where_the_app_is_mounted_alone(
+    put: Put,
+) -> None:
+    outer, inner, _, _ = behind_a_mount(put)
+    for _ in range(2):
+        assert [call(inner, "GET", path).ran for path in UNTOLD] == ["public"] * 3
+        statuses = [call(outer, "GET", f"/o{path}").status for path in UNTOLD]
+        assert statuses == [200, 401 if put is PUTS["mounted"] else 200, 401]
+
+
+@pytest.mark.parametrize("put", PUTS.values(), ids=PUTS)
+def test_router_that_does_not_tell_is_a_notice_of_check(put: Put) -> None:
+    outer, inner, _, _ = behind_a_mount(put)
+    guard = make_guard(ScopeMap({f"GET {path}": PUBLIC for path in UNTOLD}, optional=True))
+    for app in (outer, inner):
+        (notice,) = guard.check(app).notices
+        assert "'Unwatchable'" in notice
+    plain = make_app()
+    plain.mount("/w", APIRouter())
+    assert guard.check(plain).notices == ()
+    untold = make_app()
+    untold.include_router(Unwatchable(), prefix="/u")
+    # Where nothing is mounted, every route is where the app is.
+    assert guard.check(untold).notices == ()
 
 
 class Dynamic(Router):
