@@ -5,6 +5,7 @@ This module does without postponed annotations: FastAPI reads the signature of `
 
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
 from weakref import WeakKeyDictionary
@@ -17,7 +18,14 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
-from fastapi_scopes._routes import LocatedRoute, RouteTable, Way, endpoints_of, is_run_by
+from fastapi_scopes._routes import (
+    LocatedRoute,
+    RouteTable,
+    Way,
+    endpoints_of,
+    is_run_by,
+    untold_in,
+)
 from fastapi_scopes.authorizer import (
     Authorizer,
     Rules,
@@ -255,6 +263,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             self._tables.clear()
             endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
             coverage = cover(self._scope_map, endpoints)
+            coverage = replace(coverage, notices=(*coverage.notices, *untold_in(app)))
         if raise_on_gap:
             coverage.raise_on_gap()
         ConfigurationError.raise_for(coverage.contradictions)

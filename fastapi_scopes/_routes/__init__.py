@@ -7,7 +7,7 @@ from fastapi_scopes._routes.inventory import (
     protected_endpoints_of,
     unreachable_in,
 )
-from fastapi_scopes._routes.located import RouteTable
+from fastapi_scopes._routes.located import RouteTable, untold_in
 from fastapi_scopes._routes.resolver import Resolver, is_rest_of, is_run_by
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.watched import is_watchable
@@ -27,4 +27,5 @@ __all__ = [
     "is_watchable",
     "protected_endpoints_of",
     "unreachable_in",
+    "untold_in",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.convertors import CONVERTOR_TYPES
@@ -24,10 +24,10 @@ from fastapi_scopes._routes.dependants import asked_scopes
 from fastapi_scopes._routes.entries import watch_all
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.walk import Node, walk_app
-from fastapi_scopes._routes.watched import Signal
+from fastapi_scopes._routes.watched import Signal, is_watchable
 from fastapi_scopes.core.coverage import Kind
 
-__all__ = ["RouteTable"]
+__all__ = ["RouteTable", "untold_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RouteTable:
         self._changes: Signal | None = None
         self._count = 0
         self._is_told = False
-        """Whether every change of the routers is counted: nothing else tells places apart there."""
+        """Whether the changes of all routers are counted, and not only of those that can be."""
 
     def find(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
         """Return the route of a connection, or None where the framework does not say which."""
@@ -66,7 +66,8 @@ class RouteTable:
             return None
         if self._changes is None and asgi_scope.get("router") is not app.router:
             # INVARIANT: in an app that is mounted itself, the end of a path alone says where in
-            # it a route is, so nothing old may be known (attacks/test_late_sharing.py).
+            # it a route is, so nothing old may be known; and where one router does not tell of its
+            # changes, any other may be in it by now (attacks/test_late_sharing.py).
             self._changes, self._count = Signal(), -1
         is_old = self._changes is not None and self._count != self._changes.count
         entry = self._entry_of(source)
@@ -89,13 +90,14 @@ class RouteTable:
 
     def _is_at(self, entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) -> bool:
         # What is in no router that is mounted in the app is where the app is.
-        is_certain = self._changes is None or self._is_told or entry.is_in_the_app
-        return is_certain and _is_at(entry, asgi_scope, app)
+        is_outermost = asgi_scope.get("router") is app.router
+        is_certain = is_outermost or self._is_told or entry.is_in_the_app
+        return is_certain and _is_at(entry, asgi_scope, is_outermost=is_outermost)
 
     def _look_again(self, source: object, app: Starlette) -> _Entry:
         if self._changes is not None:
-            routers = _routers_in(app.router, ())
-            self._is_told = all(watch_all(router, self._changes) for router in routers)
+            told = [watch_all(each, self._changes) for each in _routers_in(app.router, ())]
+            self._is_told = all(told)
             self._count = self._changes.count
         self._entries, self._seen = self._read(app), list(map(weakref.ref, app.routes))
         # INVARIANT: what the app does not have is looked for once, not at every request
@@ -124,7 +126,7 @@ class RouteTable:
         return _Entry(source, route, _mounts_pattern(node.mounts), not node.mounts)
 
 
-def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) -> bool:
+def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], *, is_outermost: bool) -> bool:
     """Tell whether the connection came to the entry's route by the way that the table has.
 
     The path selects nothing here; where it is not that of the route, what is known of the
@@ -138,23 +140,48 @@ def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], app: Starlette) 
     outermost = asgi_scope.get("app_root_path")
     mounted = "" if outermost is None else asgi_scope["root_path"].removeprefix(outermost)
     # In an app that is mounted itself, the mounts outside of it come first.
-    is_outermost = asgi_scope.get("router") is app.router
     matches = entry.mounts.fullmatch if is_outermost else entry.mounts.search
     return matches(mounted) is not None
 
 
 def _routers_in(router: Router, outer: tuple[Router, ...]) -> Iterator[Router]:
-    """Yield *router* and the routers that are mounted in it."""
+    """Yield *router* and the routers that are mounted or included in it."""
     # Not by `in`: routers are equal where their routes are.
     if any(router is each for each in outer):
         return
     yield router
-    for found in iter_route_contexts(router.routes):
-        route: Any = found.original_route
-        is_leading = isinstance(route, Mount | Host)
-        mounted = getattr(route, "_base_app", route.app) if is_leading else None
-        if isinstance(mounted, Router):
-            yield from _routers_in(mounted, (*outer, router))
+    for route in router.routes:
+        inner = _router_of(route)
+        if inner is not None:
+            yield from _routers_in(inner, (*outer, router))
+
+
+def _router_of(route: Any) -> Router | None:
+    """Return the router that *route* includes or has mounted, where it is one."""
+    if isinstance(route, _IncludedRouter):
+        return route.original_router
+    app = getattr(route, "_base_app", route.app) if isinstance(route, Mount | Host) else None
+    return app if isinstance(app, Router) else None
+
+
+def untold_in(app: Starlette) -> Iterator[str]:
+    """Yield a sentence for each class of routers that shuts others where *app* is mounted."""
+    for name in dict.fromkeys(_untold_in(app, ())):
+        yield (
+            f"routers of the class {name!r} do not tell when their routes change; where their app "
+            "is mounted in another, a dependency denies all that is in mounted routers: use a "
+            "plain APIRouter, or protect the outer app"
+        )
+
+
+def _untold_in(app: Starlette, outer: tuple[Starlette, ...]) -> Iterator[str]:
+    nodes = list(walk_app(app))
+    if any(node.mounts for node in nodes):
+        routers = _routers_in(app.router, ())
+        yield from (type(each).__name__ for each in routers if not is_watchable(each))
+    for node in nodes:
+        if isinstance(node.target, Starlette) and node.target not in (*outer, app):
+            yield from _untold_in(node.target, (*outer, app))
 
 
 def _mounts_pattern(template: str) -> "re.Pattern[str]":
