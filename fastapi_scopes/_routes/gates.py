@@ -138,9 +138,9 @@ def _gate_before(router: Router) -> Gate | None:
 
 def _new_gate(router: Router) -> Gate | None:
     *layers, matching = layers_of(router.middleware_stack)
-    # INVARIANT: other middleware may keep what it wraps where nobody sees it, and pass the gate by
-    # (attacks/test_gates.py).
-    is_certain = all(map(_is_of_the_framework, layers))
+    # INVARIANT: other middleware, also what is made of the framework's, may keep what it wraps
+    # where nobody sees it, and pass the gate by (attacks/test_gates.py).
+    is_certain = all(is_framework_code(type(each)) for each in layers)
     is_its_own = runs_framework_code(router, "__call__", "app") and is_matching_of(router, matching)
     if not is_certain or not is_its_own:
         return None
@@ -150,8 +150,3 @@ def _new_gate(router: Router) -> Gate | None:
     except Exception:  # noqa: BLE001 - the class of the router has its say, whatever that is
         return None
     return _gate_before(router)
-
-
-def _is_of_the_framework(layer: object) -> bool:
-    # By its very class: what is made of the framework's middleware may do more.
-    return isinstance(layer, Gate) or is_framework_code(type(layer))
