@@ -76,15 +76,12 @@ def _context_in(asgi_scope: Mapping[str, Any]) -> object:
 
 
 def keep_apart(asgi_scope: MutableMapping[str, Any]) -> None:
-    """Let no other connection have what routes say on this one, though it has a copy of this scope.
+    """Ask routes anew: what they say from now on is for no connection with a copy of this scope.
 
     INVARIANT: between a decision and the router a token may be waited for
     (attacks/test_seen_scopes.py).
     """
-    known = asgi_scope.get(_ANSWERS)
-    if known is not None:
-        noted = {call: list(each) for call, each in known.noted.items()}
-        asgi_scope[_ANSWERS] = _Answers(dict(known.given), noted)
+    asgi_scope.pop(_ANSWERS, None)
 
 
 def noted_of(seen: Mapping[str, Any], asgi_scope: MutableMapping[str, Any]) -> Noted:

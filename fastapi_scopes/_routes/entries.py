@@ -151,7 +151,7 @@ def _entry(route: BaseRoute, effective: Any, context: Any) -> Entry:
     is_predictable = (
         family is not None
         and runs_framework_code(matched, "matches")
-        and not any(computes(each, *_MATCHED_BY) for each in (matched, effective))
+        and not computes(effective, *_MATCHED_BY)
     )
     path = attribute_of(effective, "path")
     path = path if isinstance(path, str) else ""

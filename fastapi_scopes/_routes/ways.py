@@ -86,7 +86,7 @@ class Place:
             outer = self.asgi_scope if self.outer is None else self.outer.seen()
             found: MutableMapping[str, Any] = {}
             if self.entry is not None and isinstance(self.entry.route, BaseRoute):
-                found = answer_of(self.entry.effective.matches, apart(outer))[1]
+                found = answer_of(self.entry.effective.matches, outer)[1]
             self._seen = {**outer, **found, "path": self.path, "root_path": self.root_path}
             if isinstance(self.app, Starlette):
                 self._seen["app"] = self.app
