@@ -91,8 +91,8 @@ class Entry:
     @property
     def dependant(self) -> Dependant | None:
         """The tree of its dependencies, where it has one."""
-        dependant = attribute_of(self.effective, "dependant")
-        return dependant if isinstance(dependant, Dependant) else None
+        dependant: Dependant | None = attribute_of(self.effective, "dependant")
+        return dependant
 
     @property
     def answers_partial(self) -> bool:

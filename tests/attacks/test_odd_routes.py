@@ -4,6 +4,7 @@ Behind each stands a route for everyone: what is missed would run under the rule
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -236,19 +237,30 @@ def test_route_whose_methods_change_runs_by_its_own_rule(calls: int) -> None:
     assert call(guarded.app, "GET", "/m/x").ran in {None, "secret"}
 
 
-def test_look_at_the_routers_that_fails_is_made_again() -> None:
-    """Nothing that came late is left out, because something else failed the first time."""
-    admin, beside, left = Router([Route("/x", running("secret"))]), Router(), [RuntimeError("once")]
+class Watching(Router):
+    """Does something the first time that somebody looks at its default."""
 
-    class Once(Router):
-        @property
-        def default(self) -> Any:
-            if left and self.__dict__.get("is_built"):
-                raise left.pop()
-            return self.not_found
+    then: Callable[[], object] | None = None
 
-        @default.setter
-        def default(self, value: Any) -> None: ...
+    @property
+    def default(self) -> Any:
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return self.not_found
+
+    @default.setter
+    def default(self, value: Any) -> None: ...
+
+
+def failing_once() -> None:
+    raise RuntimeError("not built yet")
+
+
+@pytest.mark.parametrize("is_failing", [True, False], ids=["it fails", "it changes routes"])
+def test_look_at_the_routers_that_something_happens_in_is_made_again(is_failing: bool) -> None:
+    """Nothing that came late is left out, because something else failed or changed meanwhile."""
+    admin, beside = Router([Route("/x", running("secret"))]), Router()
 
     class Sending:
         def __init__(self, app: ASGIApp) -> None:
@@ -257,14 +269,18 @@ def test_look_at_the_routers_that_fails_is_made_again() -> None:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await admin({**scope, "path": "/x", "root_path": ""}, receive, send)
 
+    def mount_late() -> None:
+        beside.routes.append(Mount("/admin", admin))
+
     inner = Starlette(routes=[Route("/open", running("public"))])
     app = Starlette(routes=[Mount("/m", Sending(inner)), Mount("/n", beside)])
     guarded = Guarded(app, {"GET /m/open": PUBLIC, "GET /n/admin/x": "secret"})
     call(guarded.app, "GET", "/unknown")
-    once = Once()
-    once.is_built = True  # type: ignore[attr-defined]
-    app.router.routes.insert(0, Mount("/once", once))
-    beside.routes.append(Mount("/admin", admin))
-    with pytest.raises(RuntimeError):
-        call(guarded.app, "GET", "/m/open")
+    watching = Watching()
+    watching.then = failing_once if is_failing else mount_late
+    app.router.routes.insert(0 if is_failing else 2, Mount("/watching", watching))
+    if is_failing:
+        mount_late()
+    with contextlib.suppress(RuntimeError):
+        call(guarded.app, "GET", "/unknown")
     assert call(guarded.app, "GET", "/m/open").ran is None
