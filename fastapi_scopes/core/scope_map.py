@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from fastapi_scopes.core.requirements import (
@@ -11,8 +12,9 @@ from fastapi_scopes.core.requirements import (
     conjunction_of,
     parse_requirement,
 )
+from fastapi_scopes.core.scopes import require_descriptions
 from fastapi_scopes.core.templates import Glob, GlobMatch, Pattern, RouteTemplate, Specificity
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, collecting
 
 __all__ = ["ANY_METHOD", "METHODS", "WEBSOCKET", "Resolution", "Rule", "ScopeMap"]
 
@@ -183,19 +185,35 @@ class ScopeMap:
     """
 
     _layers: tuple[_Layer, ...] = field(repr=False)
+    _descriptions: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
-    def __init__(self, rules: Mapping[str, RequirementLike], *, optional: bool = False) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, RequirementLike],
+        *,
+        optional: bool = False,
+        descriptions: Mapping[str, str] | None = None,
+    ) -> None:
         """Read *rules*; with *optional*, as in a preset, they may match no route.
 
+        *descriptions* are texts for scopes, for whoever reads the OpenAPI document; a scope that
+        no rule names may have one.
+
         Raises:
-            ConfigurationError: naming every key that is none, or is there twice.
+            ConfigurationError: naming every key that is none or is there twice, and every
+                description that is no text or is not of a scope.
         """
-        parsed = _parse_rules(rules, Pattern, optional=optional)
+        parsed, described = _parse(rules, Pattern, optional=optional, descriptions=descriptions)
         object.__setattr__(self, "_layers", (_SpecificityLayer(parsed),))
+        object.__setattr__(self, "_descriptions", described)
 
     @classmethod
     def from_scope_mappings(
-        cls, mapping: Mapping[str, RequirementLike], *, optional: bool = False
+        cls,
+        mapping: Mapping[str, RequirementLike],
+        *,
+        optional: bool = False,
+        descriptions: Mapping[str, str] | None = None,
     ) -> "ScopeMap":
         """Return the scope map that a map of a path-matching middleware means.
 
@@ -205,14 +223,18 @@ class ScopeMap:
         all candidates up to the first certain one are required.
 
         Raises:
-            ConfigurationError: naming every key that is none, or is there twice.
+            ConfigurationError: as the constructor does.
         """
-        return cls._of((_OrderLayer(_parse_rules(mapping, Glob, optional=optional)),))
+        parsed, described = _parse(mapping, Glob, optional=optional, descriptions=descriptions)
+        return cls._of((_OrderLayer(parsed),), described)
 
     @classmethod
-    def _of(cls, layers: tuple[_Layer, ...]) -> "ScopeMap":
+    def _of(
+        cls, layers: tuple[_Layer, ...], descriptions: tuple[tuple[str, str], ...]
+    ) -> "ScopeMap":
         scope_map = object.__new__(cls)
         object.__setattr__(scope_map, "_layers", layers)
+        object.__setattr__(scope_map, "_descriptions", descriptions)
         return scope_map
 
     @property
@@ -222,9 +244,14 @@ class ScopeMap:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """Every scope that a rule of the map asks for, sorted."""
-        alternatives = (each for rule in self.rules for each in rule.requirement.alternatives)
-        return tuple(sorted({scope for alternative in alternatives for scope in alternative}))
+        """All scopes that rules of the map name, sorted."""
+        named = (each for rule in self.rules for each in rule.requirement.alternatives)
+        return tuple(sorted({scope_token for alternative in named for scope_token in alternative}))
+
+    @property
+    def descriptions(self) -> Mapping[str, str]:
+        """The texts that were given for scopes, also for such as no rule names."""
+        return MappingProxyType(dict(self._descriptions))
 
     def resolve(self, method: str, template: RouteTemplate) -> Resolution:
         """Return what the map says of *method* on *template*, and which rules lost.
@@ -265,7 +292,7 @@ class ScopeMap:
         return replace(rule, requirement=requirement)
 
     def __or__(self, other: "ScopeMap | Mapping[str, RequirementLike]") -> "ScopeMap":
-        """Return both maps as one; *other* replaces equal keys.
+        """Return both maps as one; *other* replaces equal keys, and descriptions of equal scopes.
 
         Two maps of one kind become one in which the usual order decides. A map of the other
         kind is asked first where it is on the right; where it is silent, the left decides, and
@@ -274,7 +301,8 @@ class ScopeMap:
         right = other if isinstance(other, ScopeMap) else ScopeMap(other)
         newest = 1 + max((rule.generation for rule in self.rules), default=0)
         layers = [type(layer)(_renewed(layer.rules, newest)) for layer in right._layers]
-        return ScopeMap._of(_stacked(self._layers, layers))
+        described = {**self.descriptions, **right.descriptions}
+        return ScopeMap._of(_stacked(self._layers, layers), tuple(described.items()))
 
     def __ror__(self, other: Mapping[str, RequirementLike]) -> "ScopeMap":
         return ScopeMap(other) | self
@@ -320,6 +348,24 @@ def _updated(rules: Sequence[Rule], newer: Sequence[Rule]) -> tuple[Rule, ...]:
     by_key = {rule.key: rule for rule in rules}
     by_key.update((rule.key, rule) for rule in newer)
     return tuple(by_key.values())
+
+
+def _parse(
+    rules: Mapping[str, RequirementLike],
+    kind: type[Pattern] | type[Glob],
+    *,
+    optional: bool,
+    descriptions: Mapping[str, str] | None,
+) -> tuple[tuple[Rule, ...], tuple[tuple[str, str], ...]]:
+    problems: list[str] = []
+    parsed: tuple[Rule, ...] = ()
+    described: dict[str, str] = {}
+    with collecting(problems):
+        parsed = _parse_rules(rules, kind, optional=optional)
+    with collecting(problems):
+        described = require_descriptions({} if descriptions is None else descriptions)
+    ConfigurationError.raise_for(problems)
+    return parsed, tuple(described.items())
 
 
 def _parse_rules(

@@ -1,12 +1,18 @@
 """The grammar of OAuth scopes (RFC 6749 3.3)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, collecting
 
-__all__ = ["MAX_SCOPES", "is_scope_token", "parse_scopes", "require_scope_token"]
+__all__ = [
+    "MAX_SCOPES",
+    "is_scope_token",
+    "parse_scopes",
+    "require_descriptions",
+    "require_scope_token",
+]
 
 MAX_SCOPES = 512
 """The most scopes that one token may carry."""
@@ -31,6 +37,29 @@ def require_scope_token(text: object) -> str:
     raise ConfigurationError(
         f"{text!r} is not a scope; write visible ASCII without space, quote or backslash"
     )
+
+
+def require_descriptions(descriptions: object) -> dict[str, str]:
+    """Return *descriptions*, known to be texts for scopes.
+
+    Raises:
+        ConfigurationError: naming everything in it that is no scope or no text.
+    """
+    if not isinstance(descriptions, Mapping):
+        raise ConfigurationError(
+            f"descriptions are a {type(descriptions).__name__!r}; write {{'a:read': 'Read all a'}}"
+        )
+    problems: list[str] = []
+    found = cast("Mapping[object, object]", descriptions)
+    for each, text in found.items():
+        with collecting(problems, prefix="descriptions: "):
+            require_scope_token(each)
+        if not isinstance(text, str) or not text.strip():
+            problems.append(
+                f"descriptions: {each!r} is described by {text!r}; write a text, or leave it out"
+            )
+    ConfigurationError.raise_for(problems)
+    return dict(cast("Mapping[str, str]", found))
 
 
 def parse_scopes(value: object) -> frozenset[str]:
