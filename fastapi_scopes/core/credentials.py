@@ -1,17 +1,36 @@
-"""Bearer credentials from the Authorization fields of a request (RFC 6750 2.1)."""
+"""Bearer credentials of a connection: one Authorization field, or one offered subprotocol.
+
+A browser cannot set the Authorization field of a WebSocket handshake. It can offer
+subprotocols (RFC 6455 1.9, 11.3.4), and one of these may be ``bearer.<token>``: an *offer*.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from fastapi_scopes.errors import CredentialsError
 
-__all__ = ["BearerCredentials", "is_bearer_token", "parse_authorization"]
+__all__ = [
+    "BearerCredentials",
+    "field_without_offers",
+    "is_bearer_token",
+    "offers_of",
+    "parse_authorization",
+    "parse_credentials",
+    "without_offers",
+]
 
 # RFC 9110 11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
 _CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +([^ ].*))?", re.DOTALL)
 # RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+# RFC 6455 4.1: a subprotocol is a token of RFC 2616, in which "/" and "=" cannot be; and names
+# of subprotocols are compared exactly, so there is one spelling.
+_OFFER = re.compile(r"bearer\.([A-Za-z0-9\-._~+]+)")
+_OFFERING: Final = "bearer."
+_DISPUTED: Final = (_OFFERING,)
+"""What is no credential, where the server and the client do not say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +69,60 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     if token is None or not is_bearer_token(token):
         raise CredentialsError
     return BearerCredentials(token)
+
+
+def parse_credentials(fields: Sequence[bytes], offers: Sequence[str]) -> BearerCredentials | None:
+    """Return the one bearer credential of a connection, or None where the client sent none.
+
+    *fields* are the values of its Authorization fields, *offers* those of a handshake.
+
+    Raises:
+        CredentialsError: there are several, or the one is malformed.
+    """
+    if not offers:
+        return parse_authorization(fields)
+    # RFC 6750 2: a client uses one way to send its token, and no more.
+    if fields or len(offers) > 1:
+        raise CredentialsError
+    offer = _OFFER.fullmatch(offers[0])
+    if offer is None:
+        raise CredentialsError
+    return BearerCredentials(offer[1])
+
+
+def offers_of(subprotocols: Iterable[str], fields: Sequence[bytes]) -> tuple[str, ...]:
+    """Return the subprotocols of a WebSocket handshake that are meant as credentials.
+
+    *subprotocols* are those that the server read; *fields* are the values of all
+    Sec-WebSocket-Protocol fields, none where the server does not pass them on. Where the two
+    differ, what is returned is no credential.
+    """
+    listed = tuple(filter(_is_offer, subprotocols))
+    written = tuple(filter(_is_offer, _elements_of(fields)))
+    return listed if not fields or listed == written else _DISPUTED
+
+
+def without_offers(subprotocols: Iterable[str]) -> list[str]:
+    """Return *subprotocols* but for those that are meant as credentials."""
+    return [each for each in subprotocols if not _is_offer(each)]
+
+
+def field_without_offers(value: bytes) -> bytes:
+    """Return what stays of a Sec-WebSocket-Protocol field; empty where nothing does."""
+    return ", ".join(filter(None, without_offers(_elements_of([value])))).encode("latin-1")
+
+
+def _elements_of(fields: Iterable[bytes]) -> Iterator[str]:
+    # RFC 9110 5.6.1: a list of elements with optional whitespace around them.
+    for value in fields:
+        yield from (each.strip(" \t") for each in value.decode("latin-1").split(","))
+
+
+def _is_offer(subprotocol: str) -> bool:
+    """Tell whether *subprotocol* is meant as credentials, in whatever spelling.
+
+    INVARIANT: what a server could take for an offer is one, so that it is withheld
+    (attacks/test_subprotocol_tokens.py: test_offer_in_another_spelling_is_refused_and_withheld).
+    """
+    # Quotes: a client may think that they belong there.
+    return subprotocol.strip().strip("\"'").strip().lower().startswith(_OFFERING)

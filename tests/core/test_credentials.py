@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_scopes.core.credentials import BearerCredentials, parse_authorization
+from fastapi_scopes.core.credentials import (
+    BearerCredentials,
+    field_without_offers,
+    offers_of,
+    parse_authorization,
+    parse_credentials,
+    without_offers,
+)
 from fastapi_scopes.errors import CredentialsError
 
 # RFC 6750 2.1: b64token
@@ -109,3 +116,100 @@ def test_no_bytes_give_anything_but_one_token_none_or_a_credentials_error(
         assert len(fields) == 1
         assert credentials.token
         assert set(credentials.token) <= set(TOKEN_CHARACTERS + "=")
+
+
+@pytest.mark.parametrize(
+    ("subprotocols", "fields", "offers"),
+    [
+        pytest.param([], [], (), id="none"),
+        pytest.param(["chat"], [b"chat"], (), id="the application's own"),
+        pytest.param(["bearer.abc"], [b"bearer.abc"], ("bearer.abc",), id="one"),
+        pytest.param(["bearer.abc", "chat"], [], ("bearer.abc",), id="a server without the field"),
+        pytest.param(
+            ["chat", "bearer.abc"], [b"chat, bearer.abc"], ("bearer.abc",), id="in a list"
+        ),
+        pytest.param(["a", "bearer.b"], [b"a", b"bearer.b"], ("bearer.b",), id="in two fields"),
+        pytest.param(["bearer.a"], [b" ,bearer.a\t,,"], ("bearer.a",), id="empty elements"),
+        pytest.param(["bearer.a"] * 2, [b"bearer.a,bearer.a"], ("bearer.a",) * 2, id="doubled"),
+        pytest.param(["bearer", "abc"], [b"bearer, abc"], (), id="no full stop"),
+        pytest.param(["xbearer.abc"], [b"xbearer.abc"], (), id="within a name"),
+        pytest.param(["BEARER.abc"], [b"BEARER.abc"], ("BEARER.abc",), id="another spelling"),
+        pytest.param([], [b"bearer.abc"], ("bearer.",), id="in the field alone"),
+        pytest.param(["bearer.abc"], [b"chat"], ("bearer.",), id="in the list alone"),
+        pytest.param(["bearer.abc"], [b"bearer.def"], ("bearer.",), id="one, and another"),
+        pytest.param(["bearer.a"], [b"bearer.a, bearer.b"], ("bearer.",), id="more in the field"),
+        pytest.param(["bearer.abc"], [b"bearer.abc\xa0"], ("bearer.",), id="no-break space behind"),
+        pytest.param(["bearer.abc"], [b"\xa0bearer.abc"], ("bearer.",), id="no-break space before"),
+        pytest.param(["chat"], [b"talk"], (), id="differing, but about no credentials"),
+    ],
+)
+def test_offers_are_what_the_list_and_the_fields_agree_upon(
+    subprotocols: list[str], fields: list[bytes], offers: tuple[str, ...]
+) -> None:
+    assert offers_of(subprotocols, fields) == offers
+
+
+def test_one_offer_gives_its_token() -> None:
+    assert parse_credentials([], ["bearer.a-b_c.d~e+1"]) == BearerCredentials("a-b_c.d~e+1")
+
+
+def test_without_an_offer_the_field_says_it() -> None:
+    assert parse_credentials([b"Bearer abc"], []) == BearerCredentials("abc")
+    assert parse_credentials([b"Basic abc"], []) is None
+    assert parse_credentials([], []) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "offers"),
+    [
+        pytest.param([], ["bearer."], id="no token"),
+        pytest.param([], ["bearer.abc", "bearer.abc"], id="doubled, equal"),
+        pytest.param([], ["bearer.abc", "bearer.def"], id="two tokens"),
+        pytest.param([], ["bearer.abc", "bearer."], id="and one without a token"),
+        pytest.param([b"Bearer abc"], ["bearer.abc"], id="and the same in a field"),
+        pytest.param([b"Basic abc"], ["bearer.abc"], id="and another scheme in a field"),
+        pytest.param([b""], ["bearer.abc"], id="and an empty field"),
+        pytest.param([], ["Bearer.abc"], id="capital letter"),
+        pytest.param([], ["BEARER.abc"], id="upper case"),
+        pytest.param([], ["bearer.abc="], id="padding, which no subprotocol has"),
+        pytest.param([], ["bearer.a/bc"], id="slash, which no subprotocol has"),
+        pytest.param([], ["bearer.abc def"], id="space"),
+        pytest.param([], ["bearer. abc"], id="space before the token"),
+        pytest.param([], [" bearer.abc"], id="space before"),
+        pytest.param([], ["bearer.abc\n"], id="newline"),
+        pytest.param([], ["bearer.abc;v=1"], id="parameter"),
+        pytest.param([], ["bearer.\xe9"], id="latin-1"),
+        pytest.param([], ["bearer.\udce9"], id="surrogate"),
+        pytest.param([], ['bearer."abc"'], id="quoted"),
+    ],
+)
+def test_anything_but_one_offer_alone_is_a_credentials_error(
+    fields: list[bytes], offers: list[str]
+) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        parse_credentials(fields, offers)
+    assert "abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param(b"chat", b"chat", id="one"),
+        pytest.param(b"chat,talk", b"chat, talk", id="two"),
+        pytest.param(b"bearer.abc", b"", id="an offer alone"),
+        pytest.param(b"bearer.abc, chat", b"chat", id="an offer first"),
+        pytest.param(b"chat ,\tBEARER.abc", b"chat", id="an offer last"),
+        pytest.param(b"chat,bearer.abc,talk", b"chat, talk", id="an offer between"),
+        pytest.param(b"\xa0bearer.abc,\xe9", b"\xe9", id="an offer to a lenient server"),
+        pytest.param(b",,bearer.abc,", b"", id="empty elements"),
+    ],
+)
+def test_field_is_left_without_offers(value: bytes, kept: bytes) -> None:
+    assert field_without_offers(value) == kept
+
+
+@given(st.lists(st.text(max_size=12) | st.text(max_size=6).map("bearer.".__add__)))
+def test_what_is_left_has_no_offer_and_what_is_no_offer_is_left(subprotocols: list[str]) -> None:
+    left = without_offers(subprotocols)
+    assert offers_of(left, []) == ()
+    assert len(left) + len(offers_of(subprotocols, [])) == len(subprotocols)
