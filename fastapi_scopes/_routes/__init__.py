@@ -1,7 +1,8 @@
 """How FastAPI and Starlette store routes; the only package that knows."""
 
+from fastapi_scopes._routes.documented import DependencyPlaces, Documented, PerimeterPlaces, Place
 from fastapi_scopes._routes.gates import deciders_of, install_gate
-from fastapi_scopes._routes.inner import is_answering
+from fastapi_scopes._routes.inner import Inner, is_answering
 from fastapi_scopes._routes.inventory import (
     endpoints_of,
     protected_endpoints_of,
@@ -14,7 +15,12 @@ from fastapi_scopes._routes.watched import is_watchable
 from fastapi_scopes._routes.ways import Way
 
 __all__ = [
+    "DependencyPlaces",
+    "Documented",
+    "Inner",
     "LocatedRoute",
+    "PerimeterPlaces",
+    "Place",
     "Resolver",
     "RouteTable",
     "Way",

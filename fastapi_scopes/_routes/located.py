@@ -17,11 +17,11 @@ from typing import Any
 from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.convertors import CONVERTOR_TYPES
-from starlette.routing import PARAM_REGEX, BaseRoute, Host, Mount, Router
+from starlette.routing import BaseRoute, Host, Mount, Router
 
 from fastapi_scopes._routes.dependants import asked_scopes
 from fastapi_scopes._routes.entries import watch_all
+from fastapi_scopes._routes.patterns import pattern_of
 from fastapi_scopes._routes.route import LocatedRoute
 from fastapi_scopes._routes.walk import Node, walk_app
 from fastapi_scopes._routes.watched import Signal, is_watchable
@@ -123,7 +123,7 @@ class RouteTable:
         source: weakref.ref[Any] = weakref.ref(node.source)
         scopes = asked_scopes(node.dependant, self._guard) if node.dependant is not None else ()
         route = LocatedRoute(node.template, node.kind, frozenset(node.methods), scopes)
-        return _Entry(source, route, _mounts_pattern(node.mounts), not node.mounts)
+        return _Entry(source, route, pattern_of(node.mounts), not node.mounts)
 
 
 def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], *, is_outermost: bool) -> bool:
@@ -182,16 +182,6 @@ def _untold_in(app: Starlette, outer: tuple[Starlette, ...]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node.target, Starlette) and node.target not in (*outer, app):
             yield from _untold_in(node.target, (*outer, app))
-
-
-def _mounts_pattern(template: str) -> "re.Pattern[str]":
-    """Return what matches the paths of *template*, also behind others."""
-    pattern, position = "", 0
-    for parameter in PARAM_REGEX.finditer(template):
-        convertor = CONVERTOR_TYPES[(parameter[2] or ":str")[1:]]
-        pattern += re.escape(template[position : parameter.start()]) + f"(?:{convertor.regex})"
-        position = parameter.end()
-    return re.compile(f"{pattern}{re.escape(template[position:])}$")
 
 
 def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:

@@ -16,7 +16,7 @@ from fastapi_scopes._routes.tables import RouterTable, Tree
 from fastapi_scopes._routes.ways import Candidate, Way, place_of
 from fastapi_scopes.core.coverage import Kind
 
-__all__ = ["Placed", "Resolver", "is_rest_of", "is_run_by"]
+__all__ = ["Placed", "Resolver", "endpoints_in", "is_rest_of", "is_run_by"]
 
 Placed = tuple[LocatedRoute, object, Dependant | None]
 """An endpoint, the function or app that answers there, and the tree of its dependencies."""
@@ -31,9 +31,13 @@ class Resolver:
         guard: object = None,
         *,
         admits: Callable[[Router], bool] | None = None,
+        meets: Callable[[Inner], None] | None = None,
     ) -> None:
-        """Find them in *app*; where *admits* says no to a router, that stays one endpoint."""
-        self._tree = Tree(guard, admits or _admits_all)
+        """Find them in *app*; where *admits* says no to a router, that stays one endpoint.
+
+        *meets* is told of every inner router when it is first looked into.
+        """
+        self._tree = Tree(guard, admits or _admits_all, meets or _passes_by)
         self._root = RouterTable(Inner(app.router, app), self._tree)
         self._visited = -1
 
@@ -46,7 +50,15 @@ class Resolver:
 
     def endpoints(self) -> Iterator[Placed]:
         """Yield every endpoint that there is now."""
-        yield from _endpoints_in(self._root)
+        yield from endpoints_in(self._root)
+
+    def tables(self) -> Iterator[RouterTable]:
+        """Yield the routes of every router that there is now, the app's own first."""
+        yield from (table for table, _ in self.placed_tables())
+
+    def placed_tables(self) -> Iterator[tuple[RouterTable, list[Candidate]]]:
+        """Yield them, each with what routers around it would match before they lead there."""
+        yield from _tables_in(self._root, [])
 
     def _visit(self) -> None:
         """Look at every router that there is now.
@@ -56,7 +68,7 @@ class Resolver:
         """
         # What changes meanwhile, or is left out where this fails, is looked at the next time.
         count = self._tree.changes.count
-        for _ in _endpoints_in(self._root):
+        for _ in endpoints_in(self._root):
             pass
         self._visited = count
 
@@ -86,7 +98,26 @@ def _admits_all(router: Router) -> bool:  # noqa: ARG001 - one of a kind
     return True
 
 
-def _endpoints_in(table: RouterTable) -> Iterator[Placed]:
+def _passes_by(inner: Inner) -> None:
+    pass
+
+
+def _tables_in(
+    table: RouterTable, before: list[Candidate]
+) -> Iterator[tuple[RouterTable, list[Candidate]]]:
+    yield table, before
+    known = list(before)
+    for candidate in table.in_order():
+        if not candidate.leads:
+            known.append(candidate)
+            continue
+        child = table.child_of(candidate, candidate.inner())
+        if child is not None:
+            yield from _tables_in(child, list(known))
+
+
+def endpoints_in(table: RouterTable) -> Iterator[Placed]:
+    """Yield every endpoint to which *table* leads now."""
     for candidate in table.candidates():
         if candidate.leads:
             yield from _endpoints_behind(table, candidate)
@@ -94,9 +125,9 @@ def _endpoints_in(table: RouterTable) -> Iterator[Placed]:
             yield _placed(candidate)
     for owner, frontend, route in table.frontends():
         yield route, frontend.app, owner.dependant
-    default = table.router.default
-    if getattr(default, "__func__", None) is not Router.not_found:
-        yield from _endpoints_behind(table, table.default_of(default))
+    default = table.own_default()
+    if default is not None:
+        yield from _endpoints_behind(table, default)
 
 
 def _endpoints_behind(table: RouterTable, candidate: Candidate) -> Iterator[Placed]:
@@ -105,7 +136,7 @@ def _endpoints_behind(table: RouterTable, candidate: Candidate) -> Iterator[Plac
     if inner is None or child is None:
         yield _placed(candidate)
         return
-    yield from _endpoints_in(child)
+    yield from endpoints_in(child)
     if not inner.is_plain:
         yield candidate.behind(), inner.app, None
 

@@ -63,6 +63,8 @@ class Tree:
     guard: object
     admits: Callable[[Router], bool]
     """Puts a gate before a router, and tells whether one stands there."""
+    meets: Callable[[Inner], None]
+    """Is told of a router when it is first looked into."""
     changes: Signal = field(default_factory=Signal)
     """Counts those of all routers."""
 
@@ -78,9 +80,10 @@ class RouterTable:
         self, inner: Inner, tree: Tree, *, prefix: str = "", outer: tuple[Router, ...] = ()
     ) -> None:
         self.router = inner.router
+        self.app = inner.app
+        self.prefix = prefix
         self._docs = docs_of(inner.app) if isinstance(inner.app, Starlette) else frozenset[str]()
         self._tree = tree
-        self._prefix = prefix
         self._outer = (*outer, inner.router)
         self._signal = Signal()
         self._snapshot: Snapshot | None = None
@@ -147,13 +150,15 @@ class RouterTable:
         child = candidate.child
         if child is None or child.router is not inner.router:
             is_mount = candidate.entry.family is Mount
-            prefix = self._prefix + (candidate.entry.path if is_mount else "")
+            prefix = self.prefix + (candidate.entry.path if is_mount else "")
             child = RouterTable(inner, self._tree, prefix=prefix, outer=self._outer)
             if not watch_all(child.router, child._signal):
                 return None
         if not self._tree.admits(inner.router):
             return None
-        candidate.child = child
+        if candidate.child is not child:
+            candidate.child = child
+            self._tree.meets(inner)
         return child
 
     def _current(self) -> Snapshot:
@@ -182,7 +187,7 @@ class RouterTable:
             snapshot.sockets.add(segments, candidate, is_open=is_open)
 
     def _located(self, entry: Entry) -> LocatedRoute:
-        text = self._prefix + entry.path
+        text = self.prefix + entry.path
         if entry.family not in {Route, WebSocketRoute}:
             app = attribute_of(entry.effective, "app")
             # Not a subclass: that may answer other methods.
@@ -251,12 +256,25 @@ class RouterTable:
         else:
             self._enter(self.default_of(default), place, way)
 
+    def in_order(self) -> Iterator[Candidate]:
+        """Yield what the router matches one after the other, as it is now."""
+        yield from self.candidates()
+        default = self.own_default()
+        if default is not None:
+            yield default
+
+    def own_default(self) -> Candidate | None:
+        """Return what of the developer's answers where no route matches, or None."""
+        default = self.router.default
+        is_frameworks = getattr(default, "__func__", None) is Router.not_found
+        return None if is_frameworks else self.default_of(default)
+
     def default_of(self, default: Any) -> Candidate:
         """Return *default*, which answers what no route matches, as if it were a mount."""
         known = self._default
         if known is None or known.entry.route is not default:
             route = LocatedRoute(
-                RouteTemplate.below(self._prefix), Kind.MOUNT, frozenset({ANY_METHOD})
+                RouteTemplate.below(self.prefix), Kind.MOUNT, frozenset({ANY_METHOD})
             )
             known = self._default = Candidate(Entry(default, default), route, leads=True)
         return known
@@ -273,13 +291,13 @@ class RouterTable:
         prefix = getattr(owner, "frontend_prefix", "")
         if not hasattr(group, "add_frontend_route"):
             return owner, LocatedRoute(
-                RouteTemplate.below(self._prefix), Kind.MOUNT, frozenset({ANY_METHOD})
+                RouteTemplate.below(self.prefix), Kind.MOUNT, frozenset({ANY_METHOD})
             )
         _, _, frontend = group._match(asgi_scope, prefix=prefix)
         return owner, self._frontend(owner, prefix, frontend)
 
     def _frontend(self, owner: Any, prefix: str, frontend: Any) -> LocatedRoute:
-        text = (self._prefix + prefix + frontend.path).rstrip("/")
+        text = (self.prefix + prefix + frontend.path).rstrip("/")
         known = self._frontends.get(text)
         if known is None or known[0] is not owner:
             route = LocatedRoute(

@@ -18,6 +18,7 @@ from fastapi_scopes.errors import (
 )
 
 __all__ = [
+    "CODES",
     "UNDECIDED",
     "Challenge",
     "Problem",
@@ -165,6 +166,19 @@ _VERIFIER_UNAVAILABLE: Final[_Text] = (
     "Verification unavailable",
     "tokens cannot be verified now",
 )
+
+CODES: Final = tuple(
+    code
+    for _, code, _, _ in (
+        _MISSING_CREDENTIALS,
+        _INVALID_REQUEST,
+        _INVALID_TOKEN,
+        _INSUFFICIENT_SCOPE,
+        _FORBIDDEN,
+        _VERIFIER_UNAVAILABLE,
+    )
+)
+"""What `Problem.code` may be."""
 
 UNDECIDED: Final = Problem(*_VERIFIER_UNAVAILABLE, retry_after=1)
 """What everybody is told of an app with a gap that was found when it was serving already."""

@@ -8,6 +8,7 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.decisions import Decision, Reason, decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import (
+    CODES,
     Challenge,
     ProtectionSpace,
     problem_of,
@@ -260,3 +261,14 @@ def test_challenge_scopes_that_are_none_are_named(scopes: Any, problems: list[st
 
 def test_challenge_scopes_stand_as_they_are_written_and_once() -> None:
     assert require_challenge_scopes(["b", "a", "b"]) == ("b", "a")
+
+
+def test_codes_are_those_of_all_problems() -> None:
+    assert CODES == (
+        "missing_credentials",
+        "invalid_request",
+        "invalid_token",
+        "insufficient_scope",
+        "forbidden",
+        "verifier_unavailable",
+    )

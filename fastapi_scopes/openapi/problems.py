@@ -1,0 +1,102 @@
+"""Refusals in an OpenAPI document: the schema of their body, and the responses."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi_scopes.core.problems import CODES
+from fastapi_scopes.core.requirements import Access
+from fastapi_scopes.openapi.values import copied, is_dict, resolved
+
+__all__ = ["SCHEMA", "add_responses"]
+
+_MEDIA_TYPE: Final = "application/problem+json"
+_SCOPES: Final = {"type": "array", "items": {"type": "string"}}
+
+SCHEMA: Final[Mapping[str, Any]] = {
+    "title": "AccessRefused",
+    "description": "Why access is refused (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"title": "Type", "type": "string", "format": "uri"},
+        "title": {"title": "Title", "type": "string"},
+        "status": {"title": "Status", "type": "integer"},
+        "detail": {"title": "Detail", "type": "string"},
+        "code": {"title": "Code", "type": "string", "enum": list(CODES)},
+        "required": {
+            "title": "Required",
+            "description": "On insufficient scope: sets of scopes of which one is enough.",
+            "type": "array",
+            "items": _SCOPES,
+        },
+    },
+}
+"""A `Problem`, as JSON Schema of every version that OpenAPI 3 uses."""
+
+_CHALLENGE: Final = {
+    "WWW-Authenticate": {
+        "description": "The challenge (RFC 6750 3).",
+        "schema": {"type": "string"},
+    }
+}
+_RETRY_AFTER: Final = {
+    "Retry-After": {
+        "description": "Seconds, after which to try again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_RESPONSES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "400": ("Malformed credentials", _CHALLENGE),
+    "401": ("No valid access token", _CHALLENGE),
+    "403": ("Insufficient scope, or no access for anyone", _CHALLENGE),
+    "503": ("Tokens cannot be verified now", _RETRY_AFTER),
+}
+_WITHOUT_403: Final = frozenset({Access.OPTIONAL, Access.AUTHENTICATED})
+
+
+def add_responses(
+    operation: dict[str, Any], access: Access, *, reference: str, document: dict[str, Any]
+) -> None:
+    """Add to *operation* of *document* what a guard answers where the rule is one of *access*.
+
+    *reference* leads to the schema. What the operation says of the same status stays.
+    """
+    if access is Access.PUBLIC:
+        return
+    found = operation.get("responses")
+    responses = {str(status): each for status, each in found.items()} if is_dict(found) else {}
+    for status, (description, headers) in _RESPONSES.items():
+        if status != "403" or access not in _WITHOUT_403:
+            # A range or the default says nothing any more of a status that is named.
+            known = (responses.get(each) for each in (status, f"{status[0]}XX", "default"))
+            told = next((dict(each) for each in (resolved(k, document) for k in known) if each), {})
+            told.setdefault("description", description)
+            told["headers"] = _headers(told.get("headers"), headers)
+            told["content"] = _content(told.get("content"), {"$ref": reference})
+            responses[status] = copied(told)
+    operation["responses"] = responses
+
+
+def _headers(found: object, ours: Mapping[str, Any]) -> dict[str, Any]:
+    own = found if is_dict(found) else {}
+    known = {str(name).lower() for name in own}
+    return {**own, **{name: each for name, each in ours.items() if name.lower() not in known}}
+
+
+def _content(found: object, ours: dict[str, Any]) -> dict[str, Any]:
+    own = found if is_dict(found) else {}
+    media = own.get(_MEDIA_TYPE)
+    known = media if is_dict(media) else {}
+    theirs = known.get("schema")
+    if theirs is None:
+        schema: dict[str, Any] = ours
+    elif ours in (theirs, *_alternatives_of(theirs)):
+        schema = theirs
+    else:
+        schema = {"anyOf": [theirs, ours]}
+    return {**own, _MEDIA_TYPE: {**known, "schema": schema}}
+
+
+def _alternatives_of(schema: object) -> list[Any]:
+    found = schema.get("anyOf") if is_dict(schema) else None
+    return found if isinstance(found, list) else []

@@ -1,0 +1,142 @@
+"""Security schemes: that of a guard, and which ones a bearer token takes the place of."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fastapi.openapi.models import HTTPBase, HTTPBearer, OAuth2, OpenIdConnect
+from fastapi.openapi.models import SecurityBase as SecurityBaseModel
+from fastapi.security.base import SecurityBase
+
+from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.openapi.values import copied, is_dict
+
+__all__ = ["BearerScheme", "lives_in_authorization", "scheme_of"]
+
+# OpenAPI 3.1 4.8.7.1: the names of components.
+_COMPONENT: Final = re.compile(r"[a-zA-Z0-9._-]+")
+_FLOWS: Final = ("implicit", "password", "clientCredentials", "authorizationCode")
+_WAY_OUT: Final = (
+    "pass HTTPBearer(), OAuth2AuthorizationCodeBearer(...), OAuth2(flows=...) or "
+    "OpenIdConnect(...) of fastapi.security"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BearerScheme:
+    """How callers get the tokens that a guard takes, as OpenAPI says it."""
+
+    name: str
+    model: SecurityBaseModel
+    """What FastAPI itself writes of the guard."""
+    native: Mapping[str, Any] = field(repr=False)
+    """The same, as it stands in a document."""
+    scopes: tuple[str, ...] = ()
+    descriptions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it has no scopes of its own: those are shown by an extension."""
+        return isinstance(self.model, HTTPBase)
+
+    def definition(self, more: Iterable[str]) -> dict[str, Any]:
+        """Return the scheme with the scopes of the map, and with *more*, which routes ask for."""
+        definition: dict[str, Any] = copied(self.native)
+        scopes = sorted({*self.scopes, *more})
+        texts = {each: self.descriptions.get(each, "") for each in scopes}
+        if isinstance(self.model, OAuth2):
+            for flow in _flows_in(definition):
+                # What the developer wrote there wins.
+                flow["scopes"] = {**texts, **flow.get("scopes", {})}
+        elif texts:
+            definition["x-scopes"] = texts
+        return definition
+
+
+def scheme_of(security_scheme: object, scope_map: ScopeMap, *, owner: type) -> BearerScheme:
+    """Return the scheme that *security_scheme*, one of FastAPI's own, stands for.
+
+    None stands for a bearer token, by the name of the class *owner*.
+
+    Raises:
+        ConfigurationError: it cannot carry a bearer token in the Authorization header, or has
+            no name that a document could use.
+    """
+    if security_scheme is None:
+        # A class may be named in letters that a document does not allow there.
+        is_usable = _COMPONENT.fullmatch(owner.__name__)
+        bearer = HTTPBearer(bearerFormat="JWT")
+        return _scheme(bearer, owner.__name__ if is_usable else "ScopeGuard", scope_map)
+    if isinstance(security_scheme, type):
+        raise ConfigurationError(
+            f"security_scheme= is the class {security_scheme.__name__!r}; pass an instance of it"
+        )
+    model: object = getattr(security_scheme, "model", None)
+    lacking = _lacking_in(model)
+    if lacking is not None:
+        raise ConfigurationError(
+            f"security_scheme= is a {type(security_scheme).__name__!r} without {lacking}"
+        )
+    if not isinstance(security_scheme, SecurityBase) or not _carries_bearer(model):
+        raise ConfigurationError(
+            f"security_scheme= is a {type(security_scheme).__name__!r}, which carries no bearer "
+            f"token in the Authorization header; {_WAY_OUT}"
+        )
+    name: object = getattr(security_scheme, "scheme_name", None)
+    if not isinstance(name, str) or not _COMPONENT.fullmatch(name):
+        raise ConfigurationError(
+            f"security_scheme= is named {name!r}; use letters, digits, '.', '-' and '_' alone in "
+            "scheme_name="
+        )
+    return _scheme(security_scheme.model, name, scope_map)
+
+
+def _lacking_in(model: object) -> str | None:
+    """Return what *model* has to say where tokens come from, and does not."""
+    if isinstance(model, OAuth2) and not any(getattr(model.flows, each) for each in _FLOWS):
+        return "a flow; pass flows={'authorizationCode': {...}}, or another of the four"
+    if isinstance(model, OpenIdConnect) and not model.openIdConnectUrl:
+        return "a URL; pass openIdConnectUrl="
+    return None
+
+
+def _carries_bearer(model: object) -> bool:
+    is_bearer = isinstance(model, HTTPBase) and model.scheme.lower() == "bearer"
+    return is_bearer or isinstance(model, OAuth2 | OpenIdConnect)
+
+
+def _scheme(model: SecurityBaseModel, name: str, scope_map: ScopeMap) -> BearerScheme:
+    described = model.model_copy(deep=True)
+    if isinstance(described, OAuth2):
+        texts = {each: scope_map.descriptions.get(each, "") for each in scope_map.scopes}
+        for each in _FLOWS:
+            flow = getattr(described.flows, each)
+            if flow is not None:
+                flow.scopes = {**texts, **flow.scopes}
+    try:
+        native = described.model_dump(mode="json", by_alias=True, exclude_none=True)
+    except ValueError as error:
+        # What the developer added to FastAPI's model.
+        raise ConfigurationError(
+            f"security_scheme= cannot be written as JSON: {type(error).__name__}; take out of "
+            "it what is no JSON"
+        ) from None
+    return BearerScheme(name, described, native, scope_map.scopes, scope_map.descriptions)
+
+
+def _flows_in(definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    flows = definition["flows"]
+    yield from (flows[each] for each in _FLOWS if each in flows)
+
+
+def lives_in_authorization(definition: object) -> bool:
+    """Tell whether a scheme is one of the Authorization header, which holds one credential."""
+    if not is_dict(definition):
+        return False
+    kind = definition.get("type")
+    if kind == "apiKey":
+        name = str(definition.get("name", "")).lower()
+        return definition.get("in") == "header" and name == "authorization"
+    return kind in {"http", "oauth2", "openIdConnect"}
