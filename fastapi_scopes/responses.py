@@ -10,11 +10,11 @@ from starlette.websockets import WebSocketClose
 
 from fastapi_scopes.core.problems import Problem
 
-__all__ = ["AccessRefused", "answer", "refusal_of", "refused"]
+__all__ = ["POLICY_VIOLATION", "AccessRefused", "answer", "refusal_of", "refused"]
 
 _MEDIA_TYPE: Final = "application/problem+json"
 # RFC 6455 7.4.1: the endpoint closes because of a message that violates its policy.
-_POLICY_VIOLATION: Final = 1008
+POLICY_VIOLATION: Final = 1008
 _HANDLERS: Final = "starlette.exception_handlers"
 
 
@@ -46,7 +46,7 @@ def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
     asgi_scope = connection.scope
     can_respond = "websocket.http.response" in (asgi_scope.get("extensions") or {})
     if asgi_scope["type"] == "websocket" and not can_respond:
-        return WebSocketClose(_POLICY_VIOLATION, problem.title)
+        return WebSocketClose(POLICY_VIOLATION, problem.title)
     headers = dict(problem.headers())
     return Response(problem.to_json(), problem.status, headers, _MEDIA_TYPE)
 

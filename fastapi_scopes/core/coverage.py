@@ -178,6 +178,8 @@ class Coverage:
     """What is no gap and yet worth a look."""
     contradictions: tuple[str, ...] = ()
     """Routes that ask for scopes where their rule is PUBLIC, and the like; they are shut."""
+    unmet: tuple[str, ...] = ()
+    """Options of the guard that nothing carries out in the app."""
 
     @property
     def gaps(self) -> tuple[CoveredEndpoint, ...]:
@@ -191,20 +193,21 @@ class Coverage:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Every contradiction, every gap and every dead rule, a sentence each."""
+        """Every contradiction, every gap, every dead rule and unmet option, a sentence each."""
         docs = [each for each in self.gaps if each.endpoint.kind is Kind.DOCS]
         return (
             *self.contradictions,
             *(each.problem for each in self.gaps if each.problem and each not in docs),
             *_docs_problems(docs),
             *map(str, self.dead),
+            *self.unmet,
         )
 
     def raise_on_gap(self) -> None:
         """Return where nothing is wrong.
 
         Raises:
-            ConfigurationError: naming every contradiction, every gap and every dead rule.
+            ConfigurationError: naming all `problems`.
         """
         ConfigurationError.raise_for(self.problems)
 

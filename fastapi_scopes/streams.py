@@ -1,0 +1,245 @@
+"""Streams and sockets that end with the token with which they were opened."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from fastapi_scopes.core.problems import Problem
+from fastapi_scopes.responses import POLICY_VIOLATION, refusal_of
+
+__all__ = ["ending_at"]
+
+_CHUNKS: Final = frozenset({"http.response.body", "http.response.zerocopysend"})
+_ANSWERS: Final = frozenset({"websocket.close", "websocket.http.response.start"})
+# What an event loop waits for in one go is limited, and a claim is not.
+_LONGEST: Final = 86_400.0
+
+
+class _EndedError(OSError):
+    """What a send raises after the end, as after a disconnect (ASGI 2.4)."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream ended with its token")
+
+
+# What an application makes of it where it does not catch it.
+_HEEDED: Final = (_EndedError, ClientDisconnect, WebSocketDisconnect)
+
+
+def ending_at(
+    app: ASGIApp, exp: float, *, refusal: Problem, now: Callable[[], float] = time.time
+) -> ASGIApp:
+    """Return *app*, with which at *exp* a stream ends and a socket is closed.
+
+    *exp* is in seconds since the epoch, as *now* is. A socket that is not accepted by then
+    is refused with *refusal*.
+    """
+
+    async def ending(asgi_scope: Scope, receive: Receive, send: Send) -> None:
+        if asgi_scope["type"] == "websocket":
+            answer = refusal_of(refusal, HTTPConnection(asgi_scope))
+
+            async def refuse() -> None:
+                await answer(asgi_scope, receive, send)
+
+            await _Socket(exp, now, receive, send, refuse, refusal.title).run(app, asgi_scope)
+        else:
+            await _Response(exp, now, receive, send).run(app, asgi_scope)
+
+    return ending
+
+
+def _is_heeded(error: BaseException) -> bool:
+    """Tell whether *error* says nothing but that the application was told of the end."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_heeded, error.exceptions))
+    return isinstance(error, _HEEDED)
+
+
+def _let_go(error: BaseException) -> None:
+    """Take *error* and the frames in which it was off each other.
+
+    Nobody closes the generator of a response that failed to send. Without references it is
+    closed at once; in a circle of them, only when the garbage collector comes.
+    """
+    found: list[BaseException | None] = [error]
+    for each in found:
+        if each is not None:
+            inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+            found.extend(more for more in (each.__context__, *inner) if more not in found)
+            each.__traceback__ = None
+
+
+@dataclass(slots=True, eq=False)
+class _Response:
+    """An HTTP response, cut off at the first chunk that is sent too late."""
+
+    exp: float
+    now: Callable[[], float]
+    inner_receive: Receive
+    inner_send: Send
+    has_length: bool = False
+    has_trailers: bool = False
+    is_over: bool = False
+
+    async def run(self, app: ASGIApp, asgi_scope: Scope) -> None:
+        try:
+            await app(asgi_scope, self.receive, self.send)
+        except (*_HEEDED, BaseExceptionGroup) as error:
+            if not (self.is_over and _is_heeded(error)):
+                raise
+            _let_go(error)
+
+    async def receive(self) -> Message:
+        message = await self.inner_receive() if not self.is_over else None
+        if message is None or self.is_over:
+            return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.is_over:
+            raise _EndedError
+        if message["type"] == "http.response.start":
+            message = self._started(message)
+        elif self._is_too_late(message):
+            self.is_over = True
+            await self._finish()
+            raise _EndedError
+        await self.inner_send(message)
+
+    def _started(self, message: Message) -> Message:
+        # The headers are any iterable, which may be read once.
+        headers = list(message.get("headers", ()))
+        self.has_length = any(name.lower() == b"content-length" for name, _ in headers)
+        self.has_trailers = bool(message.get("trailers"))
+        return {**message, "headers": headers}
+
+    def _is_too_late(self, message: Message) -> bool:
+        # INVARIANT: a response with a length is never cut off: its client could not tell the
+        # rest from the next response (attacks/test_streams.py).
+        is_cut = message["type"] in _CHUNKS and message.get("more_body") and not self.has_length
+        return bool(is_cut) and not self.now() < self.exp
+
+    async def _finish(self) -> None:
+        await self.inner_send({"type": "http.response.body", "body": b"", "more_body": False})
+        if self.has_trailers:
+            trailers = {"type": "http.response.trailers", "headers": [], "more_trailers": False}
+            await self.inner_send(trailers)
+
+
+@dataclass(slots=True, eq=False)
+class _Socket:
+    """A WebSocket with one timer, which closes it."""
+
+    exp: float
+    now: Callable[[], float]
+    inner_receive: Receive
+    inner_send: Send
+    refuse: Callable[[], Awaitable[None]]
+    reason: str
+    is_connected: bool = False
+    is_accepted: bool = False
+    is_answered: bool = False
+    """Whether the application closed or refused it, or the client has gone."""
+    is_over: bool = False
+    timer: asyncio.TimerHandle | None = None
+    closing: asyncio.Task[None] | None = None
+    waiting: set[asyncio.Timeout] = field(default_factory=set[asyncio.Timeout])
+
+    async def run(self, app: ASGIApp, asgi_scope: Scope) -> None:
+        if not self.now() < self.exp:
+            await self.refuse()
+            return
+        self._look()
+        try:
+            await app(asgi_scope, self.receive, self.send)
+        except (*_HEEDED, BaseExceptionGroup) as error:
+            if not (self.is_over and _is_heeded(error)):
+                raise
+            _let_go(error)
+        except asyncio.CancelledError:
+            if self.closing is not None:
+                self.closing.cancel()
+            raise
+        finally:
+            # INVARIANT: nothing is left of a connection that is gone
+            # (attacks/test_streams.py: test_no_timer_outlives_its_connection).
+            self._stop()
+            if self.closing is not None:
+                await self.closing
+
+    async def receive(self) -> Message:
+        if not self.is_connected:
+            # Frameworks wait for this one before they do anything, also before they give up.
+            self.is_connected = True
+            return await self.inner_receive()
+        self._end_in_time()
+        message = await self._received() if not self.is_over else None
+        if message is not None and message["type"] == "websocket.disconnect":
+            self._stop()
+            return message
+        self._end_in_time()
+        if message is None or self.is_over:
+            return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": self.reason}
+        return message
+
+    async def _received(self) -> Message | None:
+        """Return the next message, or None where the end comes first."""
+        try:
+            async with asyncio.timeout(None) as waiting:
+                self.waiting.add(waiting)
+                try:
+                    return await self.inner_receive()
+                finally:
+                    self.waiting.discard(waiting)
+        except TimeoutError:
+            if not self.is_over:
+                raise
+            return None
+
+    async def send(self, message: Message) -> None:
+        self._end_in_time()
+        if self.is_over:
+            raise _EndedError
+        if message["type"] == "websocket.accept":
+            self.is_accepted = True
+        elif message["type"] in _ANSWERS:
+            self._stop()
+        await self.inner_send(message)
+
+    def _look(self) -> None:
+        """End what is to end, or look again when it is."""
+        self._end_in_time()
+        if not self.is_over:
+            left = min(self.exp - self.now(), _LONGEST)
+            self.timer = asyncio.get_running_loop().call_later(left, self._look)
+
+    def _end_in_time(self) -> None:
+        if self.is_over or self.is_answered or self.now() < self.exp:
+            return
+        self._stop()
+        self.is_over = True
+        self.closing = asyncio.get_running_loop().create_task(self._close())
+        for each in self.waiting:
+            each.reschedule(0)
+
+    async def _close(self) -> None:
+        # Servers say in either way that the connection has gone meanwhile.
+        with suppress(OSError, RuntimeError):
+            if self.is_accepted:
+                close = {"code": POLICY_VIOLATION, "reason": self.reason}
+                await self.inner_send({"type": "websocket.close", **close})
+            else:
+                await self.refuse()
+
+    def _stop(self) -> None:
+        self.is_answered = True
+        if self.timer is not None:
+            self.timer.cancel()
