@@ -2,13 +2,18 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Kind
-from fastapi_scopes.core.credentials import parse_authorization
+from fastapi_scopes.core.credentials import (
+    field_without_offers,
+    offers_of,
+    parse_credentials,
+    without_offers,
+)
 from fastapi_scopes.core.decisions import Decision, decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -33,11 +38,14 @@ __all__ = [
     "Verdict",
     "VerifiedTokens",
     "asked_of",
+    "client_of",
+    "is_copied",
     "is_unruly",
     "renewed_state",
     "state_of",
     "verdict_of",
     "with_docs",
+    "withhold_from",
 ]
 
 _log = logging.getLogger("fastapi_scopes")
@@ -47,6 +55,9 @@ _STATE: Final = "fastapi_scopes"
 # trailing newline: what is matched there and what runs need not be what was written.
 _CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
 _UNREGISTERED: Final = ""
+_PROTOCOL_FIELD: Final = b"sec-websocket-protocol"
+
+_Field = tuple[bytes, bytes]
 
 
 class Route(Protocol):
@@ -76,6 +87,8 @@ class Asked:
     method: str
     path: str
     authorization: tuple[bytes, ...] = field(repr=False)
+    offers: tuple[str, ...] = field(default=(), repr=False)
+    """The subprotocols of a handshake that are meant as credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,20 @@ class VerifiedTokens:
         return claims
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Credentials that were among the subprotocols of a handshake, and what was left of it."""
+
+    offers: tuple[str, ...] = field(repr=False)
+    client: object
+    others: tuple[str, ...]
+
+    def is_of(self, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether they were offered on this connection, of which a copy may be another."""
+        others = tuple(without_offers(asgi_scope.get("subprotocols") or ()))
+        return self.client == client_of(asgi_scope) and self.others == others
+
+
 @dataclass(slots=True)
 class ConnectionState:
     """What guards found on one connection."""
@@ -127,6 +154,17 @@ class ConnectionState:
     bound: dict[object, Claims] = field(default_factory=dict[object, Claims], repr=False)
     """Per guard's authorizer: the claims that were made known to the application."""
     admin_scope: str | None = None
+    withheld: "Withheld | None" = None
+    """What was withheld from the application, among its subprotocols."""
+    origin: tuple[str, object] | None = None
+    """What kind of connection it is, and whose, as far as the server says."""
+
+
+def client_of(asgi_scope: MutableMapping[str, Any]) -> object:
+    """Return who is at the other end of a connection, None where the server does not say."""
+    client: object = asgi_scope.get("client")
+    # Some make a list of it.
+    return tuple(client) if isinstance(client, list) else client
 
 
 def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
@@ -148,11 +186,23 @@ def renewed_state(
     known = state_of(asgi_scope)
     state = asgi_scope[_STATE] = replace(
         known,
+        origin=_origin_of(asgi_scope),
+        # What was verified a while ago, for somebody else, may be over by now.
+        verified=VerifiedTokens() if is_copied(asgi_scope) else known.verified,
         verdicts=dict(known.verdicts),
         ways={**(ways or {}), **known.ways},
         bound=dict(known.bound),
     )
     return state
+
+
+def is_copied(asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether what guards found is known from a scope of which this one is a copy."""
+    return state_of(asgi_scope).origin not in (None, _origin_of(asgi_scope))
+
+
+def _origin_of(asgi_scope: MutableMapping[str, Any]) -> tuple[str, object]:
+    return asgi_scope["type"], client_of(asgi_scope)
 
 
 def verdict_of(asgi_scope: MutableMapping[str, Any], guard: object) -> Verdict | None:
@@ -179,7 +229,60 @@ def asked_of(asgi_scope: MutableMapping[str, Any], route: Route | None) -> Asked
     fields = tuple(value for name, value in asgi_scope["headers"] if name == b"authorization")
     method = WEBSOCKET if is_socket else asgi_scope["method"]
     ruled = None if is_unruly(asgi_scope) else route
-    return Asked(ruled, method, asgi_scope["path"], fields)
+    offers = _offers_in(asgi_scope) if is_socket else ()
+    return Asked(ruled, method, asgi_scope["path"], fields, offers)
+
+
+def _offers_in(asgi_scope: MutableMapping[str, Any]) -> tuple[str, ...]:
+    """Return the credentials among the subprotocols, those included that were withheld."""
+    fields = [value for name, value in asgi_scope["headers"] if name == _PROTOCOL_FIELD]
+    offers = offers_of(asgi_scope.get("subprotocols") or (), fields)
+    # INVARIANT: what was withheld on one connection is no credential of a copy of its scope
+    # (attacks/test_copied_scopes.py).
+    withheld = state_of(asgi_scope).withheld
+    return (
+        (*withheld.offers, *offers)
+        if withheld is not None and withheld.is_of(asgi_scope)
+        else offers
+    )
+
+
+def _withhold(offers: tuple[str, ...], asgi_scope: MutableMapping[str, Any]) -> None:
+    """Take *offers*, once they are looked at, out of what the application sees.
+
+    INVARIANT: no application can answer with a token or log it
+    (attacks/test_subprotocol_tokens.py: test_application_never_sees_the_token).
+    """
+    state = state_of(asgi_scope)
+    others = without_offers(asgi_scope.get("subprotocols") or ())
+    withheld = Withheld(offers, client_of(asgi_scope), tuple(others)) if offers else None
+    if state.withheld == withheld:
+        return
+    state.withheld = withheld
+    _replace(asgi_scope, "subprotocols", others)
+    _replace(asgi_scope, "headers", list(_fields_without_offers(asgi_scope["headers"])))
+
+
+def withhold_from(fields: list[_Field]) -> None:
+    """Take all offers out of *fields*, the headers of a handshake that were read before."""
+    fields[:] = _fields_without_offers(fields)
+
+
+def _fields_without_offers(fields: Iterable[_Field]) -> Iterator[_Field]:
+    for name, value in fields:
+        if name != _PROTOCOL_FIELD:
+            yield name, value
+        elif kept := field_without_offers(value):
+            yield name, kept
+
+
+def _replace(asgi_scope: MutableMapping[str, Any], key: str, values: list[Any]) -> None:
+    held = asgi_scope.get(key)
+    if isinstance(held, list):
+        # The headers of a connection that were read before hold this very list.
+        held[:] = values
+    else:
+        asgi_scope[key] = values
 
 
 def with_docs(
@@ -248,17 +351,18 @@ class Authorizer:
         self,
         asked: Asked,
         rule: Rule | None,
-        verified: VerifiedTokens,
+        asgi_scope: MutableMapping[str, Any],
         *,
         stand_in: Claims | None = None,
         way: object = None,
     ) -> Verdict:
         """Return the verdict under *rule* on who is asking.
 
-        *stand_in* takes the place of what the verifier would say.
+        *stand_in* takes the place of what the verifier would say. A token that is looked at
+        is in *asgi_scope* no longer, where it was a subprotocol.
         """
         try:
-            decision = await self._decide(asked.authorization, rule, verified, stand_in)
+            decision = await self._decide(asked, rule, asgi_scope, stand_in)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(asked, error, way)
         if not decision.allowed:
@@ -284,18 +388,21 @@ class Authorizer:
 
     async def _decide(
         self,
-        authorization: Sequence[bytes],
+        asked: Asked,
         rule: Rule | None,
-        verified: VerifiedTokens,
+        asgi_scope: MutableMapping[str, Any],
         stand_in: Claims | None,
     ) -> Decision:
-        is_public = rule is not None and rule.requirement.access is Access.PUBLIC
-        if is_public or stand_in is not None:
+        if rule is not None and rule.requirement.access is Access.PUBLIC:
             # No token is looked at, so an issuer's outage cannot close a public route.
             return decide(rule, stand_in, self.grants)
-        credentials = parse_authorization(authorization)
+        _withhold(asked.offers, asgi_scope)
+        if stand_in is not None:
+            return decide(rule, stand_in, self.grants)
+        credentials = parse_credentials(asked.authorization, asked.offers)
         if credentials is None:
             return decide(rule, None, self.grants)
+        verified = state_of(asgi_scope).verified
         claims = await verified.verify(credentials.token, self.verifier)
         return decide(rule, self._limited(claims), self.grants)
 

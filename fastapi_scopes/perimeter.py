@@ -29,6 +29,7 @@ from fastapi_scopes.authorizer import (
     Rules,
     Verdict,
     asked_of,
+    client_of,
     is_unruly,
     renewed_state,
     state_of,
@@ -71,7 +72,7 @@ def _state_around(asgi_scope: Scope) -> ConnectionState | None:
     INVARIANT: a scope that was made anew does not shake off its verdict; a call from within the
     process has another client (attacks/test_shared_connections.py).
     """
-    passed, client = _passed.get(), _client_of(asgi_scope)
+    passed, client = _passed.get(), client_of(asgi_scope)
     if passed is None or (None not in (passed.client, client) and passed.client != client):
         return None
     return passed.state
@@ -82,12 +83,6 @@ def _call_of(asgi_scope: Scope) -> tuple[object, ...]:
     fields = [each for each in asgi_scope["headers"] if each[0] in {b"authorization", b"host"}]
     names = ("type", "method", "path", "root_path")
     return *(asgi_scope.get(name) for name in names), fields
-
-
-def _client_of(asgi_scope: Scope) -> object:
-    client: object = asgi_scope.get("client")
-    # Some make a list of it.
-    return tuple(client) if isinstance(client, list) else client
 
 
 # Routes that change while a verdict is found make it void; an app that never stops is shut.
@@ -149,6 +144,8 @@ class _Checked:
 class Perimeter:
     """Decides on every connection of one app, right before its router looks for the route.
 
+    *until* makes of an app one that streams no longer than to a time.
+
     Raises:
         ConfigurationError: the app's router does not match as the framework's do; *options*
             ask of docs pages what cannot be asked.
@@ -162,7 +159,10 @@ class Perimeter:
         scope_map: ScopeMap,
         authorizer: Authorizer,
         options: PerimeterOptions,
+        meets: Callable[[Starlette], None],
+        ending: Callable[[ASGIApp, float], ASGIApp] | None = None,
     ) -> None:
+        """Enclose *app*; *meets* is told of every app that is mounted in it, once or more often."""
         if options.docs is not None:
             problems: list[str] = []
             with collecting(problems, prefix="docs: "):
@@ -173,10 +173,24 @@ class Perimeter:
         self.options = options
         self._scope_map = scope_map
         self._authorizer = authorizer
-        self._rules = Rules(scope_map, options.docs)
+        self._meets = meets
+        self._ending = ending
+        self.rules: Rules = Rules(scope_map, options.docs)
         self._enclose(app.router)
         self._build: Callable[[], ASGIApp] = app.build_middleware_stack
         app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
+
+    def resolver(self) -> Resolver:
+        """Return what finds endpoints in the app as it is now."""
+        return self.stand().resolver
+
+    def meet_all(self) -> None:
+        """Tell of every app that is mounted now, and of the protected one."""
+        self._meet_all_in(self.stand())
+
+    def _meet_all_in(self, post: _Post) -> None:
+        for table in post.resolver.tables():
+            self._meet(table.app)
 
     def check(self) -> Coverage:
         """Return what the map covers of the app, as the perimeter enforces it.
@@ -188,6 +202,7 @@ class Perimeter:
 
     def _coverage(self, post: _Post) -> Coverage:
         endpoints = list(protected_endpoints_of(post.resolver, self.guard))
+        self._meet_all_in(post)
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
         docs_map = with_docs(self._scope_map, self.options.docs, docs)
         coverage = cover(self._scope_map, endpoints, docs_map=docs_map)
@@ -209,7 +224,10 @@ class Perimeter:
 
     def _enclose(self, router: Router) -> _Post:
         """Put the gate before *router*, the app's own."""
-        post = _Post(self, Resolver(self.app, self.guard, admits=self._admits))
+        resolver = Resolver(
+            self.app, self.guard, admits=self._admits, meets=lambda inner: self._meet(inner.app)
+        )
+        post = _Post(self, resolver)
         if not is_watchable(router) or not install_gate(router, self, post):
             raise ConfigurationError(
                 f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
@@ -220,6 +238,10 @@ class Perimeter:
         if not isinstance(lifespan, _Checked) or lifespan.perimeter is not self:
             router.lifespan_context = _Checked(self, lifespan)
         return post
+
+    def _meet(self, app: object) -> None:
+        if isinstance(app, Starlette):
+            self._meets(app)
 
     def _build_stack(self) -> ASGIApp:
         self.stand()
@@ -271,7 +293,9 @@ class Perimeter:
         if verdict.problem is not None:
             await answer(verdict.problem, asgi_scope, receive, send)
             return
-        passed = _Passed(state, _client_of(asgi_scope))
+        if self._ending is not None and verdict.claims is not None:
+            app = self._ending(app, verdict.claims.exp)
+        passed = _Passed(state, client_of(asgi_scope))
         token = _passed.set(passed)
         try:
             await app(asgi_scope, receive, send)
@@ -297,7 +321,6 @@ class Perimeter:
 
     async def _verdict_on(self, way: Way, asgi_scope: Scope) -> Verdict:
         asked = asked_of(asgi_scope, way.route)
-        verified = state_of(asgi_scope).verified
         override = self._override()
         stand_in: Claims | None = None
         if override is not self.guard:
@@ -309,14 +332,14 @@ class Perimeter:
             # Nothing runs: the router says so itself.
             return Verdict(asked, way=way)
         rule = _ANYWHERE if is_unknown else self._rule_for(asked, way)
-        return await self._authorizer.judge(asked, rule, verified, stand_in=stand_in, way=way)
+        return await self._authorizer.judge(asked, rule, asgi_scope, stand_in=stand_in, way=way)
 
     def _rule_for(self, asked: Asked, way: Way) -> Rule | None:
-        rule = self._rules.rule_for(asked.method, asked.route)
+        rule = self.rules.rule_for(asked.method, asked.route)
         if rule is not None or asked.route is None or way.redirected is None:
             return rule
         # Other code could answer before the router redirects: it takes who may go there.
-        target = self._rules.rule_for(asked.method, way.redirected)
+        target = self.rules.rule_for(asked.method, way.redirected)
         is_open = target is not None and target.requirement.access in _ANONYMOUS
         # That the target is open to all says nothing of the path that was asked for.
         return _ANYWHERE if is_open else target
@@ -324,7 +347,7 @@ class Perimeter:
     async def _refuse(self, asgi_scope: Scope, way: Way) -> Verdict:
         """Return the verdict on a connection for which there is no rule."""
         asked: Asked = asked_of(asgi_scope, None)
-        return await self._authorizer.judge(asked, None, state_of(asgi_scope).verified, way=way)
+        return await self._authorizer.judge(asked, None, asgi_scope, way=way)
 
     def _override(self) -> object:
         """Return what stands in for the guard, or the guard itself."""

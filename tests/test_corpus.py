@@ -17,7 +17,7 @@ from starlette.testclient import WebSocketDenialResponse
 from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes import Claims, ScopeGuard, ScopeMap, all_of, any_of
-from fastapi_scopes.core.credentials import parse_authorization
+from fastapi_scopes.core.credentials import offers_of, parse_credentials
 from fastapi_scopes.core.decisions import Decision, decide
 from fastapi_scopes.core.grants import grants_of
 from fastapi_scopes.core.problems import ProtectionSpace, problem_of
@@ -203,7 +203,9 @@ class DecideDoor:
         return decide(rule, claims, grants_of(row.get("admin_scope")))
 
     def _claims(self, row: Row) -> Claims | None:
-        credentials = parse_authorization(authorization_of(row))
+        is_socket = row["request"]["method"] == "WEBSOCKET"
+        offers = offers_of(row.get("subprotocols", ()), ()) if is_socket else ()
+        credentials = parse_credentials(authorization_of(row), offers)
         if credentials is None:
             return None
         return asyncio.run(RowVerifier(row).verify(credentials.token))
@@ -221,6 +223,8 @@ class AppDoor:
         client = TestClient(self.app_of(row), raise_server_exceptions=False)
         method, path = row["request"]["method"], row["request"]["path"]
         headers = [(b"authorization", field) for field in authorization_of(row)]
+        if subprotocols := ", ".join(row.get("subprotocols", ())):
+            headers.append((b"sec-websocket-protocol", subprotocols.encode()))
         if method == "WEBSOCKET":
             return self._over_socket(client, path, headers)
         return self._of_response(client.request(method, path, headers=headers))
@@ -319,7 +323,7 @@ async def _greet(websocket: WebSocket, claims: Claims | None) -> None:
 
 def _as_dict(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     # The test client takes a socket's headers as a dict alone.
-    assert len(headers) <= 1
+    assert len(headers) == len(dict(headers))
     return {name.decode(): value.decode("latin-1") for name, value in headers}
 
 

@@ -343,6 +343,11 @@ def anyio_backend() -> str:
 BAD_ARGUMENTS = [
     ({"scope_map": {"GET x": "a"}}, "'x' is not a path"),
     ({"challenge_scopes": "a:read"}, "challenge_scopes is no list of scopes"),
+    (
+        {"challenge_scopes": ["a", "root"], "admin_scope": "root"},
+        "challenge_scopes: 'root' is the admin scope",
+    ),
+    ({"now": 1}, "now= is a 'int'; pass a function"),
     ({"realm": 'a"b'}, "realm 'a\"b' is no quotable"),
     ({"realm": "a\r\nb"}, "is no quotable"),
     ({"realm": "é"}, "is no quotable"),

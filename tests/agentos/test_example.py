@@ -1,11 +1,7 @@
 """The example, as a real process: every row of the matrix, for every caller."""
 
 import csv
-import os
 import re
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,68 +14,13 @@ from fastapi.testclient import TestClient
 from jose import jwt
 
 from fastapi_scopes.errors import ConfigurationError
+from tests.agentos.process import Process, example
 from tests.agentos.systems import EXAMPLES
-
-sys.path.insert(0, str(EXAMPLES))
-
-import custom_scope_mappings as example
 
 CUSTOM_SCOPES = example.CUSTOM_SCOPES
 CALLERS = ("basic", "power", "admin", "superadmin")
 with (Path(__file__).parent / "seed_matrix.csv").open(newline="") as file:
     MATRIX = list(csv.DictReader(file))
-
-
-class Process:
-    """The example, started as a user starts it."""
-
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self.log = folder / "example.log"
-        settings = {
-            **{k: v for k, v in os.environ.items() if k not in example.GATE_VARIABLES},
-            "DATABASE_URL": f"sqlite:///{folder / 'example.db'}",
-            "OPENAI_API_KEY": "",
-            **environment,
-        }
-        command = [sys.executable, "custom_scope_mappings.py", "--port", self.url[17:], *arguments]
-        with self.log.open("w") as log:
-            self._process = subprocess.Popen(
-                command, cwd=EXAMPLES, env=settings, stdout=log, stderr=log
-            )
-        self._wait()
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                httpx.get(f"{self.url}/health")
-            except httpx.TransportError:
-                assert self._process.poll() is None, self.log.read_text()
-                time.sleep(0.2)
-            else:
-                return
-        pytest.fail(self.log.read_text())
-
-    @property
-    def tokens(self) -> dict[str, str]:
-        found = re.findall(r"^export (\w+)_TOKEN=(\S+)$", self.log.read_text(), re.MULTILINE)
-        return {name.lower(): token for name, token in found}
-
-    def headers_of(self, caller: str) -> dict[str, str]:
-        if caller == "none":
-            return {}
-        return {"Authorization": f"Bearer {self.tokens.get(caller, 'x.y.z')}"}
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +109,14 @@ def test_tokens_are_those_of_the_original(served: Process) -> None:
     assert all(86_000 < each["exp"] - time.time() < 86_500 for each in claims.values())
 
 
-def test_document_has_the_bearer_scheme_and_swagger_ui_is_served(served: Process) -> None:
+def test_document_shows_the_scopes_and_swagger_ui_is_served(served: Process) -> None:
     document = httpx.get(f"{served.url}/openapi.json").json()
-    # AgentOS declares it itself: what Swagger UI sends is the token that the perimeter reads.
+    # AgentOS's own scheme is gone: the header holds one token, and the perimeter reads it.
     assert document["components"]["securitySchemes"] == {
-        "HTTPBearer": {"type": "http", "scheme": "bearer"}
+        "ScopeGuard": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
-    assert document["paths"]["/agents"]["get"]["security"] == [{"HTTPBearer": []}]
+    security = [{"ScopeGuard": ["app:execute", "app:run"]}]
+    assert document["paths"]["/agents/{agent_id}/runs"]["post"]["security"] == security
     assert "SwaggerUIBundle" in httpx.get(f"{served.url}/docs").text
 
 

@@ -162,9 +162,17 @@ def request_of(method: str, target: str, *fields: str | bytes, body: bytes = b""
 
 @contextlib.contextmanager
 def serve(
-    app: Any, *, http: str, lifespan: str = "on", root_path: str = "", port: int = 0
+    app: Any,
+    *,
+    http: str,
+    ws: str = "auto",
+    lifespan: str = "on",
+    root_path: str = "",
+    port: int = 0,
 ) -> Iterator[Served]:
-    """Serve *app* by uvicorn with the HTTP parser *http*, on any port where *port* is 0.
+    """Serve *app* by uvicorn with the HTTP parser *http* and the WebSocket implementation *ws*.
+
+    On any port where *port* is 0.
 
     Raises:
         ServerStartError: the lifespan of *app* failed.
@@ -173,6 +181,7 @@ def serve(
     config = uvicorn.Config(
         app,
         http=http,
+        ws=ws,  # type: ignore[arg-type]
         loop="asyncio",
         lifespan=lifespan,  # type: ignore[arg-type]
         root_path=root_path,

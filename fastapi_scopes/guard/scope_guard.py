@@ -3,15 +3,16 @@
 This module does without postponed annotations: FastAPI reads the signature of `__call__`.
 """
 
+import logging
+import time
 import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, cast
+from weakref import WeakKeyDictionary, WeakSet
 
-from fastapi import APIRouter
-from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.security.base import SecurityBase
 from starlette.applications import Starlette
@@ -19,7 +20,10 @@ from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
 from fastapi_scopes._routes import (
+    DependencyPlaces,
+    Documented,
     LocatedRoute,
+    PerimeterPlaces,
     RouteTable,
     Way,
     endpoints_of,
@@ -31,47 +35,44 @@ from fastapi_scopes.authorizer import (
     Rules,
     Verdict,
     asked_of,
+    is_copied,
     is_unruly,
     renewed_state,
     state_of,
     verdict_of,
+    withhold_from,
 )
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage, cover
 from fastapi_scopes.core.grants import grants_of
-from fastapi_scopes.core.problems import (
-    ProtectionSpace,
-    require_challenge_scopes,
-    require_realm,
-)
 from fastapi_scopes.core.requirements import RequirementLike
-from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.core.scope_map import Rule, ScopeMap
 from fastapi_scopes.errors import ConfigurationError, collecting
-from fastapi_scopes.metadata import ProtectedResource, metadata_router, parse_resource
+from fastapi_scopes.guard.arguments import (
+    ClassSignature,
+    argument_problems,
+    ending_in,
+    issuers_listing,
+    published_by,
+)
+from fastapi_scopes.metadata import metadata_router
+from fastapi_scopes.openapi import View, document, documenting, scheme_of
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
 from fastapi_scopes.responses import AccessRefused, refused
-from fastapi_scopes.verifiers.base import IssuerLimits, TokenVerifier
+from fastapi_scopes.verifiers.base import TokenVerifier
 
 __all__ = ["AccessRefused", "ScopeGuard", "admin_scope_of"]
 
 C = TypeVar("C", bound=Claims, default=Claims)
 A = TypeVar("A", bound=Starlette)
+F = TypeVar("F", bound=FastAPI)
 
+_log = logging.getLogger("fastapi_scopes")
 
-class _ClassSignature:
-    """Refuses the class where an instance is meant.
-
-    With ``Depends(ScopeGuard)`` FastAPI would build a guard for every request, out of what
-    the request says, and never call it. It asks for the signature first.
-    """
-
-    def __get__(self, instance: object | None, owner: type) -> NoReturn:
-        if instance is not None:
-            raise AttributeError("__signature__")
-        raise ConfigurationError(
-            f"Depends({owner.__name__}) was given the class, which guards nothing; pass an "
-            f"instance: guard = {owner.__name__}(scope_map, verifier=verifier), then Depends(guard)"
-        )
+_ENDLESS: Final = (
+    "end_at_exp=True ends no stream and closes no socket of an app that the guard does not protect;"
+    " call protect() on the app, or leave end_at_exp out"
+)
 
 
 def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
@@ -79,54 +80,31 @@ def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
     return state_of(asgi_scope).admin_scope
 
 
-def _argument_problems(verifier: object, bind: object) -> Iterator[str]:
-    verify = getattr(verifier, "verify", None)
-    if isinstance(verifier, type) or not iscoroutinefunction(verify):
-        # By its type alone: who confuses the arguments has a secret here.
-        kind = type(verifier).__name__
-        yield f"verifier= is a {kind!r} without 'async def verify(token)'; pass a JWTVerifier(...)"
-    if bind is not None and (not callable(bind) or iscoroutinefunction(bind)):
-        yield f"bind= is a {type(bind).__name__!r}; pass a function, not a coroutine function"
-
-
-def _issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str] | None:
-    if admin_scope is None or isinstance(verifier, type) or not isinstance(verifier, IssuerLimits):
-        return None
-    return verifier.issuers_listing(admin_scope)
-
-
-def _published(
-    realm: str,
-    challenge_scopes: Sequence[str],
-    *,
-    resource: str | None,
-    authorization_servers: Sequence[str],
-) -> tuple[ProtectionSpace, ProtectedResource | None]:
-    """Return what a guard says of itself to whoever asks."""
-    problems: list[str] = []
-    scopes: tuple[str, ...] = ()
-    served: ProtectedResource | None = None
-    with collecting(problems):
-        require_realm(realm)
-    with collecting(problems):
-        scopes = require_challenge_scopes(challenge_scopes)
-    with collecting(problems):
-        served = parse_resource(resource, authorization_servers)
-    ConfigurationError.raise_for(problems)
-    metadata_url = served.metadata_url if served is not None else None
-    return ProtectionSpace(realm, scopes, metadata_url), served
-
-
 class ScopeGuard(SecurityBase, Generic[C]):
     """Guards routes by a scope map: ``Depends(guard)`` on a route, a router or the app.
 
     As a parameter, ``claims: Annotated[Claims, Depends(guard)]``, it gives the verified
     claims, or None where the rule is PUBLIC or an OPTIONAL one was met without a token.
+
+    * *scope_map*: a `ScopeMap`, or a dict that makes one. *verifier*: who vouches for tokens.
+    * *admin_scope* satisfies every scope that a rule asks for.
+    * *realm* stands in every challenge; *challenge_scopes* in that of every 401, so they are
+      published.
+    * *bind* is called with the ASGI scope and the claims, once for every connection that is let
+      through with a token.
+    * *resource*, an https URL, is the identifier of this resource server (RFC 9728), and
+      *authorization_servers* are the issuers of its tokens.
+    * *security_scheme*, one of `fastapi.security`, shows in the OpenAPI document how to get a
+      token, and decides nothing.
+    * *end_at_exp*: behind `protect`, a streamed response ends and a socket is closed when the
+      token expires; `exp` itself counts, whatever the leeway. *now* is the clock of that, the
+      verifier's if it has one of its own.
+    * *implies* and *grants* are refused by this version.
     """
 
     model: SecurityBaseModel
     scheme_name: str
-    __signature__: ClassVar[_ClassSignature] = _ClassSignature()
+    __signature__: ClassVar[ClassSignature] = ClassSignature()
     if not TYPE_CHECKING:
         # typing's own alias hides `__signature__`, and Depends(ScopeGuard[X]) would be open.
         __class_getitem__ = classmethod(types.GenericAlias)
@@ -142,48 +120,48 @@ class ScopeGuard(SecurityBase, Generic[C]):
         challenge_scopes: Sequence[str] = (),
         resource: str | None = None,
         authorization_servers: Sequence[str] = (),
+        security_scheme: SecurityBase | None = None,
         implies: Mapping[str, Sequence[str]] | None = None,
         grants: object | None = None,
+        end_at_exp: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Guard by *scope_map* whoever *verifier* vouches for.
-
-        *admin_scope* satisfies every scope that a rule asks for. *realm* stands in every
-        challenge. *bind* is called with the ASGI scope and the claims, once for every
-        connection that is let through with a token. *challenge_scopes* are told to whoever
-        comes without a valid token, on every route alike, so they are published. *resource* is
-        the identifier of this resource server (RFC 9728), an https URL, which its tokens have for
-        an audience; *authorization_servers* are the issuers of these. *implies* and *grants* are
-        refused by this version.
 
         Raises:
             ConfigurationError: naming everything that is wrong with the arguments.
         """
         problems: list[str] = []
+        # Where it cannot be read, what else is wrong is found by an empty one.
+        self._scope_map = ScopeMap({})
         with collecting(problems):
             self._scope_map = scope_map if isinstance(scope_map, ScopeMap) else ScopeMap(scope_map)
         with collecting(problems):
+            self._scheme = scheme_of(security_scheme, self._scope_map, owner=type(self))
+        with collecting(problems):
             admitted = grants_of(admin_scope, implies=implies, grants=grants)
         with collecting(problems):
-            space, self._resource = _published(
+            space, self._resource = published_by(
                 realm,
                 challenge_scopes,
+                admin_scope=admin_scope,
                 resource=resource,
                 authorization_servers=authorization_servers,
             )
-        problems.extend(_argument_problems(verifier, bind))
-        admin_issuers = _issuers_listing(verifier, admin_scope)
-        if admin_issuers is not None and not admin_issuers:
-            problems.append(
-                f"admin_scope {admin_scope!r} counts from no issuer; write it out in the"
-                " allowed_scopes= of each verifier whose issuer may grant it"
-            )
+        problems.extend(argument_problems(verifier, bind, end_at_exp=end_at_exp, now=now))
+        admin_issuers: frozenset[str] | None = None
+        with collecting(problems):
+            admin_issuers = issuers_listing(verifier, admin_scope)
         ConfigurationError.raise_for(problems)
         self._authorizer = Authorizer(verifier, admitted, space, bind, admin_issuers)
+        self._ending = ending_in(space, now) if end_at_exp else None
         self._rules = Rules(self._scope_map)
+        self._is_warned = False
         self._tables: WeakKeyDictionary[Starlette, RouteTable] = WeakKeyDictionary()
+        self._documented: WeakSet[FastAPI] = WeakSet()
         # What FastAPI's OpenAPI reads of a SecurityBase.
-        self.model = HTTPBearerModel(bearerFormat="JWT")
-        self.scheme_name = type(self).__name__
+        self.model = self._scheme.model
+        self.scheme_name = self._scheme.name
 
     async def __call__(self, connection: HTTPConnection) -> C | None:
         """Return the verified claims of *connection*, or None where no token was looked at.
@@ -199,6 +177,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
             verdict = await self._judged(known, asgi_scope)
         if verdict.problem is not None:
             raise refused(verdict.problem, asgi_scope)
+        if state_of(asgi_scope).withheld is not None:
+            # Who read the headers before may have a list of its own.
+            withhold_from(connection.headers.raw)
         return cast("C | None", verdict.claims)
 
     def claims_of(self, connection: HTTPConnection) -> C | None:
@@ -219,11 +200,13 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Map keys are relative to *app*, prefixes of mounts included. The app does not start
         while anything in it is without a rule; with *strict* off that is logged, and denied.
         *docs* is for the docs pages on which the map, presets aside, is silent. With *hide_unknown*
-        only verified callers learn that a path or a method does not exist.
+        only verified callers learn that a path or a method does not exist. The OpenAPI documents
+        of the app and of those mounted in it show the rules.
 
         Raises:
-            ConfigurationError: *app* is no app, is protected already by another guard or with
-                other options, or has a router that matches in its own way.
+            ConfigurationError: *app* is no app, is protected or documented already by another
+                guard, is protected with other options, or has a router that matches in its own
+                way.
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(
@@ -233,15 +216,35 @@ class ScopeGuard(SecurityBase, Generic[C]):
         options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
         known = perimeter_of(app)
         if known is None:
-            Perimeter(
-                app, self, scope_map=self._scope_map, authorizer=self._authorizer, options=options
-            )
+            self._require_undocumented(app)
+            self._enclose(app, options)
         elif known.guard is not self:
             raise ConfigurationError("the app is protected by another guard; keep one of the two")
         elif known.options != options:
             raise ConfigurationError("the app is protected with other options; call protect() once")
         else:
             known.stand()
+        return app
+
+    def document(self, app: F) -> F:
+        """Return *app*, whose OpenAPI document from now on shows the rules.
+
+        For apps on which the guard is a dependency alone; `protect` does it by itself. Operations
+        on which the guard does not run stay as they are. Apps that are mounted in *app* are
+        documented too, each by keys that are relative to itself.
+
+        Raises:
+            ConfigurationError: *app* is no FastAPI app, or is documented by another guard.
+        """
+        if not isinstance(app, FastAPI):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(
+                f"document() takes a FastAPI app, not {type(app).__name__!r}; other apps have no "
+                "OpenAPI document"
+            )
+        self._require_undocumented(app)
+        self._documented.add(app)
+        places = DependencyPlaces(app, self)
+        document(places.apps(), self, self._view(self._rules, places, app, is_perimeter=False))
         return app
 
     def check(self, app: Starlette, *, raise_on_gap: bool = False) -> Coverage:
@@ -252,7 +255,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Raises:
             ConfigurationError: *app* is no app; a route asks for scopes where its rule is
                 PUBLIC; with *raise_on_gap* also for every endpoint that is not ruled or not
-                enforced, and for every rule that decides nothing.
+                enforced, for every rule that decides nothing, and for *end_at_exp* without
+                `protect`.
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"check() looks at an app, not at {type(app).__name__!r}")
@@ -261,9 +265,14 @@ class ScopeGuard(SecurityBase, Generic[C]):
             coverage = perimeter.check()
         else:
             self._tables.clear()
+            if isinstance(app, FastAPI) and app in self._documented:
+                # Apps may have been mounted since, and `openapi` replaced.
+                self.document(app)
             endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
             coverage = cover(self._scope_map, endpoints)
             coverage = replace(coverage, notices=(*coverage.notices, *untold_in(app)))
+            if self._ending is not None:
+                coverage = replace(coverage, unmet=(_ENDLESS,))
         if raise_on_gap:
             coverage.raise_on_gap()
         ConfigurationError.raise_for(coverage.contradictions)
@@ -291,6 +300,50 @@ class ScopeGuard(SecurityBase, Generic[C]):
         scopes = [each for each in self._scope_map.scopes if each not in unlisted]
         return metadata_router(self._resource, scopes)
 
+    def _require_undocumented(self, app: Starlette) -> None:
+        known = documenting(app) if isinstance(app, FastAPI) else None
+        if known is not None and known.guard_of() not in {None, self}:
+            raise ConfigurationError("the app is documented by another guard; keep one of the two")
+
+    def _enclose(self, app: Starlette, options: PerimeterOptions) -> None:
+        def meet(inner: Starlette) -> None:
+            if isinstance(inner, FastAPI):
+                document([inner], perimeter, view)
+
+        perimeter = Perimeter(
+            app,
+            self,
+            scope_map=self._scope_map,
+            authorizer=self._authorizer,
+            options=options,
+            meets=meet,
+            ending=self._ending,
+        )
+        places = PerimeterPlaces(perimeter.resolver)
+        view = self._view(perimeter.rules, places, app, is_perimeter=True)
+        with suppress(ConfigurationError):
+            # What is wrong in the app is said at the start.
+            perimeter.meet_all()
+
+    def _view(
+        self,
+        rules: Rules,
+        places: DependencyPlaces | PerimeterPlaces,
+        root: Starlette,
+        *,
+        is_perimeter: bool,
+    ) -> View:
+        return View(
+            self,
+            self._scheme,
+            rules.rule_for,
+            places,
+            root=root,
+            is_perimeter=is_perimeter,
+            rule_of_other=_rule_of,
+            is_guard=lambda call: isinstance(call, ScopeGuard),
+        )
+
     async def _confirmed(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return the perimeter's *verdict*, where what runs is what it was given for."""
         way = verdict.way
@@ -298,16 +351,19 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if is_same_call and isinstance(way, Way) and is_run_by(way, asgi_scope):
             return verdict
         asked = asked_of(asgi_scope, None)
-        return await self._authorizer.judge(asked, None, state_of(asgi_scope).verified, way=way)
+        return await self._authorizer.judge(asked, None, asgi_scope, way=way)
 
     async def _judged(self, known: Verdict | None, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return the verdict on a connection that came by no perimeter."""
+        if self._ending is not None and not self._is_warned:
+            self._is_warned = True
+            _log.warning("%s", _ENDLESS)
         asked = asked_of(asgi_scope, self._located(asgi_scope))
-        if known is not None and known.asked == asked:
+        if known is not None and known.asked == asked and not is_copied(asgi_scope):
             return known
         rule = self._rules.rule_for(asked.method, asked.route)
         state = renewed_state(asgi_scope)
-        verdict = await self._authorizer.judge(asked, rule, state.verified)
+        verdict = await self._authorizer.judge(asked, rule, asgi_scope)
         verdict = self._authorizer.bound(verdict, asgi_scope)
         if verdict.problem is None:
             state.verdicts[self] = verdict
@@ -321,3 +377,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if table is None:
             table = self._tables[app] = RouteTable(app, self)
         return table.find(asgi_scope)
+
+
+def _rule_of(guard: object, method: str, endpoint: Documented) -> Rule | None:
+    """Return what *guard*, a dependency of *endpoint*, asks for there."""
+    if not isinstance(guard, ScopeGuard):
+        return None
+    return guard._rules.rule_for(method, endpoint.asked_of(guard))

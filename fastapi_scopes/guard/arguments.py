@@ -1,0 +1,117 @@
+"""What a guard is given, looked at before it is one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import NoReturn
+
+from starlette.types import ASGIApp
+
+from fastapi_scopes.core.problems import (
+    ProtectionSpace,
+    problem_of,
+    require_challenge_scopes,
+    require_realm,
+)
+from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault, collecting
+from fastapi_scopes.metadata import ProtectedResource, parse_resource
+from fastapi_scopes.streams import ending_at
+from fastapi_scopes.verifiers.base import IssuerLimits
+
+__all__ = [
+    "ClassSignature",
+    "argument_problems",
+    "ending_in",
+    "issuers_listing",
+    "published_by",
+]
+
+
+class ClassSignature:
+    """Refuses the class where an instance is meant.
+
+    With ``Depends(ScopeGuard)`` FastAPI would build a guard for every request, out of what
+    the request says, and never call it. It asks for the signature first.
+    """
+
+    def __get__(self, instance: object | None, owner: type) -> NoReturn:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        raise ConfigurationError(
+            f"Depends({owner.__name__}) was given the class, which guards nothing; pass an "
+            f"instance: guard = {owner.__name__}(scope_map, verifier=verifier), then Depends(guard)"
+        )
+
+
+def argument_problems(
+    verifier: object, bind: object, *, end_at_exp: object, now: object
+) -> Iterator[str]:
+    """Yield what is wrong with arguments that are no data."""
+    verify = getattr(verifier, "verify", None)
+    if isinstance(verifier, type) or not iscoroutinefunction(verify):
+        # By its type alone: who confuses the arguments has a secret here.
+        kind = type(verifier).__name__
+        yield f"verifier= is a {kind!r} without 'async def verify(token)'; pass a JWTVerifier(...)"
+    if bind is not None and (not callable(bind) or iscoroutinefunction(bind)):
+        yield f"bind= is a {type(bind).__name__!r}; pass a function, not a coroutine function"
+    if not isinstance(end_at_exp, bool):
+        kind = type(end_at_exp).__name__
+        yield f"end_at_exp= is a {kind!r}; write end_at_exp=True, or leave it out"
+    if not callable(now):
+        yield f"now= is a {type(now).__name__!r}; pass a function, such as time.time"
+
+
+def issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str] | None:
+    """Return the issuers from which *admin_scope* counts; None is whomever *verifier* verifies.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    if admin_scope is None or isinstance(verifier, type) or not isinstance(verifier, IssuerLimits):
+        return None
+    listing = verifier.issuers_listing(admin_scope)
+    if listing is not None and not listing:
+        raise ConfigurationError(
+            f"admin_scope {admin_scope!r} counts from no issuer; write it out in the"
+            " allowed_scopes= of each verifier whose issuer may grant it"
+        )
+    return listing
+
+
+def published_by(
+    realm: str,
+    challenge_scopes: Sequence[str],
+    *,
+    admin_scope: str | None,
+    resource: str | None,
+    authorization_servers: Sequence[str],
+) -> tuple[ProtectionSpace, ProtectedResource | None]:
+    """Return what a guard says of itself to whoever asks.
+
+    Raises:
+        ConfigurationError: naming everything in it that cannot be said.
+    """
+    problems: list[str] = []
+    scopes: tuple[str, ...] = ()
+    served: ProtectedResource | None = None
+    with collecting(problems):
+        require_realm(realm)
+    with collecting(problems):
+        scopes = require_challenge_scopes(challenge_scopes)
+    if admin_scope is not None and admin_scope in scopes:
+        problems.append(
+            f"challenge_scopes: {admin_scope!r} is the admin scope, which clients would ask for"
+            " by default; leave it out"
+        )
+    with collecting(problems):
+        served = parse_resource(resource, authorization_servers)
+    ConfigurationError.raise_for(problems)
+    metadata_url = served.metadata_url if served is not None else None
+    return ProtectionSpace(realm, scopes, metadata_url), served
+
+
+def ending_in(
+    space: ProtectionSpace, now: Callable[[], float]
+) -> Callable[[ASGIApp, float], ASGIApp]:
+    """Return what makes of an app one that streams no longer than to a time, by *now*."""
+    return partial(ending_at, refusal=problem_of(TokenError(TokenFault.EXPIRED), space), now=now)

@@ -1,0 +1,117 @@
+"""A scope is copied for another call: nobody else's credentials and claims come along."""
+
+from collections.abc import Mapping, MutableMapping
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from fastapi import WebSocket
+from starlette.requests import HTTPConnection
+
+from fastapi_scopes import OPTIONAL
+from tests.apps import bearer, make_guard, make_verifier, mint
+from tests.doors import DOORS, Door
+
+ALICE, BOB = mint("x", sub="alice"), mint("x", sub="bob")
+
+
+def connection(
+    *offers: str, client: tuple[str, int] = ("192.0.2.1", 1), **fields: str
+) -> dict[str, Any]:
+    """The scope of a handshake at /ws."""
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    if offers:
+        headers.append((b"sec-websocket-protocol", ", ".join(offers).encode()))
+    return {
+        **{"type": "websocket", "path": "/ws", "raw_path": b"/ws", "root_path": "", "scheme": "ws"},
+        **{"query_string": b"", "client": client, "server": ("api.example", 80)},
+        **{"headers": headers, "subprotocols": [*offers], "asgi": {"version": "3.0"}},
+        "extensions": {"websocket.http.response": {}},
+    }
+
+
+async def called(app: Any, asgi_scope: MutableMapping[str, Any]) -> str:
+    """What the app says: whom it takes the caller for, or the status of its refusal."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await app(asgi_scope, receive, send)
+    texts = [each["text"] for each in sent if "text" in each]
+    return str(texts[0] if texts else sent[0]["status"])
+
+
+def make_app(door: Door, **options: Any) -> Any:
+    guard = make_guard({"WEBSOCKET /ws": "x", "WEBSOCKET /maybe": OPTIONAL}, **options)
+    app = door(guard)
+
+    async def greet(socket: WebSocket) -> None:
+        claims = guard.claims_of(socket)
+        await socket.accept()
+        await socket.send_text(claims.sub if claims is not None and claims.sub else "nobody")
+
+    app.add_api_websocket_route("/ws", greet)
+    app.add_api_websocket_route("/maybe", greet)
+    return app
+
+
+ELSEWHERE = ("192.0.2.2", 2)
+OTHERS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "nothing": (connection(client=ELSEWHERE), "401"),
+    "another-subprotocol": (connection("chat", client=ELSEWHERE), "401"),
+    "its-own-offer": (connection(f"bearer.{BOB}", client=ELSEWHERE), "bob"),
+    "its-own-field": (connection(client=ELSEWHERE, authorization=f"Bearer {BOB}"), "bob"),
+    "its-own-offer-from-the-same-place": (connection(f"bearer.{BOB}"), "bob"),
+    "its-own-field-from-the-same-place": (connection(authorization=f"Bearer {BOB}"), "bob"),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(("other", "answer"), OTHERS.values(), ids=OTHERS)
+async def test_token_that_was_withheld_is_nobody_elses(
+    door: Door, other: dict[str, Any], answer: str
+) -> None:
+    app = make_app(door)
+    first = connection(f"bearer.{ALICE}", "chat")
+    assert await called(app, first) == "alice"
+    assert await called(app, {**first, **deepcopy(other)}) == answer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+async def test_token_that_is_over_by_now_is_verified_anew_for_another_call(door: Door) -> None:
+    now = 1000.0
+    app = make_app(door, verifier=make_verifier(now=lambda: now))
+    (field,) = bearer("x", exp=1060).values()
+    first = connection(authorization=field)
+    assert await called(app, first) == "alice"
+    now = 2000.0
+    copied = {**first, **connection(client=ELSEWHERE, authorization=field)}
+    assert await called(app, copied) == "401"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/ws", "/maybe"])
+@pytest.mark.parametrize("offer", [f'"bearer.{ALICE}"', f"'bearer.{ALICE}'", f' "bearer.{ALICE}'])
+async def test_offer_in_quotes_is_malformed_and_no_other_subprotocol(path: str, offer: str) -> None:
+    app = make_app(DOORS["perimeter"])
+    assert (
+        await called(app, {**connection(offer), "path": path, "raw_path": path.encode()}) == "400"
+    )
+
+
+@pytest.mark.anyio
+async def test_headers_that_were_read_twice_hold_no_token() -> None:
+    guard = make_guard({"WEBSOCKET /ws": "x"})
+    socket = HTTPConnection(connection(f"bearer.{ALICE}", "chat"))
+    assert ALICE in str(socket.headers.raw)
+    # Starlette puts another list into the scope.
+    assert ALICE in str(HTTPConnection(socket.scope).headers.raw)
+    socket.scope["app"] = None
+    with pytest.raises(Exception, match="Forbidden"):
+        await guard(socket)
