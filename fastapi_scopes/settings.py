@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
+from fastapi.security.base import SecurityBase
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypeVar
@@ -128,6 +129,10 @@ class ScopesSettings(BaseSettings):
     allow_http: bool = False
     admin_scope: str | None = None
     realm: str = "api"
+    challenge_scopes: _Texts | None = None
+    resource: str | None = None
+    authorization_servers: _Texts | None = None
+    end_at_exp: bool = False
 
     def __init__(self, **values: object) -> None:
         settings = type(self)
@@ -201,6 +206,7 @@ class ScopesSettings(BaseSettings):
         revocations: RevocationList | None = None,
         proof: ProofChecker | None = None,
         bind: Callable[[MutableMapping[str, Any], ClaimsT], None] | None = None,
+        security_scheme: SecurityBase | None = None,
         now: Callable[[], float] = time.time,
     ) -> ScopeGuard[ClaimsT]:
         """Return a guard by *scope_map* with the verifier for these settings.
@@ -218,6 +224,12 @@ class ScopesSettings(BaseSettings):
                 admin_scope=self.admin_scope,
                 realm=self.realm,
                 bind=bind,
+                challenge_scopes=self.challenge_scopes or (),
+                resource=self.resource,
+                authorization_servers=self.authorization_servers or (),
+                security_scheme=security_scheme,
+                end_at_exp=self.end_at_exp,
+                now=now,
             )
         except ConfigurationError as error:
             raise ConfigurationError(*self._said_here(error.problems)) from None

@@ -8,16 +8,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.security import OpenIdConnect
 from fastapi.testclient import TestClient
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from fastapi_scopes import Claims, JWKSVerifier, JWTVerifier, TokenVerifier
+from fastapi_scopes import Claims, JWKSVerifier, JWTVerifier, ScopeGuard, TokenVerifier
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.settings import ScopesSettings
 from tests.apps import SECRET, bearer, mint
@@ -104,6 +106,36 @@ def test_spaces_around_the_elements_of_a_list_are_none_of_them(environment: Sett
     settings = ScopesSettings(allowed_scopes="app:*, me")
     claims = verified(settings.verifier(), mint("app:read", "me", "you", secret=minting.SECRET))
     assert claims.scopes == {"app:read", "me"}
+
+
+def test_every_option_of_a_guard_is_a_setting_or_an_argument() -> None:
+    # Those two are refused by this version.
+    options = {*signature(ScopeGuard.__init__).parameters} - {"self", "implies", "grants"}
+    arguments = {*signature(ScopesSettings.guard).parameters} | {"verifier"}
+    assert options <= {*ScopesSettings.model_fields} | arguments
+
+
+def test_guard_says_of_itself_what_the_environment_says(environment: Setting) -> None:
+    environment(
+        **HS256,
+        RESOURCE="https://api.example.com/mcp",
+        AUTHORIZATION_SERVERS="https://login.example.com",
+        CHALLENGE_SCOPES="app:read, app:write",
+        END_AT_EXP="true",
+    )
+    scheme = OpenIdConnect(openIdConnectUrl="https://login.example.com/x")
+    guard = ScopesSettings().guard({"GET /x": "app:read"}, security_scheme=scheme)
+    app = guard.protect(FastAPI(openapi_url=None), strict=False)
+    app.add_api_route("/x", lambda: "ran")
+    with TestClient(app) as client:
+        challenge = client.get("/x").headers["www-authenticate"]
+    metadata = "https://api.example.com/.well-known/oauth-protected-resource/mcp"
+    assert challenge == (
+        f'Bearer realm="api", scope="app:read app:write", resource_metadata="{metadata}"'
+    )
+    assert guard.scheme_name == "OpenIdConnect"
+    unprotected = guard.check(FastAPI(openapi_url=None))
+    assert len(unprotected.unmet) == 1
 
 
 class MyClaims(Claims):
