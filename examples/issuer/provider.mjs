@@ -83,6 +83,13 @@ function metadataOf({ client_id, client_secret, redirect_uris, introspects }) {
   return { client_id, client_secret, grant_types, redirect_uris: [], response_types: [] };
 }
 
+/** Whether a page of *origin* may redeem codes of a client: one with a redirect to that host. */
+function isHostOf({ redirectUris }, origin) {
+  const hostOf = (url) => (({ protocol, hostname }) => `${protocol}//${hostname}`)(new URL(url));
+  // RFC 8252 7.3: the port of a loopback redirect may be any.
+  return URL.canParse(origin) && redirectUris.some((each) => hostOf(each) === hostOf(origin));
+}
+
 function formatOf(algorithm) {
   if (algorithm === 'opaque') return { accessTokenFormat: 'opaque' };
   return { accessTokenFormat: 'jwt', jwt: { sign: { alg: algorithm } } };
@@ -123,7 +130,7 @@ function featuresOf(clients, resources) {
 export function createProvider({ issuer, clients, resources, keys }) {
   const provider = new Provider(issuer, {
     adapter: Store,
-    clientBasedCORS: () => false,
+    clientBasedCORS: (_ctx, origin, client) => isHostOf(client, origin),
     clientDefaults: { id_token_signed_response_alg: ID_TOKEN_ALGORITHM },
     clients: clients.map(metadataOf),
     cookies: { keys: COOKIE_KEYS },

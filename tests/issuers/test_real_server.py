@@ -187,3 +187,28 @@ def test_access_token_of_a_person_names_the_person(issuer: RealIssuer) -> None:
     assert header["typ"] == "at+jwt"
     assert (claims["sub"], claims["client_id"]) == ("alice", real.PUBLIC_CLIENT)
     assert claims["scope"] == "app:run"
+
+
+@pytest.mark.parametrize(
+    ("client_id", "origin", "may_read"),
+    [
+        (real.PUBLIC_CLIENT, "http://127.0.0.1:8000", True),
+        (real.PUBLIC_CLIENT, "https://127.0.0.1:8000", False),
+        (real.PUBLIC_CLIENT, "http://127.0.0.1.example", False),
+        (real.PUBLIC_CLIENT, "null", False),
+        ("basic", "http://127.0.0.1:8000", False),
+    ],
+    ids=["loopback", "other scheme", "other host", "no origin", "confidential client"],
+)
+def test_pages_where_a_public_client_is_may_read_the_answer(
+    issuer: RealIssuer, client_id: str, origin: str, *, may_read: bool
+) -> None:
+    secret = issuer.clients.get(client_id, "")
+    answer = httpx.post(
+        issuer.metadata["token_endpoint"],
+        data={"grant_type": "authorization_code", "client_id": client_id, "client_secret": secret},
+        headers={"Origin": origin},
+        trust_env=False,
+    )
+    assert answer.status_code == 400
+    assert answer.headers.get("access-control-allow-origin") == (origin if may_read else None)
