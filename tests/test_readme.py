@@ -22,6 +22,8 @@ PAGES = sorted(DOCS.glob("*.md"))
 RECORDS = sorted((DOCS / "adr").glob("*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TEST_NAME = re.compile(r"`(test_\w+)`")
+NAVIGATION = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+GUIDE = re.findall(r": ([\w-]+\.md)$", NAVIGATION, re.MULTILINE)
 
 COMMANDS = {
     "example": 'python3 -m venv .venv && .venv/bin/pip install -e ".[agentos]"'
@@ -156,6 +158,12 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", README)
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_page_of_the_guide_is_in_the_list_of_the_readme() -> None:
+    listed = README.partition("\n## Documentation\n")[2]
+    assert {page.name for page in PAGES} == set(GUIDE)
+    assert [page for page in GUIDE if f"](docs/{page})" not in listed] == []
 
 
 class Body(BaseModel):

@@ -112,9 +112,9 @@ def test_tokens_are_those_of_the_original(served: Process) -> None:
 def test_document_shows_the_scopes_and_swagger_ui_is_served(served: Process) -> None:
     document = httpx.get(f"{served.url}/openapi.json").json()
     # AgentOS's own scheme is gone: the header holds one token, and the perimeter reads it.
-    assert document["components"]["securitySchemes"] == {
-        "ScopeGuard": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    }
+    schemes = document["components"]["securitySchemes"]
+    assert {"app:read", "app:run", "app:execute"} <= set(schemes["ScopeGuard"].pop("x-scopes"))
+    assert schemes == {"ScopeGuard": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     security = [{"ScopeGuard": ["app:execute", "app:run"]}]
     assert document["paths"]["/agents/{agent_id}/runs"]["post"]["security"] == security
     assert "SwaggerUIBundle" in httpx.get(f"{served.url}/docs").text
