@@ -77,6 +77,16 @@ def _let_go(error: BaseException) -> None:
             each.__traceback__ = None
 
 
+async def _run(app: ASGIApp, asgi_scope: Scope, connection: "_Response | _Socket") -> None:
+    """Run *app* on *connection*; that it was told of the end is no error."""
+    try:
+        await app(asgi_scope, connection.receive, connection.send)
+    except (*_HEEDED, BaseExceptionGroup) as error:
+        if not (connection.is_over and _is_heeded(error)):
+            raise
+        _let_go(error)
+
+
 @dataclass(slots=True, eq=False)
 class _Response:
     """An HTTP response, cut off at the first chunk that is sent too late."""
@@ -90,12 +100,7 @@ class _Response:
     is_over: bool = False
 
     async def run(self, app: ASGIApp, asgi_scope: Scope) -> None:
-        try:
-            await app(asgi_scope, self.receive, self.send)
-        except (*_HEEDED, BaseExceptionGroup) as error:
-            if not (self.is_over and _is_heeded(error)):
-                raise
-            _let_go(error)
+        await _run(app, asgi_scope, self)
 
     async def receive(self) -> Message:
         message = await self.inner_receive() if not self.is_over else None
@@ -159,11 +164,7 @@ class _Socket:
             return
         self._look()
         try:
-            await app(asgi_scope, self.receive, self.send)
-        except (*_HEEDED, BaseExceptionGroup) as error:
-            if not (self.is_over and _is_heeded(error)):
-                raise
-            _let_go(error)
+            await _run(app, asgi_scope, self)
         except asyncio.CancelledError:
             if self.closing is not None:
                 self.closing.cancel()
