@@ -23,7 +23,7 @@ from fastapi_scopes import (
 )
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault, VerifierUnavailable
 from fastapi_scopes.guard import AccessRefused
-from tests.apps import bearer, make_guard, make_verifier, mint
+from tests.apps import MakeHeaders, bearer, make_guard, make_verifier, mint
 
 
 async def answer() -> str:
@@ -40,7 +40,7 @@ BEARER = 'Bearer realm="api"'
 DESCRIBED = 'error="{0}", error_description="{1}"'
 WIRE = [
     pytest.param(
-        {},
+        dict,
         AUTHENTICATED,
         401,
         b'{"type":"urn:fastapi-scopes:problem:missing_credentials",'
@@ -50,7 +50,7 @@ WIRE = [
         id="no credentials",
     ),
     pytest.param(
-        {"Authorization": "Basic YTpi"},
+        lambda: {"Authorization": "Basic YTpi"},
         AUTHENTICATED,
         401,
         b'{"type":"urn:fastapi-scopes:problem:missing_credentials",'
@@ -60,7 +60,7 @@ WIRE = [
         id="another scheme",
     ),
     pytest.param(
-        {"Authorization": "Bearer"},
+        lambda: {"Authorization": "Bearer"},
         AUTHENTICATED,
         400,
         b'{"type":"urn:fastapi-scopes:problem:invalid_request",'
@@ -72,7 +72,7 @@ WIRE = [
         id="bare Bearer",
     ),
     pytest.param(
-        {"Authorization": "Bearer a.b.c"},
+        lambda: {"Authorization": "Bearer a.b.c"},
         AUTHENTICATED,
         401,
         b'{"type":"urn:fastapi-scopes:problem:invalid_token","title":"Invalid token",'
@@ -81,7 +81,7 @@ WIRE = [
         id="bad token",
     ),
     pytest.param(
-        bearer("c:3"),
+        lambda: bearer("c:3"),
         any_of(["b:2", "a:1"], "c:4"),
         403,
         b'{"type":"urn:fastapi-scopes:problem:insufficient_scope","title":"Insufficient scope",'
@@ -92,7 +92,7 @@ WIRE = [
         id="scopes missing",
     ),
     pytest.param(
-        bearer("a:1"),
+        lambda: bearer("a:1"),
         DENY,
         403,
         b'{"type":"urn:fastapi-scopes:problem:forbidden","title":"Forbidden","status":403,'
@@ -103,11 +103,11 @@ WIRE = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "requirement", "status", "body", "challenge"), WIRE)
+@pytest.mark.parametrize(("make_headers", "requirement", "status", "body", "challenge"), WIRE)
 def test_refusal_is_the_same_to_the_byte(
-    headers: dict[str, str], requirement: Any, status: int, body: bytes, challenge: str | None
+    make_headers: MakeHeaders, requirement: Any, status: int, body: bytes, challenge: str | None
 ) -> None:
-    response = make_client({"GET /x": requirement}).get("/x", headers=headers)
+    response = make_client({"GET /x": requirement}).get("/x", headers=make_headers())
     assert response.status_code == status
     assert response.content == body
     assert response.headers["content-type"] == "application/problem+json"

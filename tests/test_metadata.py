@@ -9,7 +9,7 @@ from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_scopes import AUTHENTICATED, DENY, PUBLIC, ScopeMap, any_of
 from fastapi_scopes.errors import ConfigurationError
-from tests.apps import bearer, make_guard
+from tests.apps import MakeHeaders, bearer, make_guard
 from tests.doors import DOORS, Door
 
 RESOURCE = "https://api.example/mcp"
@@ -102,19 +102,19 @@ def test_challenge_leads_to_the_document_of_exactly_that_resource(resource: str,
 
 
 CALLERS = {
-    "anonymous": ({}, 401, True),
-    "invalid": ({"Authorization": "Bearer a.b.c"}, 401, True),
-    "malformed": ({"Authorization": "Bearer"}, 400, False),
-    "lacking": (bearer("b:2"), 403, True),
+    "anonymous": (dict, 401, True),
+    "invalid": (lambda: {"Authorization": "Bearer a.b.c"}, 401, True),
+    "malformed": (lambda: {"Authorization": "Bearer"}, 400, False),
+    "lacking": (lambda: bearer("b:2"), 403, True),
 }
 
 
 @each_door
-@pytest.mark.parametrize(("headers", "status", "is_led"), CALLERS.values(), ids=CALLERS)
+@pytest.mark.parametrize(("make_headers", "status", "is_led"), CALLERS.values(), ids=CALLERS)
 def test_challenge_names_the_metadata_where_another_token_would_help(
-    door: Door, headers: dict[str, str], status: int, is_led: bool
+    door: Door, make_headers: MakeHeaders, status: int, is_led: bool
 ) -> None:
-    response = make_client(door).get("/x", headers=headers)
+    response = make_client(door).get("/x", headers=make_headers())
     challenge = response.headers["www-authenticate"]
     assert response.status_code == status
     assert challenge.endswith(f', resource_metadata="https://api.example{PATH}"') is is_led

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from fastapi_scopes import PUBLIC
-from tests.apps import make_guard, mint
+from tests.apps import make_guard, mint, with_tokens
 from tests.perimeter.outcomes import REFUSED
 from tests.perimeter.serving import SERVERS, NoAnswerError, Served, request_of, serve
 
@@ -18,8 +18,6 @@ RAN = "ran"
 MISSING, MALFORMED, INVALID = "missing_credentials", "invalid_request", "invalid_token"
 INSUFFICIENT = "insufficient_scope"
 STATUSES = {MISSING: 401, MALFORMED: 400, INVALID: 401, INSUFFICIENT: 403}
-TOKEN, OTHER = mint("x"), mint("other")
-FOLD = len(TOKEN) // 2
 
 
 def make_app() -> FastAPI:
@@ -79,48 +77,46 @@ def get(target: str, *fields: str | bytes) -> bytes:
 @pytest.mark.parametrize(
     ("fields", "outcomes"),
     [
-        pytest.param([f"Bearer {TOKEN}"], {RAN}, id="as it should be"),
-        pytest.param([f"bearer {TOKEN}"], {RAN}, id="lower-case scheme"),
-        pytest.param([f"BEARER   {TOKEN}"], {RAN}, id="spaces within"),
-        pytest.param([f"\tBearer {TOKEN} \t"], {RAN}, id="white space around"),
-        pytest.param([f"Bearer {OTHER}"], {INSUFFICIENT}, id="another scope"),
-        pytest.param([f"Bearer {TOKEN}"] * 2, {MALFORMED}, id="doubled"),
-        pytest.param([f"Bearer {TOKEN}", f"Bearer {OTHER}"], {MALFORMED}, id="two tokens"),
-        pytest.param([f"Bearer {OTHER}", f"Bearer {TOKEN}"], {MALFORMED}, id="two, the other way"),
-        pytest.param([f"Bearer {TOKEN}", "Basic eDp5"], {MALFORMED}, id="and another scheme"),
-        pytest.param(["Basic eDp5", f"Bearer {TOKEN}"], {MALFORMED}, id="behind another scheme"),
-        pytest.param([f"Bearer {TOKEN}", ""], {MALFORMED}, id="and an empty one"),
-        pytest.param([f"Bearer {OTHER}, Bearer {TOKEN}"], {MALFORMED}, id="list"),
-        pytest.param([f"Bearer {TOKEN},"], {MALFORMED}, id="list of one"),
-        pytest.param([f"Bearer {OTHER} {TOKEN}"], {MALFORMED}, id="two in one"),
-        pytest.param([f"Bearer Bearer {TOKEN}"], {MALFORMED}, id="scheme twice"),
-        pytest.param([f'Bearer token="{TOKEN}"'], {MALFORMED}, id="parameter"),
-        pytest.param([f'Bearer "{TOKEN}"'], {MALFORMED}, id="quoted"),
+        pytest.param(["Bearer {token}"], {RAN}, id="as it should be"),
+        pytest.param(["bearer {token}"], {RAN}, id="lower-case scheme"),
+        pytest.param(["BEARER   {token}"], {RAN}, id="spaces within"),
+        pytest.param(["\tBearer {token} \t"], {RAN}, id="white space around"),
+        pytest.param(["Bearer {other}"], {INSUFFICIENT}, id="another scope"),
+        pytest.param(["Bearer {token}"] * 2, {MALFORMED}, id="doubled"),
+        pytest.param(["Bearer {token}", "Bearer {other}"], {MALFORMED}, id="two tokens"),
+        pytest.param(["Bearer {other}", "Bearer {token}"], {MALFORMED}, id="two, the other way"),
+        pytest.param(["Bearer {token}", "Basic eDp5"], {MALFORMED}, id="and another scheme"),
+        pytest.param(["Basic eDp5", "Bearer {token}"], {MALFORMED}, id="behind another scheme"),
+        pytest.param(["Bearer {token}", ""], {MALFORMED}, id="and an empty one"),
+        pytest.param(["Bearer {other}, Bearer {token}"], {MALFORMED}, id="list"),
+        pytest.param(["Bearer {token},"], {MALFORMED}, id="list of one"),
+        pytest.param(["Bearer {other} {token}"], {MALFORMED}, id="two in one"),
+        pytest.param(["Bearer Bearer {token}"], {MALFORMED}, id="scheme twice"),
+        pytest.param(['Bearer token="{token}"'], {MALFORMED}, id="parameter"),
+        pytest.param(['Bearer "{token}"'], {MALFORMED}, id="quoted"),
         pytest.param(["Bearer"], {MALFORMED}, id="bare Bearer"),
         pytest.param(["Bearer "], {MALFORMED}, id="bare Bearer and a space"),
         pytest.param([""], {MALFORMED}, id="empty"),
-        pytest.param([f"Bearer\t{TOKEN}"], {MALFORMED}, id="tab for the space"),
-        pytest.param([b"Bearer\xa0" + TOKEN.encode()], {MALFORMED}, id="no-break space for it"),
+        pytest.param(["Bearer\t{token}"], {MALFORMED}, id="tab for the space"),
+        pytest.param(["Bearer\xa0{token}"], {MALFORMED}, id="no-break space for it"),
         pytest.param([b"Bearer \xe9"], {MALFORMED}, id="latin-1"),
         pytest.param([b"B\xe9arer x"], {MALFORMED}, id="latin-1 in the scheme"),
         pytest.param(["Bearer é".encode()], {MALFORMED}, id="UTF-8"),
         pytest.param([b"Bearer \xff\xfe"], {MALFORMED}, id="no UTF-8"),
-        pytest.param([f"Bearer {TOKEN}\x1b"], {MALFORMED, REFUSED}, id="escape"),
-        pytest.param([f"Bearer {TOKEN}\x7f"], {MALFORMED, REFUSED}, id="DEL"),
-        pytest.param([f"Bearer {TOKEN}\x00"], {REFUSED}, id="NUL"),
-        pytest.param([f"Bearer {TOKEN}\rX: y"], {REFUSED}, id="CR"),
-        pytest.param([f"Bearer\r\n {TOKEN}"], {RAN, REFUSED}, id="folded at the space"),
+        pytest.param(["Bearer {token}\x1b"], {MALFORMED, REFUSED}, id="escape"),
+        pytest.param(["Bearer {token}\x7f"], {MALFORMED, REFUSED}, id="DEL"),
+        pytest.param(["Bearer {token}\x00"], {REFUSED}, id="NUL"),
+        pytest.param(["Bearer {token}\rX: y"], {REFUSED}, id="CR"),
+        pytest.param(["Bearer\r\n {token}"], {RAN, REFUSED}, id="folded at the space"),
+        pytest.param(["Bearer {start}\r\n {end}"], {MALFORMED, REFUSED}, id="folded within"),
         pytest.param(
-            [f"Bearer {TOKEN[:FOLD]}\r\n {TOKEN[FOLD:]}"], {MALFORMED, REFUSED}, id="folded within"
-        ),
-        pytest.param(
-            [f"Bearer {OTHER}\r\n Bearer {TOKEN}"], {MALFORMED, REFUSED}, id="another folded in"
+            ["Bearer {other}\r\n Bearer {token}"], {MALFORMED, REFUSED}, id="another folded in"
         ),
         pytest.param(["Basic eDp5"], {MISSING}, id="another scheme"),
-        pytest.param([f"Token {TOKEN}"], {MISSING}, id="token in another scheme"),
-        pytest.param([f"Bearer%20{TOKEN[:20]}"], {MISSING}, id="encoded space"),
+        pytest.param(["Token {token}"], {MISSING}, id="token in another scheme"),
+        pytest.param(["Bearer%20{token:.20}"], {MISSING}, id="encoded space"),
         pytest.param(["Bearer null"], {INVALID}, id="null"),
-        pytest.param([f"Bearer {TOKEN}="], {INVALID}, id="padded"),
+        pytest.param(["Bearer {token}="], {INVALID}, id="padded"),
         pytest.param(["Bearer " + "." * 5000], {INVALID}, id="dots"),
         pytest.param(["Bearer " + "a" * 20_000], {INVALID}, id="20 KB"),
         pytest.param(["Bearer " + "a" * 70_000], {INVALID, REFUSED}, id="70 KB"),
@@ -130,40 +126,43 @@ def get(target: str, *fields: str | bytes) -> bytes:
 def test_only_one_bearer_credential_is_a_credential(
     served: Served, target: str, fields: list[str | bytes], outcomes: set[str]
 ) -> None:
-    values = [each if isinstance(each, bytes) else each.encode("latin-1") for each in fields]
+    sent = with_tokens(fields)
+    values = [each if isinstance(each, bytes) else each.encode("latin-1") for each in sent]
     data = get(target, *(b"Authorization: " + value for value in values))
     assert outcome_of(served, data) in outcomes
 
 
 def test_other_spelling_of_the_name_is_the_same_field(served: Served) -> None:
-    field = f"AUTHORIZATION: Bearer {TOKEN}"
+    token = mint("x")
+    field = f"AUTHORIZATION: Bearer {token}"
     assert outcome_of(served, get("/x", field)) == RAN
-    assert outcome_of(served, get("/x", field, f"authorization: Bearer {TOKEN}")) == MALFORMED
+    assert outcome_of(served, get("/x", field, f"authorization: Bearer {token}")) == MALFORMED
 
 
 @pytest.mark.parametrize(
     "field",
     [
-        pytest.param(f"Authorization_: Bearer {TOKEN}", id="underscore"),
-        pytest.param(f"Authorization : Bearer {TOKEN}", id="space before the colon"),
-        pytest.param(f"X: y\r\n Authorization: Bearer {TOKEN}", id="folded into another"),
-        pytest.param(f"Proxy-Authorization: Bearer {TOKEN}", id="of a proxy"),
-        pytest.param(f"X-Authorization: Bearer {TOKEN}", id="X-Authorization"),
-        pytest.param(f"X-Forwarded-Authorization: Bearer {TOKEN}", id="forwarded"),
-        pytest.param(f"X-Forwarded-Access-Token: {TOKEN}", id="token, forwarded"),
-        pytest.param(f"X-Original-Authorization: Bearer {TOKEN}", id="original"),
-        pytest.param(f"Cookie: access_token={TOKEN}; Authorization=Bearer {TOKEN}", id="cookie"),
-        pytest.param(f"Sec-WebSocket-Protocol: bearer, {TOKEN}", id="subprotocol"),
+        pytest.param("Authorization_: Bearer {token}", id="underscore"),
+        pytest.param("Authorization : Bearer {token}", id="space before the colon"),
+        pytest.param("X: y\r\n Authorization: Bearer {token}", id="folded into another"),
+        pytest.param("Proxy-Authorization: Bearer {token}", id="of a proxy"),
+        pytest.param("X-Authorization: Bearer {token}", id="X-Authorization"),
+        pytest.param("X-Forwarded-Authorization: Bearer {token}", id="forwarded"),
+        pytest.param("X-Forwarded-Access-Token: {token}", id="token, forwarded"),
+        pytest.param("X-Original-Authorization: Bearer {token}", id="original"),
+        pytest.param("Cookie: access_token={token}; Authorization=Bearer {token}", id="cookie"),
+        pytest.param("Sec-WebSocket-Protocol: bearer, {token}", id="subprotocol"),
     ],
 )
 def test_token_in_another_field_is_not_read(served: Served, field: str) -> None:
-    assert outcome_of(served, get("/x", field)) in {MISSING, REFUSED}
+    assert outcome_of(served, get("/x", *with_tokens([field]))) in {MISSING, REFUSED}
 
 
 def test_token_in_the_query_is_not_read(served: Served) -> None:
+    token = mint("x")
     for name in ["access_token", "token", "Authorization"]:
-        assert outcome_of(served, get(f"/x?{name}={TOKEN}")) == MISSING
-        assert served.handshake(f"/ws?{name}={TOKEN}").status == 401
+        assert outcome_of(served, get(f"/x?{name}={token}")) == MISSING
+        assert served.handshake(f"/ws?{name}={token}").status == 401
 
 
 @pytest.mark.parametrize(
@@ -171,54 +170,58 @@ def test_token_in_the_query_is_not_read(served: Served) -> None:
     [
         pytest.param("Authorization: Bearer", id="bare Bearer"),
         pytest.param(b"Authorization: Bearer \xe9", id="latin-1"),
-        pytest.param(f"Authorization: Bearer {TOKEN}\r\nAuthorization: Basic x", id="doubled"),
+        pytest.param("Authorization: Bearer {token}\r\nAuthorization: Basic x", id="doubled"),
         pytest.param("Authorization: Bearer " + "a" * 20_000, id="20 KB"),
     ],
 )
 def test_credentials_break_no_public_route(served: Served, field: str | bytes) -> None:
-    assert outcome_of(served, get("/open", field)) == RAN
+    assert outcome_of(served, get("/open", *with_tokens([field]))) == RAN
 
 
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
         pytest.param([], 401, id="none"),
-        pytest.param([f"Authorization: Bearer {TOKEN}"], 101, id="as it should be"),
-        pytest.param([f"Authorization: Bearer {OTHER}"], 403, id="another scope"),
-        pytest.param([f"Authorization: Bearer {TOKEN}"] * 2, 400, id="doubled"),
-        pytest.param([f"Authorization: Bearer {OTHER}, Bearer {TOKEN}"], 400, id="list"),
+        pytest.param(["Authorization: Bearer {token}"], 101, id="as it should be"),
+        pytest.param(["Authorization: Bearer {other}"], 403, id="another scope"),
+        pytest.param(["Authorization: Bearer {token}"] * 2, 400, id="doubled"),
+        pytest.param(["Authorization: Bearer {other}, Bearer {token}"], 400, id="list"),
         pytest.param(["Authorization: Bearer"], 400, id="bare Bearer"),
         pytest.param([b"Authorization: Bearer \xe9"], 400, id="latin-1"),
         pytest.param(["Authorization: Bearer null"], 401, id="null"),
-        pytest.param([f"Sec-WebSocket-Protocol: bearer, {TOKEN}"], 401, id="subprotocol"),
-        pytest.param([f"Cookie: access_token={TOKEN}"], 401, id="cookie"),
+        pytest.param(["Sec-WebSocket-Protocol: bearer, {token}"], 401, id="subprotocol"),
+        pytest.param(["Cookie: access_token={token}"], 401, id="cookie"),
     ],
 )
 def test_socket_is_opened_by_one_bearer_credential_alone(
     served: Served, fields: list[str | bytes], status: int
 ) -> None:
-    answer = served.handshake("/ws", *fields)
+    answer = served.handshake("/ws", *with_tokens(fields))
     assert (answer.status, answer.is_of_the_server) == (status, False)
 
 
 @pytest.mark.parametrize(
-    ("fields", "token", "outcomes"),
+    ("tokens", "added", "outcomes"),
     [
         # What a server adds to the fields may be read; it opens what its own token opens.
-        pytest.param([], OTHER, {MISSING, INSUFFICIENT}, id="no token, and one without the scope"),
+        pytest.param(
+            [], "{other}", {MISSING, INSUFFICIENT}, id="no token, and one without the scope"
+        ),
         pytest.param([], "null", {MISSING, INVALID}, id="no token, and an invalid one"),
-        pytest.param([TOKEN], OTHER, {RAN, MALFORMED}, id="a token, and another"),
-        pytest.param([OTHER], TOKEN, {INSUFFICIENT, MALFORMED}, id="another, and the token"),
+        pytest.param(["{token}"], "{other}", {RAN, MALFORMED}, id="a token, and another"),
+        pytest.param(
+            ["{other}"], "{token}", {INSUFFICIENT, MALFORMED}, id="another, and the token"
+        ),
     ],
 )
 @pytest.mark.parametrize("is_late", [False, True], ids=["at once", "late"])
 def test_trailer_adds_no_right(
-    served: Served, fields: list[str], token: str, outcomes: set[str], is_late: bool
+    served: Served, tokens: list[str], added: str, outcomes: set[str], is_late: bool
 ) -> None:
-    head = [f"Authorization: Bearer {each}" for each in fields]
+    *head, field = with_tokens(f"Authorization: Bearer {each}" for each in [*tokens, added])
     kind = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
     data = request_of("POST", "/x", *kind, *head) + b'3\r\n"y"\r\n'
-    trailer = f"0\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    trailer = f"0\r\n{field}\r\n\r\n".encode()
     with served.connect() as connection:
         for part in [data, trailer] if is_late else [data + trailer]:
             connection.send(part)
@@ -227,8 +230,9 @@ def test_trailer_adds_no_right(
 
 
 def test_requests_on_one_connection_share_no_right(served: Served) -> None:
-    tokens = [TOKEN, OTHER, None, TOKEN, None]
-    fields = [[f"Authorization: Bearer {token}"] if token else [] for token in tokens]
+    token, other = mint("x"), mint("other")
+    tokens = [token, other, None, token, None]
+    fields = [[f"Authorization: Bearer {each}"] if each else [] for each in tokens]
     with served.connect() as connection:
         connection.send(b"".join(get("/x", *each) for each in fields))
         statuses = [connection.receive().status for _ in fields]
@@ -236,7 +240,7 @@ def test_requests_on_one_connection_share_no_right(served: Served) -> None:
 
 
 def test_body_that_was_not_read_is_not_taken_for_the_next_request(served: Served) -> None:
-    hidden = get("/x", f"Authorization: Bearer {TOKEN}")
+    hidden = get("/x", f"Authorization: Bearer {mint('x')}")
     with served.connect() as connection:
         connection.send(request_of("POST", "/x", body=hidden) + get("/plain"))
         statuses = [connection.receive().status for _ in range(2)]

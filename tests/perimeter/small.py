@@ -9,10 +9,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes import Claims
-from tests.apps import make_verifier, mint
+from tests.apps import bearer, make_verifier
 
-FORGED = {"Authorization": f"Bearer {mint('a', secret='of-someone-else-0123456789-0123456789')}"}
 MALFORMED = {"Authorization": "Bearer"}
+
+
+def forged() -> dict[str, str]:
+    """Return what a caller sends whose token would do, had the issuer signed it."""
+    return bearer("a", secret="of-someone-else-0123456789-0123456789")
 
 
 async def answer() -> str:

@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from fastapi_scopes import DENY, PUBLIC, Claims, ScopeGuard
 from fastapi_scopes.errors import VerifierUnavailable
-from tests.apps import bearer, make_guard
+from tests.apps import MakeHeaders, bearer, make_guard
 
 UI = "https://ui.example"
 RESOURCE = "https://api.example"
@@ -57,24 +57,31 @@ class Unreachable:
         raise VerifierUnavailable(1)
 
 
-REFUSALS: dict[str, tuple[str, str, dict[str, str], int]] = {
-    "anonymous": ("GET", "/x", {}, 401),
-    "anonymous-plain": ("GET", "/below/plain", {}, 401),
-    "malformed": ("GET", "/x", {"Authorization": "Bearer"}, 400),
-    "invalid": ("GET", "/x", {"Authorization": "Bearer a.b.c"}, 401),
-    "lacking": ("GET", "/x", bearer("b:2"), 403),
-    "lacking-plain": ("GET", "/below/plain", bearer("b:2"), 403),
-    "denied-anonymous": ("POST", "/x", {}, 401),
+REFUSALS: dict[str, tuple[str, str, MakeHeaders, int]] = {
+    "anonymous": ("GET", "/x", dict, 401),
+    "anonymous-plain": ("GET", "/below/plain", dict, 401),
+    "malformed": ("GET", "/x", lambda: {"Authorization": "Bearer"}, 400),
+    "invalid": ("GET", "/x", lambda: {"Authorization": "Bearer a.b.c"}, 401),
+    "lacking": ("GET", "/x", lambda: bearer("b:2"), 403),
+    "lacking-plain": ("GET", "/below/plain", lambda: bearer("b:2"), 403),
+    "denied-anonymous": ("POST", "/x", dict, 401),
 }
 
 
 @pytest.mark.parametrize("is_protected_first", [False, True], ids=["cors-first", "protected-first"])
-@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize(
+    ("method", "path", "make_headers", "status"), REFUSALS.values(), ids=REFUSALS
+)
 def test_challenge_is_exposed_to_scripts(
-    method: str, path: str, headers: dict[str, str], status: int, *, is_protected_first: bool
+    method: str,
+    path: str,
+    make_headers: MakeHeaders,
+    status: int,
+    *,
+    is_protected_first: bool,
 ) -> None:
     client = make_client(is_protected_first=is_protected_first)
-    refused = client.request(method, path, headers=headers)
+    refused = client.request(method, path, headers=make_headers())
     assert refused.status_code == status
     assert refused.headers["www-authenticate"].startswith('Bearer realm="api"')
     assert refused.headers["access-control-allow-origin"] == UI

@@ -12,7 +12,7 @@ from starlette.testclient import WebSocketDenialResponse
 from fastapi_scopes import OPTIONAL, PUBLIC, Claims, RouterFactory, ScopeGuard
 from fastapi_scopes.errors import TokenError, TokenFault
 from tests.apps import bearer, make_guard, mint
-from tests.perimeter.small import FORGED, CountingVerifier, answer, make_app
+from tests.perimeter.small import CountingVerifier, answer, forged, make_app
 
 RULES = {
     "GET /a": "a",
@@ -131,7 +131,7 @@ def test_token_is_verified_and_claims_are_bound_once_for_all_dependencies(
 def test_refused_caller_is_bound_to_nothing(seen: Seen, path: str, held: str, text: str) -> None:
     anonymous = (200, "ran for None") if held == "any" else (401, "")
     assert seen.ask(path, {}) == (*anonymous, 0, [])
-    assert seen.ask(path, FORGED) == (401, "", 1, [])
+    assert seen.ask(path, forged()) == (401, "", 1, [])
     if held != "any":
         assert seen.ask(path, bearer("none")) == (403, "", 1, [])
         others = {"a", "one", "two"} - {held}
@@ -140,7 +140,7 @@ def test_refused_caller_is_bound_to_nothing(seen: Seen, path: str, held: str, te
 
 @pytest.mark.parametrize("path", ["/open", "/v3/r", "/v3/ws"])
 def test_public_route_has_no_claims_and_looks_at_no_token(seen: Seen, path: str) -> None:
-    for headers in ({}, FORGED, bearer("a")):
+    for headers in ({}, forged(), bearer("a")):
         assert seen.ask(path, headers) == (200, "ran for None", 0, [])
 
 

@@ -1,5 +1,6 @@
 """What is said of paths and methods that no endpoint answers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from fastapi_scopes import PUBLIC, Claims
 from fastapi_scopes.errors import VerifierUnavailable
-from tests.apps import bearer, make_guard
-from tests.perimeter.small import FORGED, MALFORMED, CountingVerifier, answer, make_app, plain
+from tests.apps import MakeHeaders, bearer, make_guard
+from tests.perimeter.small import MALFORMED, CountingVerifier, answer, forged, make_app, plain
 
 RULES = {
     "GET /a": "a",
@@ -47,15 +48,15 @@ each_unknown = pytest.mark.parametrize(
     ],
 )
 INVALID = {"Authorization": "Bearer a.b.c"}
-CALLERS = {
-    "anonymous": ({}, 401),
-    "another scheme": ({"Authorization": "Basic YTpi"}, 401),
-    "invalid": (INVALID, 401),
-    "forged": (FORGED, 401),
-    "malformed": (MALFORMED, 400),
+CALLERS: Mapping[str, tuple[MakeHeaders, int]] = {
+    "anonymous": (dict, 401),
+    "another scheme": (lambda: {"Authorization": "Basic YTpi"}, 401),
+    "invalid": (lambda: INVALID, 401),
+    "forged": (forged, 401),
+    "malformed": (lambda: MALFORMED, 400),
 }
 each_unverified = pytest.mark.parametrize(
-    ("headers", "refusal"), list(CALLERS.values()), ids=list(CALLERS)
+    ("make_headers", "refusal"), list(CALLERS.values()), ids=list(CALLERS)
 )
 
 
@@ -81,12 +82,12 @@ def wire(response: Any) -> tuple[int, dict[str, str], bytes]:
 
 @each_unknown
 @pytest.mark.parametrize(
-    "headers", [*(headers for headers, _ in CALLERS.values()), bearer()], ids=[*CALLERS, "valid"]
+    "make_headers", [*(make for make, _ in CALLERS.values()), bearer], ids=[*CALLERS, "valid"]
 )
 def test_router_answers_as_without_a_perimeter_and_no_token_is_looked_at(
-    method: str, path: str, status: int, headers: dict[str, str]
+    method: str, path: str, status: int, make_headers: MakeHeaders
 ) -> None:
-    verifier = CountingVerifier()
+    verifier, headers = CountingVerifier(), make_headers()
     client = make_client(hide_unknown=False, verifier=verifier)
     found = client.request(method, path, headers=headers)
     unprotected = TestClient(make_open_app(), follow_redirects=False)
@@ -98,9 +99,9 @@ def test_router_answers_as_without_a_perimeter_and_no_token_is_looked_at(
 @each_unknown
 @each_unverified
 def test_hidden_unknown_is_to_the_byte_what_a_guarded_route_is_for_unverified_callers(
-    method: str, path: str, status: int, headers: dict[str, str], refusal: int
+    method: str, path: str, status: int, make_headers: MakeHeaders, refusal: int
 ) -> None:
-    client = make_client(hide_unknown=True)
+    client, headers = make_client(hide_unknown=True), make_headers()
     hidden = client.request(method, path, headers=headers)
     guarded = client.get("/a", headers=headers)
     assert hidden.status_code == refusal
@@ -145,7 +146,7 @@ def test_hidden_unknown_is_made_known_to_nothing_behind_it() -> None:
     bound: list[str | None] = []
     client = make_client(hide_unknown=True, bind=lambda _, claims: bound.append(claims.sub))
     assert client.get("/nope").status_code == 401
-    assert client.get("/nope", headers=FORGED).status_code == 401
+    assert client.get("/nope", headers=forged()).status_code == 401
     assert bound == []
 
 

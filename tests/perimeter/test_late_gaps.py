@@ -12,8 +12,8 @@ from starlette.routing import Route
 from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_scopes import PUBLIC, ScopeMap
-from tests.apps import bearer, make_guard
-from tests.perimeter.small import FORGED, answer, make_app, opaque, plain
+from tests.apps import MakeHeaders, bearer, make_guard
+from tests.perimeter.small import answer, forged, make_app, opaque, plain
 
 LATE_GAP = (
     b'{"type":"urn:fastapi-scopes:problem:verifier_unavailable",'
@@ -23,12 +23,15 @@ LATE_GAP = (
 
 
 CALLERS = pytest.mark.parametrize(
-    "headers", [{}, bearer("a"), FORGED], ids=["anonymous", "valid", "invalid"]
+    "make_headers", [dict, lambda: bearer("a"), forged], ids=["anonymous", "valid", "invalid"]
 )
 
 
 @CALLERS
-def test_late_gap_is_503_for_everyone_from_the_first_request_on(headers: dict[str, str]) -> None:
+def test_late_gap_is_503_for_everyone_from_the_first_request_on(
+    make_headers: MakeHeaders,
+) -> None:
+    headers = make_headers()
     app = make_app("/a", "/open", "/forgotten")
     app.add_api_websocket_route("/ws", opaque)
     rules = {"GET /a": "a", "GET /open": PUBLIC, "WEBSOCKET /ws": PUBLIC}

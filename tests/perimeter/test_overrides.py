@@ -12,8 +12,8 @@ from starlette.routing import Route
 from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_scopes import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, Claims, ScopeGuard, ScopeMap
-from tests.apps import bearer, make_guard
-from tests.perimeter.small import FORGED, MALFORMED, CountingVerifier, make_app, plain
+from tests.apps import MakeHeaders, bearer, make_guard
+from tests.perimeter.small import MALFORMED, CountingVerifier, forged, make_app, plain
 
 RULES: dict[str, Any] = {
     "GET /a": "a",
@@ -102,14 +102,14 @@ HONOURED = [
 
 @pytest.mark.parametrize("override", HONOURED)
 @pytest.mark.parametrize(
-    "headers",
-    [{}, MALFORMED, FORGED, bearer(), bearer("a", "b")],
+    "make_headers",
+    [dict, lambda: MALFORMED, forged, bearer, lambda: bearer("a", "b")],
     ids=["anonymous", "malformed", "forged", "no scope", "every scope"],
 )
 def test_claims_of_the_override_stand_in_and_the_map_decides(
-    override: Any, headers: dict[str, str]
+    override: Any, make_headers: MakeHeaders
 ) -> None:
-    verifier = CountingVerifier()
+    verifier, headers = CountingVerifier(), make_headers()
     client = make_overridden(override, verifier=verifier)
     assert client.get("/a", headers=headers).json() == ["bob", "bob"]
     assert client.get("/any", headers=headers).json() == ["bob", "bob"]
@@ -197,7 +197,7 @@ def test_any_other_override_lets_nothing_through_and_is_named_in_the_log(
             refused = client.get(path, headers=bearer("a", "b"))
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), path
         assert any(message.startswith(REFUSES) for message in caplog.messages)
-        for headers, status in (({}, 401), (MALFORMED, 400), (FORGED, 401)):
+        for headers, status in (({}, 401), (MALFORMED, 400), (forged(), 401)):
             assert client.get(path, headers=headers).status_code == status, path
     with (
         pytest.raises(WebSocketDenialResponse) as denied,

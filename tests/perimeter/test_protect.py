@@ -1,6 +1,7 @@
 """`protect` itself: what it takes and returns, twice on one app, and beside what an app has."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -16,17 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_scopes import AUTHENTICATED, PUBLIC, ScopeGuard, any_of
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.guard import AccessRefused
-from tests.apps import bearer, make_guard, mint
-from tests.perimeter.small import FORGED, MALFORMED, CountingVerifier, answer, make_app
+from tests.apps import MakeHeaders, bearer, make_guard, mint
+from tests.perimeter.small import MALFORMED, CountingVerifier, answer, forged, make_app
 
-CALLERS = {
-    "anonymous": {},
-    "malformed": MALFORMED,
-    "forged": FORGED,
-    "other scope": bearer("b"),
-    "scope": bearer("a"),
+CALLERS: Mapping[str, MakeHeaders] = {
+    "anonymous": dict,
+    "malformed": lambda: MALFORMED,
+    "forged": forged,
+    "other scope": lambda: bearer("b"),
+    "scope": lambda: bearer("a"),
 }
-each_caller = pytest.mark.parametrize("headers", list(CALLERS.values()), ids=list(CALLERS))
+each_caller = pytest.mark.parametrize("make_headers", list(CALLERS.values()), ids=list(CALLERS))
 
 
 class Own(FastAPI):
@@ -69,8 +70,9 @@ def test_what_is_no_app_is_refused(thing: Any) -> None:
 )
 @each_caller
 def test_protected_twice_is_decided_once_with_the_same_bytes(
-    options: dict[str, Any], headers: dict[str, str]
+    options: dict[str, Any], make_headers: MakeHeaders
 ) -> None:
+    headers = make_headers()
     once, twice = (decided(times, options, headers) for times in (1, 2))
     assert once == twice
 
@@ -184,17 +186,18 @@ class Middleware:
 
 
 @pytest.mark.parametrize(
-    ("authorization", "status"),
+    ("make_token", "status"),
     [
         pytest.param(None, 401, id="anonymous"),
-        pytest.param(b"Bearer a.b.c", 401, id="invalid"),
-        pytest.param(f"Bearer {mint('b')}".encode(), 403, id="other scope"),
-        pytest.param(f"Bearer {mint('a', sub='bob')}".encode(), 200, id="scope"),
+        pytest.param(lambda: "a.b.c", 401, id="invalid"),
+        pytest.param(lambda: mint("b"), 403, id="other scope"),
+        pytest.param(lambda: mint("a", sub="bob"), 200, id="scope"),
     ],
 )
 def test_connection_that_comes_twice_is_decided_anew(
-    authorization: bytes | None, status: int
+    make_token: Callable[[], str] | None, status: int
 ) -> None:
+    authorization = f"Bearer {make_token()}".encode() if make_token else None
     guard: ScopeGuard[Any] = make_guard({"GET /who": "a"})
     app = make_app()
 
