@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from fastapi_scopes.core.claims import Claims
@@ -33,15 +33,17 @@ __all__ = [
     "Asked",
     "Authorizer",
     "ConnectionState",
+    "OnItsWay",
     "Route",
     "Rules",
+    "Running",
     "Verdict",
     "VerifiedTokens",
     "asked_of",
-    "client_of",
-    "is_copied",
+    "fields_of",
+    "fork_state",
     "is_unruly",
-    "renewed_state",
+    "method_of",
     "state_of",
     "verdict_of",
     "with_docs",
@@ -56,6 +58,8 @@ _STATE: Final = "fastapi_scopes"
 _CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
 _UNREGISTERED: Final = ""
 _PROTOCOL_FIELD: Final = b"sec-websocket-protocol"
+# More than any client sends; to look through more would be work that a caller asks for.
+_MAX_FIELDS: Final = 1_000
 
 _Field = tuple[bytes, bytes]
 
@@ -89,6 +93,17 @@ class Asked:
     authorization: tuple[bytes, ...] = field(repr=False)
     offers: tuple[str, ...] = field(default=(), repr=False)
     """The subprotocols of a handshake that are meant as credentials."""
+    looks_at_credentials: bool = True
+
+    def is_asked_by(self, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether a connection has the method and the credentials that this rests on.
+
+        What was withheld among subprotocols is no more to be seen.
+        """
+        if method_of(asgi_scope) != self.method or not self.looks_at_credentials:
+            return method_of(asgi_scope) == self.method
+        now = asked_of(asgi_scope, self.route)
+        return now.authorization == self.authorization and now.offers in {(), self.offers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +114,16 @@ class Verdict:
     claims: Claims | None = field(default=None, repr=False)
     problem: Problem | None = None
     """Why the connection may not pass; None where it may."""
-    way: object = field(default=None, repr=False)
-    """How a perimeter saw the connection go on; None where a dependency gave the verdict."""
+
+
+@dataclass(slots=True)
+class Running:
+    """An endpoint that runs by verdicts of perimeters."""
+
+    route: object
+    """The route of the framework, where that asked for the verdicts; None for other code."""
+    verdicts: dict[object, Verdict] = field(default_factory=dict[object, Verdict], repr=False)
+    """By guard."""
 
 
 @dataclass(slots=True)
@@ -133,76 +156,68 @@ class Withheld:
     """Credentials that were among the subprotocols of a handshake, and what was left of it."""
 
     offers: tuple[str, ...] = field(repr=False)
-    client: object
     others: tuple[str, ...]
 
-    def is_of(self, asgi_scope: MutableMapping[str, Any]) -> bool:
-        """Tell whether they were offered on this connection, of which a copy may be another."""
-        others = tuple(without_offers(asgi_scope.get("subprotocols") or ()))
-        return self.client == client_of(asgi_scope) and self.others == others
+
+class OnItsWay(Protocol):
+    """What was decided on a connection, and whether that has yet to come to its endpoint."""
+
+    @property
+    def is_on_its_way(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(slots=True)
 class ConnectionState:
     """What guards found on one connection."""
 
+    owner: int = 0
+    """The `id` of the ASGI scope that it was made for; a copy of that has another."""
     verified: VerifiedTokens = field(default_factory=VerifiedTokens)
     verdicts: dict[object, Verdict] = field(default_factory=dict[object, Verdict])
     """Per guard, which is equal to itself alone: its latest verdict."""
-    ways: dict[object, object] = field(default_factory=dict[object, object], repr=False)
-    """Per perimeter: how it saw the connection go on."""
-    bound: dict[object, Claims] = field(default_factory=dict[object, Claims], repr=False)
-    """Per guard's authorizer: the claims that were made known to the application."""
+    passages: dict[object, OnItsWay] = field(default_factory=dict[object, OnItsWay], repr=False)
+    """Per perimeter."""
+    running: Running | None = None
     admin_scope: str | None = None
-    withheld: "Withheld | None" = None
+    withheld: Withheld | None = None
     """What was withheld from the application, among its subprotocols."""
-    origin: tuple[str, object] | None = None
-    """What kind of connection it is, and whose, as far as the server says."""
 
+    def is_of(self, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether it was found on this very connection, of which a copy may be another.
 
-def client_of(asgi_scope: MutableMapping[str, Any]) -> object:
-    """Return who is at the other end of a connection, None where the server does not say."""
-    client: object = asgi_scope.get("client")
-    # Some make a list of it.
-    return tuple(client) if isinstance(client, list) else client
+        INVARIANT: the client's address tells no two connections apart, nor does a context variable
+        (attacks/test_shared_connections.py).
+        """
+        is_on_its_way = any(each.is_on_its_way for each in self.passages.values())
+        return is_on_its_way or self.owner == id(asgi_scope)
 
 
 def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     """Return what guards found on a connection so far."""
     state = asgi_scope.get(_STATE)
     if not isinstance(state, ConnectionState):
-        state = asgi_scope[_STATE] = ConnectionState()
+        state = asgi_scope[_STATE] = ConnectionState(id(asgi_scope))
     return state
 
 
-def renewed_state(
-    asgi_scope: MutableMapping[str, Any], ways: Mapping[object, object] | None = None
-) -> ConnectionState:
-    """Return the state for a decision that begins: what was found so far, and *ways* around it.
+def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
+    """Return the state for a decision that begins: what was found so far on the connection.
 
     INVARIANT: no other connection has it, though its scope may be a copy of this one's
     (attacks/test_shared_connections.py).
     """
     known = state_of(asgi_scope)
-    state = asgi_scope[_STATE] = replace(
-        known,
-        origin=_origin_of(asgi_scope),
+    is_same = known.is_of(asgi_scope)
+    state = asgi_scope[_STATE] = ConnectionState(
+        id(asgi_scope),
         # What was verified a while ago, for somebody else, may be over by now.
-        verified=VerifiedTokens() if is_copied(asgi_scope) else known.verified,
-        verdicts=dict(known.verdicts),
-        ways={**(ways or {}), **known.ways},
-        bound=dict(known.bound),
+        known.verified if is_same else VerifiedTokens(),
+        dict(known.verdicts),
+        {who: each for who, each in known.passages.items() if each.is_on_its_way},
+        withheld=known.withheld if is_same else None,
+        admin_scope=known.admin_scope,
     )
     return state
-
-
-def is_copied(asgi_scope: MutableMapping[str, Any]) -> bool:
-    """Tell whether what guards found is known from a scope of which this one is a copy."""
-    return state_of(asgi_scope).origin not in (None, _origin_of(asgi_scope))
-
-
-def _origin_of(asgi_scope: MutableMapping[str, Any]) -> tuple[str, object]:
-    return asgi_scope["type"], client_of(asgi_scope)
 
 
 def verdict_of(asgi_scope: MutableMapping[str, Any], guard: object) -> Verdict | None:
@@ -212,7 +227,8 @@ def verdict_of(asgi_scope: MutableMapping[str, Any], guard: object) -> Verdict |
 
 def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
     """Tell whether no rule holds for a connection, wherever it leads."""
-    if _CONTROL.search(asgi_scope["path"]):
+    path = asgi_scope["path"]
+    if not path.isprintable() and _CONTROL.search(path):
         return True
     if asgi_scope["type"] != "http":
         return False
@@ -223,28 +239,56 @@ def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
     return is_misspelt or method.upper() in {WEBSOCKET, ANY_METHOD}
 
 
-def asked_of(asgi_scope: MutableMapping[str, Any], route: Route | None) -> Asked:
-    """Return what a connection asks for, by way of *route*."""
-    is_socket = asgi_scope["type"] == "websocket"
-    fields = tuple(value for name, value in asgi_scope["headers"] if name == b"authorization")
-    method = WEBSOCKET if is_socket else asgi_scope["method"]
-    ruled = None if is_unruly(asgi_scope) else route
-    offers = _offers_in(asgi_scope) if is_socket else ()
-    return Asked(ruled, method, asgi_scope["path"], fields, offers)
+def asked_of(
+    asgi_scope: MutableMapping[str, Any], route: Route | None, rule: Rule | None = None
+) -> Asked:
+    """Return what a connection asks for, by way of *route*, under *rule*."""
+    method, path = method_of(asgi_scope), asgi_scope["path"]
+    if rule is not None and rule.requirement.access is Access.PUBLIC:
+        # No token is looked at.
+        return Asked(route, method, path, (), looks_at_credentials=False)
+    fields = _authorization_in(asgi_scope)
+    offers = _offers_in(asgi_scope) if asgi_scope["type"] == "websocket" else ()
+    return Asked(route, method, path, fields, offers)
+
+
+def method_of(asgi_scope: MutableMapping[str, Any]) -> str:
+    """Return the method of a connection, in the words of rules."""
+    return WEBSOCKET if asgi_scope["type"] == "websocket" else str(asgi_scope["method"])
+
+
+def _authorization_in(asgi_scope: MutableMapping[str, Any]) -> tuple[bytes, ...]:
+    """Return the Authorization fields; where no one would look for one, two that are none."""
+    fields = fields_of(asgi_scope)
+    if len(fields) > _MAX_FIELDS:
+        return (b"", b"")
+    return tuple(value for name, value in fields if name == b"authorization")
+
+
+def fields_of(asgi_scope: MutableMapping[str, Any]) -> list[_Field]:
+    """Return the header fields of a connection, from now on a list."""
+    held = asgi_scope.get("headers")
+    # Any iterable is allowed, and none is what calls by hand have.
+    fields: list[_Field] = held if isinstance(held, list) else list(held or ())
+    if fields is not held:
+        asgi_scope["headers"] = fields
+    return fields
 
 
 def _offers_in(asgi_scope: MutableMapping[str, Any]) -> tuple[str, ...]:
     """Return the credentials among the subprotocols, those included that were withheld."""
-    fields = [value for name, value in asgi_scope["headers"] if name == _PROTOCOL_FIELD]
-    offers = offers_of(asgi_scope.get("subprotocols") or (), fields)
+    subprotocols = asgi_scope.get("subprotocols") or ()
+    fields = [value for name, value in fields_of(asgi_scope) if name == _PROTOCOL_FIELD]
+    offers = offers_of(subprotocols, fields)
     # INVARIANT: what was withheld on one connection is no credential of a copy of its scope
     # (attacks/test_copied_scopes.py).
-    withheld = state_of(asgi_scope).withheld
-    return (
-        (*withheld.offers, *offers)
-        if withheld is not None and withheld.is_of(asgi_scope)
-        else offers
+    state = state_of(asgi_scope)
+    is_left = state.withheld is not None and state.withheld.others == tuple(
+        without_offers(subprotocols)
     )
+    if state.withheld is None or not is_left or not state.is_of(asgi_scope):
+        return offers
+    return (*state.withheld.offers, *offers)
 
 
 def _withhold(offers: tuple[str, ...], asgi_scope: MutableMapping[str, Any]) -> None:
@@ -255,12 +299,12 @@ def _withhold(offers: tuple[str, ...], asgi_scope: MutableMapping[str, Any]) -> 
     """
     state = state_of(asgi_scope)
     others = without_offers(asgi_scope.get("subprotocols") or ())
-    withheld = Withheld(offers, client_of(asgi_scope), tuple(others)) if offers else None
+    withheld = Withheld(offers, tuple(others)) if offers else None
     if state.withheld == withheld:
         return
     state.withheld = withheld
     _replace(asgi_scope, "subprotocols", others)
-    _replace(asgi_scope, "headers", list(_fields_without_offers(asgi_scope["headers"])))
+    _replace(asgi_scope, "headers", list(_fields_without_offers(fields_of(asgi_scope))))
 
 
 def withhold_from(fields: list[_Field]) -> None:
@@ -354,7 +398,6 @@ class Authorizer:
         asgi_scope: MutableMapping[str, Any],
         *,
         stand_in: Claims | None = None,
-        way: object = None,
     ) -> Verdict:
         """Return the verdict under *rule* on who is asking.
 
@@ -364,27 +407,28 @@ class Authorizer:
         try:
             decision = await self._decide(asked, rule, asgi_scope, stand_in)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(asked, error, way)
+            return self._refusal(asked, error)
         if not decision.allowed:
-            return Verdict(asked, problem=problem_of(decision, self.space), way=way)
+            return Verdict(asked, problem=problem_of(decision, self.space))
         # What `decide` read stays out of the reach of whoever gets the claims.
         claims = decision.claims.model_copy() if decision.claims is not None else None
-        return Verdict(asked, claims, way=way)
+        return Verdict(asked, claims)
 
-    def bound(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
-        """Return *verdict*, its claims made known to the application where it allows."""
-        state = state_of(asgi_scope)
+    def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Problem | None:
+        """Make the claims of *verdict* known to the application; return why it must not run."""
         if self.bind is None or verdict.claims is None:
-            return verdict
-        if state.bound.get(id(self)) == verdict.claims:
-            return verdict
-        state.bound[id(self)] = verdict.claims
-        state.admin_scope = self.grants.admin_scope
+            return None
+        state_of(asgi_scope).admin_scope = self.grants.admin_scope
         try:
             self.bind(asgi_scope, verdict.claims)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(verdict.asked, error, verdict.way)
-        return verdict
+            return self._refusal(verdict.asked, error).problem
+        except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims
+            # INVARIANT: nobody is let in whom the application was not told of, and nothing of the
+            # caller's is said (attacks/test_claims.py).
+            _log.error("bind failed, the caller is refused: %s", type(error).__name__)
+            return self._refusal(verdict.asked, TokenError(TokenFault.CLAIMS)).problem
+        return None
 
     async def _decide(
         self,
@@ -414,9 +458,9 @@ class Authorizer:
         return claims.model_copy(update={"scopes": claims.scopes - {admin_scope}})
 
     def _refusal(
-        self, asked: Asked, error: CredentialsError | TokenError | VerifierUnavailable, way: object
+        self, asked: Asked, error: CredentialsError | TokenError | VerifierUnavailable
     ) -> Verdict:
         # The path is the client's text; the template is ours. The caller learns no code.
         where = asked.route.template if asked.route is not None else "an unknown route"
         _log.info("refused %s on %s: %s", asked.method, where, error.code)
-        return Verdict(asked, problem=problem_of(error, self.space), way=way)
+        return Verdict(asked, problem=problem_of(error, self.space))

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocketClose
 
 from fastapi_scopes.core.problems import Problem
 
-__all__ = ["POLICY_VIOLATION", "AccessRefused", "answer", "refusal_of", "refused"]
+__all__ = ["POLICY_VIOLATION", "AccessRefused", "answer", "refusal_of", "refused", "send_refusal"]
 
 _MEDIA_TYPE: Final = "application/problem+json"
 # RFC 6455 7.4.1: the endpoint closes because of a message that violates its policy.
@@ -71,4 +71,13 @@ async def answer(problem: Problem, asgi_scope: Scope, receive: Receive, send: Se
     """
     if _HANDLERS in asgi_scope:
         raise refused(problem, asgi_scope)
+    await send_refusal(problem, asgi_scope, receive, send)
+
+
+async def send_refusal(problem: Problem, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a connection with *problem*, wherever in an app that is.
+
+    Middleware of a mounted app is outside of what handles its exceptions: there a refusal that is
+    raised would be an error of the server.
+    """
     await refusal_of(problem, HTTPConnection(asgi_scope))(asgi_scope, receive, send)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from fastapi_scopes._routes import unreachable_in
+from fastapi_scopes._routing import unreachable_in
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.guard import ScopeGuard
 

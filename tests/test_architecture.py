@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,33 +13,16 @@ import fastapi_scopes
 PACKAGE = Path(fastapi_scopes.__file__).parent
 ROOT = "fastapi_scopes"
 
-FLOORS = [
-    ["errors"],
-    ["core.scopes", "core.templates", "core.credentials"],
-    ["core.grants", "core.claims", "core.requirements"],
-    [
-        "core.scope_map",
-        "verifiers.base",
-        "verifiers._jose",
-        "verifiers._clocks",
-        "verifiers._encodings",
-        "verifiers._http",
-        "verifiers._settings",
-        "verifiers.keyset",
-    ],
-    ["core.decisions", "core.coverage", "core.diff", "verifiers.keys"],
-    ["core.problems", "verifiers.tokens", "verifiers.cache", "verifiers.revocation"],
-    [
-        *("verifiers.jwt", "verifiers.jwks", "verifiers.introspection", "verifiers.issuers"),
-        "events",
-    ],
-    ["authorizer", "_routes", "responses"],
-    ["perimeter", "openapi", "metadata", "streams"],
-    ["guard"],
-    ["routers"],
-    ["agentos", "settings", "map_files"],
-    ["testing", "cli"],
-]
+
+def floors() -> Iterator[list[str]]:
+    """The floors, the lowest first, as the import contracts have them."""
+    settings = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    first, *_ = settings["tool"]["importlinter"]["contracts"]
+    for floor in reversed(first["layers"]):
+        yield [each.strip().removeprefix(f"{ROOT}.") for each in floor.split("|")]
+
+
+FLOORS = list(floors())
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 # Packages that only gather what their modules define; nothing but the root imports them.
 GATHERING = {"core", "verifiers"}
@@ -111,7 +95,7 @@ def test_module_imports_only_from_lower_floors(name: str) -> None:
         ("core.claims", "def f():\n    from fastapi_scopes.guard import ScopeGuard", True),
         ("guard", "import fastapi_scopes", True),
         ("guard", "from fastapi_scopes import Claims", True),
-        ("guard", "from fastapi_scopes import _routes", False),
+        ("guard", "from fastapi_scopes import _routing", False),
         ("guard", "from fastapi_scopes.verifiers import JWTVerifier", True),
         ("core.templates.globs", "from fastapi_scopes.core.templates.patterns import P", False),
         ("core.templates.globs", "from fastapi_scopes.core.scopes import S", True),

@@ -51,16 +51,8 @@ def behind_middleware(outer: FastAPI, sub: FastAPI) -> None:
     outer.router.routes.append(Mount("/sub", sub, middleware=[Middleware(GZipMiddleware)]))
 
 
-class Wrapper:
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.app(scope, receive, send)
-
-
 def wrapped(outer: FastAPI, sub: FastAPI) -> None:
-    outer.mount("/sub", Wrapper(sub))
+    outer.mount("/sub", GZipMiddleware(sub))
 
 
 WAYS = [mounted, included, below_starlette, behind_middleware, wrapped]

@@ -15,7 +15,7 @@ from fastapi_scopes.core.problems import (
 )
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault, collecting
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
-from fastapi_scopes.streams import ending_at
+from fastapi_scopes.perimeter import ending_at
 from fastapi_scopes.verifiers.base import IssuerLimits
 
 __all__ = [

@@ -6,11 +6,11 @@ This module does without postponed annotations: FastAPI reads the signature of `
 import logging
 import time
 import types
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
@@ -19,25 +19,25 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
-from fastapi_scopes._routes import (
-    DependencyPlaces,
-    Documented,
-    LocatedRoute,
-    PerimeterPlaces,
-    RouteTable,
-    Way,
+from fastapi_scopes._routing import (
+    DependencyRoutes,
+    ResolvedRoute,
+    RouteTree,
+    apps_in,
     endpoints_of,
-    is_run_by,
-    untold_in,
+    is_running,
+    placed_endpoints,
+    unobservable_routers_in,
+    untaken_in,
 )
 from fastapi_scopes.authorizer import (
     Authorizer,
     Rules,
     Verdict,
     asked_of,
-    is_copied,
+    fork_state,
     is_unruly,
-    renewed_state,
+    method_of,
     state_of,
     verdict_of,
     withhold_from,
@@ -56,7 +56,15 @@ from fastapi_scopes.guard.arguments import (
     published_by,
 )
 from fastapi_scopes.metadata import metadata_router
-from fastapi_scopes.openapi import View, document, documenting, scheme_of
+from fastapi_scopes.openapi import (
+    DependencyMountPoints,
+    Documented,
+    ProtectedMountPoints,
+    View,
+    document,
+    documenting,
+    scheme_of,
+)
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
 from fastapi_scopes.responses import AccessRefused, refused
 from fastapi_scopes.verifiers.base import TokenVerifier
@@ -69,6 +77,7 @@ F = TypeVar("F", bound=FastAPI)
 
 _log = logging.getLogger("fastapi_scopes")
 
+_ROUTES: Final = "__fastapi_scopes_routes__"
 _ENDLESS: Final = (
     "end_at_exp=True ends no stream and closes no socket of an app that the guard does not protect;"
     " call protect() on the app, or leave end_at_exp out"
@@ -157,7 +166,6 @@ class ScopeGuard(SecurityBase, Generic[C]):
         self._ending = ending_in(space, now) if end_at_exp else None
         self._rules = Rules(self._scope_map)
         self._is_warned = False
-        self._tables: WeakKeyDictionary[Starlette, RouteTable] = WeakKeyDictionary()
         self._documented: WeakSet[FastAPI] = WeakSet()
         # What FastAPI's OpenAPI reads of a SecurityBase.
         self.model = self._scheme.model
@@ -170,11 +178,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             AccessRefused: the map does not let the caller through.
         """
         asgi_scope = connection.scope
-        known = verdict_of(asgi_scope, self)
-        if known is not None and known.way is not None:
-            verdict = await self._confirmed(known, asgi_scope)
-        else:
-            verdict = await self._judged(known, asgi_scope)
+        verdict = await self._confirmed(asgi_scope) or await self._authorize(asgi_scope)
         if verdict.problem is not None:
             raise refused(verdict.problem, asgi_scope)
         if state_of(asgi_scope).withheld is not None:
@@ -223,7 +227,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         elif known.options != options:
             raise ConfigurationError("the app is protected with other options; call protect() once")
         else:
-            known.stand()
+            known.entrance()
         return app
 
     def document(self, app: F) -> F:
@@ -243,7 +247,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             )
         self._require_undocumented(app)
         self._documented.add(app)
-        places = DependencyPlaces(app, self)
+        places = DependencyMountPoints(app, self, self._tree_of)
         document(places.apps(), self, self._view(self._rules, places, app, is_perimeter=False))
         return app
 
@@ -264,13 +268,14 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if perimeter is not None and perimeter.guard is self:
             coverage = perimeter.check()
         else:
-            self._tables.clear()
+            for _, inner in apps_in(app, self._tree_of):
+                self._tree_of(inner).refresh(anew=True)
             if isinstance(app, FastAPI) and app in self._documented:
                 # Apps may have been mounted since, and `openapi` replaced.
                 self.document(app)
-            endpoints = endpoints_of(app, self, is_guard=lambda call: isinstance(call, ScopeGuard))
+            endpoints = endpoints_of(app, self, tree_of=self._tree_of, is_guard=_is_guard)
             coverage = cover(self._scope_map, endpoints)
-            coverage = replace(coverage, notices=(*coverage.notices, *untold_in(app)))
+            coverage = replace(coverage, notices=(*coverage.notices, *self._notices(app)))
             if self._ending is not None:
                 coverage = replace(coverage, unmet=(_ENDLESS,))
         if raise_on_gap:
@@ -305,8 +310,13 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if known is not None and known.guard_of() not in {None, self}:
             raise ConfigurationError("the app is documented by another guard; keep one of the two")
 
+    def _notices(self, app: Starlette) -> Iterator[str]:
+        for _, inner in apps_in(app, self._tree_of):
+            yield from untaken_in(placed_endpoints(self._tree_of(inner).root), _is_guard)
+        yield from unobservable_routers_in(app, self._tree_of)
+
     def _enclose(self, app: Starlette, options: PerimeterOptions) -> None:
-        def meet(inner: Starlette) -> None:
+        def document_inner(inner: Starlette) -> None:
             if isinstance(inner, FastAPI):
                 document([inner], perimeter, view)
 
@@ -316,19 +326,20 @@ class ScopeGuard(SecurityBase, Generic[C]):
             scope_map=self._scope_map,
             authorizer=self._authorizer,
             options=options,
-            meets=meet,
+            is_guard=_is_guard,
+            on_app_found=document_inner,
             ending=self._ending,
         )
-        places = PerimeterPlaces(perimeter.resolver)
+        places = ProtectedMountPoints(perimeter.tree)
         view = self._view(perimeter.rules, places, app, is_perimeter=True)
         with suppress(ConfigurationError):
             # What is wrong in the app is said at the start.
-            perimeter.meet_all()
+            perimeter.find_apps()
 
     def _view(
         self,
         rules: Rules,
-        places: DependencyPlaces | PerimeterPlaces,
+        places: DependencyMountPoints | ProtectedMountPoints,
         root: Starlette,
         *,
         is_perimeter: bool,
@@ -341,46 +352,69 @@ class ScopeGuard(SecurityBase, Generic[C]):
             root=root,
             is_perimeter=is_perimeter,
             rule_of_other=_rule_of,
-            is_guard=lambda call: isinstance(call, ScopeGuard),
+            is_guard=_is_guard,
         )
 
-    async def _confirmed(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
-        """Return the perimeter's *verdict*, where what runs is what it was given for."""
-        way = verdict.way
-        is_same_call = asked_of(asgi_scope, verdict.asked.route) == verdict.asked
-        if is_same_call and isinstance(way, Way) and is_run_by(way, asgi_scope):
-            return verdict
+    async def _confirmed(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | None:
+        """Return the verdict of the perimeter by which this endpoint runs, or None without one."""
+        running = state_of(asgi_scope).running
+        verdict = running.verdicts.get(self) if running is not None else None
+        if running is None or verdict is None or not is_running(running.route, asgi_scope):
+            return None
+        route = cast("ResolvedRoute | None", verdict.asked.route)
+        is_awaited = route is not None and route.awaited is not None
+        if verdict.asked.is_asked_by(asgi_scope):
+            # What awaits the guard by itself asks for more than the perimeter knew of.
+            return None if is_awaited else verdict
         asked = asked_of(asgi_scope, None)
-        return await self._authorizer.judge(asked, None, asgi_scope, way=way)
+        return await self._authorizer.judge(asked, None, asgi_scope)
 
-    async def _judged(self, known: Verdict | None, asgi_scope: MutableMapping[str, Any]) -> Verdict:
-        """Return the verdict on a connection that came by no perimeter."""
+    async def _authorize(self, asgi_scope: MutableMapping[str, Any]) -> Verdict:
+        """Return the verdict on a connection that no perimeter led to this endpoint."""
         if self._ending is not None and not self._is_warned:
             self._is_warned = True
             _log.warning("%s", _ENDLESS)
-        asked = asked_of(asgi_scope, self._located(asgi_scope))
-        if known is not None and known.asked == asked and not is_copied(asgi_scope):
+        route = self._located(asgi_scope)
+        if route is not None and route.awaited is not None:
+            # INVARIANT: what awaits the guard by itself asks for the scopes of Security too
+            # (attacks/test_awaited_guards.py).
+            route = route.awaited
+        rule = self._rules.rule_for(method_of(asgi_scope), route)
+        known, asked = verdict_of(asgi_scope, self), asked_of(asgi_scope, route, rule)
+        if known is not None and known.asked == asked and state_of(asgi_scope).is_of(asgi_scope):
             return known
-        rule = self._rules.rule_for(asked.method, asked.route)
-        state = renewed_state(asgi_scope)
+        state = fork_state(asgi_scope)
         verdict = await self._authorizer.judge(asked, rule, asgi_scope)
-        verdict = self._authorizer.bound(verdict, asgi_scope)
+        if verdict.problem is None:
+            problem = self._authorizer.bind_to(verdict, asgi_scope)
+            verdict = Verdict(asked, verdict.claims, problem)
         if verdict.problem is None:
             state.verdicts[self] = verdict
         return verdict
 
-    def _located(self, asgi_scope: MutableMapping[str, Any]) -> LocatedRoute | None:
+    def _located(self, asgi_scope: MutableMapping[str, Any]) -> ResolvedRoute | None:
         app = asgi_scope.get("app")
         if not isinstance(app, Starlette) or is_unruly(asgi_scope):
             return None
-        table = self._tables.get(app)
-        if table is None:
-            table = self._tables[app] = RouteTable(app, self)
-        return table.find(asgi_scope)
+        return self._routes_of(app).find(asgi_scope)
+
+    def _tree_of(self, app: Starlette) -> RouteTree:
+        return self._routes_of(app).tree
+
+    def _routes_of(self, app: Starlette) -> DependencyRoutes:
+        # On the app, which they refer to: they go with it.
+        known: dict[object, DependencyRoutes] = vars(app).setdefault(_ROUTES, {})
+        if self not in known:
+            known[self] = DependencyRoutes(app, self, is_guard=_is_guard)
+        return known[self]
+
+
+def _is_guard(call: object) -> bool:
+    return isinstance(call, ScopeGuard)
 
 
 def _rule_of(guard: object, method: str, endpoint: Documented) -> Rule | None:
     """Return what *guard*, a dependency of *endpoint*, asks for there."""
     if not isinstance(guard, ScopeGuard):
         return None
-    return guard._rules.rule_for(method, endpoint.asked_of(guard))
+    return guard._rules.rule_for(method, endpoint.seen_by(guard))

@@ -1,6 +1,21 @@
 """The scopes of a map in the OpenAPI document of an app."""
 
 from fastapi_scopes.openapi.document import Document, View, document, documenting
+from fastapi_scopes.openapi.operations import (
+    DependencyMountPoints,
+    Documented,
+    ProtectedMountPoints,
+)
 from fastapi_scopes.openapi.schemes import BearerScheme, scheme_of
 
-__all__ = ["BearerScheme", "Document", "View", "document", "documenting", "scheme_of"]
+__all__ = [
+    "BearerScheme",
+    "DependencyMountPoints",
+    "Document",
+    "Documented",
+    "ProtectedMountPoints",
+    "View",
+    "document",
+    "documenting",
+    "scheme_of",
+]

@@ -3,19 +3,19 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from fastapi_scopes._routes import Documented, LocatedRoute, Place
+from fastapi_scopes._routing import ResolvedRoute
 from fastapi_scopes.authorizer import Route
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.requirements import DENY, Requirement, conjunction_of
 from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET, Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.openapi.operations import Documented, MountPoint
 from fastapi_scopes.openapi.rewriting import rewritten
 from fastapi_scopes.openapi.schemes import BearerScheme
 from fastapi_scopes.openapi.values import copied
@@ -28,19 +28,19 @@ _log = logging.getLogger("fastapi_scopes")
 _NO_METHODS = frozenset({WEBSOCKET, ANY_METHOD})
 
 
-class Places(Protocol):
+class MountPoints(Protocol):
     """Where apps are, and what is in them."""
 
     def apps(self) -> Iterator[FastAPI]:
         """Yield every FastAPI app that there is now."""
         ...
 
-    def places_of(self, app: FastAPI) -> Iterator[Place]:
+    def of(self, app: FastAPI) -> Iterator[MountPoint]:
         """Yield the places of *app*."""
         ...
 
-    def seen(self) -> Iterator[object]:
-        """Yield objects that are others after a change."""
+    def version(self) -> object:
+        """Return what is not equal after a change of routes."""
         ...
 
 
@@ -54,7 +54,7 @@ class View:
     guard: object
     scheme: BearerScheme
     rule_for: RuleFor
-    places: Places
+    places: MountPoints
     root: Starlette
     """The app of which the guard was told."""
     is_perimeter: bool
@@ -64,7 +64,7 @@ class View:
 
     def asking(self, app: FastAPI) -> Callable[[str, str], Iterator[Requirement]]:
         """Return what yields all that an operation of *app* asks for, at any of its places."""
-        places = list(self.places.places_of(app))
+        places = list(self.places.of(app))
 
         def requirements(path: str, method: str) -> Iterator[Requirement]:
             for place in places:
@@ -72,14 +72,14 @@ class View:
 
         return requirements
 
-    def _requirements_at(self, place: Place, path: str, method: str) -> Iterator[Requirement]:
-        explaining = place.explaining(path, method)
-        if not explaining or method in _NO_METHODS:
+    def _requirements_at(self, place: MountPoint, path: str, method: str) -> Iterator[Requirement]:
+        endpoints = place.endpoints_of(path, method)
+        if not endpoints or method in _NO_METHODS:
             template = RouteTemplate.parse(place.prefix + path)
-            route = LocatedRoute(template, Kind.API_ROUTE, frozenset({method}))
+            route = ResolvedRoute(template, Kind.API_ROUTE, frozenset({method}))
             known = None if method in _NO_METHODS else self.rule_for(method, route)
             yield _requirement_of(known)
-        for each in explaining:
+        for each in endpoints:
             if each.is_decided:
                 yield _requirement_of(self.rule_for(method, each.route))
                 yield from self._others(each, method)
@@ -107,7 +107,7 @@ class _Made:
     """A document, and what it was made of."""
 
     base: dict[str, Any]
-    seen: list[object]
+    version: object
     views: tuple[View, ...]
     document: dict[str, Any]
 
@@ -125,14 +125,14 @@ class Document:
     def __call__(self) -> dict[str, Any]:
         """Return the document; the same object while nothing changed."""
         views = tuple(self._effective())
-        seen = list(chain.from_iterable(view.places.seen() for view in views))
+        version = [view.places.version() for view in views]
         made = self._made
-        is_same_app = made is not None and views == made.views and _are_same(seen, made.seen)
+        is_same_app = made is not None and views == made.views and version == made.version
         base = self._base(is_stale=made is not None and not is_same_app)
         if made is not None and is_same_app and base == made.base:
             return made.document
         document = rewritten(base, self._scheme(views), self._requirement_in(views))
-        self._made = _Made(copied(base), seen, views, document)
+        self._made = _Made(copied(base), version, views, document)
         return document
 
     def guard_of(self) -> object | None:
@@ -174,11 +174,6 @@ class Document:
         if app.openapi_schema is not before:
             self._generated = app.openapi_schema
         return base
-
-
-def _are_same(left: Sequence[object], right: Sequence[object]) -> bool:
-    # Not by ==: routes and routers are equal where they look alike.
-    return len(left) == len(right) and all(a is b for a, b in zip(left, right, strict=True))
 
 
 def documenting(app: FastAPI) -> Document | None:

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC
-from fastapi_scopes._routes.gates import layers_of
+from fastapi_scopes._routing.gates import layers_of
 from tests.perimeter.calling import NOT_FOUND, SPEAKS, Guarded, Opaque, call, ruled_by, running
 from tests.perimeter.places import make_app
 

@@ -84,7 +84,9 @@ def own(request: Request, claims: Any) -> list[Any]:
 def remembered(request: Request, claims: Any) -> list[Any]:
     state = request.scope["fastapi_scopes"]
     verdicts = [each.claims for each in state.verdicts.values()]
-    return [*verdicts, *state.bound.values(), *(each[2] for each in state.verified._found.values())]
+    running = state.running.verdicts.values() if state.running is not None else ()
+    verified = (each[2] for each in state.verified._found.values())
+    return [*verdicts, *(each.claims for each in running), *verified]
 
 
 PLACES: Mapping[str, Callable[[Request, Any], list[Any]]] = {
@@ -183,7 +185,8 @@ def verdicts(request: Request, claims: Any) -> None:
 def connection_state(request: Request, claims: Any) -> None:
     state = request.scope["fastapi_scopes"]
     state.verdicts.clear()
-    state.bound.clear()
+    state.passages.clear()
+    state.running = None
     state.verified._found.clear()
     state.admin_scope = "read"
     request.scope["fastapi_scopes"] = {"scopes": ADMIN}

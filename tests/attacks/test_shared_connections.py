@@ -100,7 +100,8 @@ def test_call_from_middleware_with_another_token_does_not_change_whose_the_outer
         return claims.sub if claims is not None else None
 
     sub.add_api_route("/me", by_dependency if is_dependency else by_hand)
-    app.mount("/sub", Ahead(sub))
+    sub.add_middleware(Ahead)
+    app.mount("/sub", sub)
     assert call(guard.protect(app), "GET", "/sub/me", set()).text == '"alice"'
 
 
@@ -119,7 +120,8 @@ def test_dependency_takes_no_verdict_that_was_on_another_token() -> None:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await self.app(as_service(scope), receive, send)
 
-    app.mount("/sub", Replacing(sub))
+    sub.add_middleware(Replacing)
+    app.mount("/sub", sub)
     assert call(guard.protect(app), "GET", "/sub/me", set()).status == 403
 
 
@@ -171,21 +173,23 @@ def test_scope_that_is_made_anew_shakes_off_no_verdict(
     inner, within = Starlette(routes=routes()), make_guard({"GET /*": PUBLIC})
     if is_protected == "before":
         within.protect(inner)
-    around = middleware(making_anew(path="/b/secret", **changes))
-    guarded = Guarded(Starlette(routes=[Mount("/b", around(inner))]), RULES)
+    inner.add_middleware(middleware(making_anew(path="/b/secret", **changes)))
+    guarded = Guarded(Starlette(routes=[Mount("/b", inner)]), RULES)
     guarded.guard.check(guarded.app)
     if is_protected == "after":
         within.protect(inner)
     answer = call(guarded.app, "GET", "/b/open")
     assert (answer.status, answer.ran) == (401, None)
-    same = middleware(making_anew(**changes))
-    again = Guarded(Starlette(routes=[Mount("/b", same(Starlette(routes=routes())))]), RULES)
+    same = Starlette(routes=routes())
+    same.add_middleware(middleware(making_anew(**changes)))
+    again = Guarded(Starlette(routes=[Mount("/b", same)]), RULES)
     assert again.outcome("GET", "/b/secret") == ruled_by("secret")
 
 
 def test_connection_without_a_client_is_held_to_its_verdict() -> None:
-    around = middleware(making_anew(path="/b/secret"))
-    guarded = Guarded(Starlette(routes=[Mount("/b", around(Starlette(routes=routes())))]), RULES)
+    inner = Starlette(routes=routes())
+    inner.add_middleware(middleware(making_anew(path="/b/secret")))
+    guarded = Guarded(Starlette(routes=[Mount("/b", inner)]), RULES)
 
     async def without_client(scope: Scope, receive: Receive, send: Send) -> None:
         del scope["client"]
@@ -194,14 +198,15 @@ def test_connection_without_a_client_is_held_to_its_verdict() -> None:
     assert call(without_client, "GET", "/b/open").status == 401
 
 
-def test_call_from_within_as_another_client_is_another_connection() -> None:
+@pytest.mark.parametrize("client", [("127.0.0.1", 1), ("192.0.2.1", 4711), None])
+def test_call_from_within_is_decided_on_its_own_credentials(client: Any) -> None:
     inner = FastAPI(openapi_url=None)
     inner.router.routes += routes()
 
     class Within:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await inner(
-                making_anew(path="/secret", root_path="", client=("127.0.0.1", 1))(scope),
+                making_anew(path="/secret", root_path="", client=client)(scope),
                 receive,
                 send,
             )
@@ -210,8 +215,9 @@ def test_call_from_within_as_another_client_is_another_connection() -> None:
         Starlette(routes=[Route("/door", Within()), Mount("/b", inner)]),
         RULES | {"* /door": PUBLIC},
     )
-    guarded.guard.check(guarded.app)
-    assert call(guarded.app, "GET", "/door").ran == "secret"
+    assert call(guarded.app, "GET", "/door").status == 401
+    assert call(guarded.app, "GET", "/door", {"other"}).status == 403
+    assert call(guarded.app, "GET", "/door", {"secret"}).ran == "secret"
 
 
 # What a connection leaves behind: tasks, and with some servers the connection after it.
@@ -230,14 +236,19 @@ def test_request_that_a_server_starts_within_the_one_before_is_one_of_its_own(ht
     app = sharing(Route("/open", running("open")))
     credentials = f"Authorization: Bearer {mint()}"
     with serve(app, http=http) as served, served.connect() as connection:
-        connection.send(
-            request_of("GET", "/in/s/open", credentials) + request_of("GET", "/s/other")
-        )
+        requests = [
+            request_of("GET", "/in/s/open", credentials),
+            request_of("GET", "/s/other"),
+            request_of("GET", "/s/other", credentials),
+        ]
+        connection.send(b"".join(requests))
         assert connection.receive().body == b"ran open"
+        assert connection.receive().status == 401
         assert connection.receive().body == b"ran other"
 
 
-def test_task_that_outlives_its_connection_is_held_to_nothing() -> None:
+@pytest.mark.parametrize("scopes", [None, set()], ids=["anonymous", "with a token"])
+def test_task_of_a_connection_inherits_no_verdict_and_is_held_to_none(scopes: Any) -> None:
     tasks: list[asyncio.Task[str | None]] = []
 
     async def starting(request: Request) -> Response:
@@ -246,7 +257,7 @@ def test_task_that_outlives_its_connection_is_held_to_nothing() -> None:
 
     async def later() -> str | None:
         await is_over.wait()
-        answer = await ask(app, "GET", "/s/other")
+        answer = await ask(app, "GET", "/s/other", scopes)
         return answer.ran
 
     async def both() -> str | None:
@@ -256,7 +267,7 @@ def test_task_that_outlives_its_connection_is_held_to_nothing() -> None:
 
     is_over = asyncio.Event()
     app = sharing(Route("/open", starting))
-    assert asyncio.run(both()) == "other"
+    assert asyncio.run(both()) == (None if scopes is None else "other")
 
 
 def test_task_that_outlives_its_connection_keeps_no_app_and_no_token() -> None:
@@ -295,8 +306,9 @@ def test_bind_is_told_once_of_a_connection_whatever_is_called_within() -> None:
                 await app(as_service(scope, root_path="", is_ahead=True), receive, unheard)
             await self.app(scope, receive, send)
 
-    app.mount("/sub", Ahead(sub))
+    sub.add_middleware(Ahead)
+    app.mount("/sub", sub)
     guard.protect(app)
     guard.protect(sub)
     assert call(app, "GET", "/sub/x", set()).ran == "x"
-    assert told == ["alice", "service"]
+    assert told == ["service", "alice"]

@@ -27,7 +27,7 @@ from websockets.sync.client import ClientConnection, connect
 from fastapi_scopes import OPTIONAL, PUBLIC, Claims, ScopeGuard
 from fastapi_scopes.core.problems import ProtectionSpace, problem_of
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
-from fastapi_scopes.streams import ending_at
+from fastapi_scopes.perimeter.expiry import ending_at
 from tests.apps import bearer, make_guard, make_verifier, mint
 from tests.perimeter.serving import SERVERS, RawConnection, Served, request_of, serve
 

@@ -9,7 +9,7 @@ from starlette.routing import Mount, Route, Router, compile_path
 from tests.fuzz.building import Builder
 from tests.fuzz.endpoints import api
 from tests.fuzz.model import Edge, Leads, Node
-from tests.fuzz.parts import Opaque, Passing
+from tests.fuzz.parts import Dual, Opaque, Passing, Shouting
 
 Change = Callable[[Builder, Node], str]
 """Makes it, and says what it was."""
@@ -80,7 +80,7 @@ def other_methods(builder: Builder, node: Node) -> str:
 
 def another_app(builder: Builder, node: Node) -> str:
     """Put another router, or an opaque app, into the place of what is mounted."""
-    mounts = [route for route in node.router.routes if type(route) is Mount]
+    mounts = [route for route in node.router.routes if isinstance(route, Mount)]
     if not mounts:
         return "nothing"
     mount = builder.rng.choice(mounts)
@@ -100,12 +100,16 @@ def another_path(builder: Builder, node: Node) -> str:
     """Move an endpoint, without a word to its router."""
     if not builder.may_move:
         return more(builder, node)
-    routes = [route for route in node.router.routes if type(route) in {APIRoute, Route}]
+    own = (Shouting, Dual)
+    routes = [
+        route
+        for route in node.router.routes
+        if isinstance(route, Route) and not isinstance(route, own)
+    ]
     known = [edge for edge in node.edges if edge.leads in {Leads.API, Leads.PLAIN}]
     if not routes or not known:
         return "nothing"
     route = builder.rng.choice(routes)
-    assert isinstance(route, Route)
     path = builder.texts.path()
     for edge in known:
         if edge.path == route.path:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC, ScopeMap
-from fastapi_scopes._routes import Resolver
+from fastapi_scopes._routing import PerimeterView, RouteTree
 from fastapi_scopes.authorizer import verdict_of
 from tests.apps import make_guard, mint
 from tests.fuzz.apps import Application, templates_ever
@@ -45,6 +46,7 @@ OVER = "over-matches"
 NOT_INSIDE = "nothing found by what is one endpoint as a whole"
 REFUSED = "refused"
 BY_DESIGN = "refused by design"
+LED_ELSEWHERE = "led elsewhere by code in between, and not found there"
 UNNOTICED = "moved where they stand, and unnoticed (docs/adr/0008)"
 
 
@@ -98,12 +100,28 @@ class Outcome:
 class _Observed:
     """Stands where a perimeter would, and asks a resolver."""
 
-    def __init__(self, app: ASGIApp, resolver: Resolver) -> None:
-        self.app, self.resolver = app, resolver
+    def __init__(self, app: ASGIApp, tree: RouteTree) -> None:
+        self.app, self.tree = app, tree
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[WAY] = self.resolver.resolve(scope)
+        scope[WAY] = self.tree.resolve(scope)
         await self.app(scope, receive, send)
+
+
+class _Nobody:
+    """Stands where a perimeter would, and decides nothing."""
+
+    async def hold(self, *connection: Any) -> tuple[()]:
+        return ()
+
+    async def decide_at(self, *connection: Any) -> tuple[()]:
+        return ()
+
+    def opened(self, *connection: Any) -> tuple[()]:
+        return ()
+
+    async def decide_on(self, *connection: Any) -> tuple[()]:
+        return ()
 
 
 class Pair:
@@ -117,11 +135,13 @@ class Pair:
         self.guard = make_guard(ScopeMap(rules, optional=True))
         self.bare, self.shut = Application(seed), Application(seed, self.guard)
         self.guard.protect(self.shut.app, hide_unknown=self.shut.hides_unknown)
-        resolver = Resolver(self.bare.app)
+        self.nobody = _Nobody()
+        view = PerimeterView(self.nobody, lambda _: None)
+        tree = RouteTree(self.bare.app, None, is_guard=lambda _: False, view=view)
         router = self.bare.app.router
-        router.middleware_stack = _Observed(router.middleware_stack, resolver)
+        router.middleware_stack = _Observed(router.middleware_stack, tree)
         # FastAPI reads an included router when it first matches there; both shall now.
-        deque(resolver.endpoints(), maxlen=0)
+        deque(tree.places(), maxlen=0)
         self.places = self.bare.places()
 
     def check(self) -> None:
@@ -158,14 +178,7 @@ class Pair:
             self.fail(kind, asked, f"{detail}\n  bare {bare}\n  protected {shut}")
 
     def _wrong(self, bare: Outcome, shut: Outcome, asked: Asked) -> Iterator[tuple[str, str]]:
-        for run in shut.runs:
-            verdict = run.verdict or (None, None)
-            if run.method == verdict[0] and self._is_at(run, verdict[1]):
-                continue
-            if run.name in self.shut.moved:
-                self.report.counts[UNNOTICED] += 1
-            else:
-                yield UNSAFE, f"{run.name} ran under {verdict}, not {self._templates_of(run)}"
+        yield from self._unsafe(shut)
         for run in bare.runs[:1]:
             is_found = self._is_at(run, run.resolved, is_looked_into=True)
             is_known = asked.is_unruly or run.name in self.bare.moved
@@ -178,8 +191,41 @@ class Pair:
                 yield WRONG_REFUSAL, f"{bare.runs[0].name if bare.runs else 'nothing'} is open"
         elif _is_broken(shut):
             yield BROKE, f"{shut.raised or shut.status} instead of {bare.raised or bare.status}"
+        elif self._is_led_elsewhere(shut, asked):
+            self.report.counts[LED_ELSEWHERE] += 1
         elif shut.seen != bare.seen:
             yield DIFFERENT, f"{shut.seen} instead of {bare.seen}"
+
+    def _unsafe(self, shut: Outcome) -> Iterator[tuple[str, str]]:
+        for run in shut.runs:
+            method, template = run.verdict or (None, None)
+            is_decided = run.method == method and self._is_at(run, template)
+            if is_decided or self._is_inside(run):
+                continue
+            if run.name in self.shut.moved:
+                self.report.counts[UNNOTICED] += 1
+            else:
+                yield UNSAFE, f"{run.name} ran under {run.verdict}, not {self._templates_of(run)}"
+
+    def _is_inside(self, run: Run) -> bool:
+        """Tell whether *run* was within what is one endpoint, by more than the perimeter.
+
+        Code in there may make another request of one; a dependency decides by the keys of its own
+        app.
+        """
+        places = self._places_of(run)
+        is_closed = any(place.is_closed for place in places)
+        is_rewritten = any(place.is_rewritten for place in places)
+        return is_closed and (self.shut.is_guarded or is_rewritten)
+
+    def _is_led_elsewhere(self, shut: Outcome, asked: Asked) -> bool:
+        """Tell whether code in between made another request of one, to which nothing answers.
+
+        What runs then is what was decided on, or nothing.
+        """
+        is_rewritten = "alias" in asked.path and any(each.is_rewritten for each in self.places)
+        is_nothing = not shut.runs and shut.status in {404, "websocket.close"}
+        return is_rewritten and (is_nothing or bool(shut.runs))
 
     def _places_of(self, run: Run) -> list[Place]:
         """Return where *run* may have been, by what the connection went through."""
@@ -195,6 +241,9 @@ class Pair:
         # Behind a mount of itself, an app decides anew: by the templates that it has.
         places = self._places_of(run) or [each for each in self.places if each.name == run.name]
         inside = {place.looked_into for place in places} if is_looked_into else set[str]()
+        if any(place.is_closed for place in places) and is_shared(self.shut.root):
+            # What is one endpoint leads to another that asks for a verdict by its own templates.
+            places = [each for each in self.places if each.name == run.name]
         return {place.template for place in places} | inside
 
     def _is_at(self, run: Run, template: str | None, *, is_looked_into: bool = False) -> bool:

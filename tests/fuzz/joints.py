@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -174,11 +176,21 @@ def hidden_mount(builder: Builder, node: Node) -> None:
         inner = builder.new_node("hidden", builder.new_app(), node)
         builder.fill(inner)
     path = builder.texts.mount()
-    # Who names what it wraps is looked through.
-    is_hidden = builder.texts.chance(0.5)
-    node.router.mount(path, Hiding(inner.app) if is_hidden else Passing(inner.app))
-    edge = Edge(Leads.MOUNT, path, node=inner, is_between=not is_hidden, is_hidden=is_hidden)
-    builder.add(node, edge, "(hidden)" if is_hidden else "(wrapped by hand)")
+    # Who names what it wraps may run another all the same.
+    kind = builder.rng.choice([Hiding, Passing])
+    node.router.mount(path, kind(inner.app))
+    edge = Edge(Leads.MOUNT, path, node=inner, is_hidden=True)
+    builder.add(node, edge, f"({kind.__name__})")
+
+
+def transparent_mount(builder: Builder, node: Node) -> None:
+    """Mount something behind what is known to pass all on."""
+    inner = builder.new_node("behind the framework's", builder.new_app(), node)
+    builder.fill(inner)
+    path = builder.texts.mount()
+    hosts = TrustedHostMiddleware(inner.app, allowed_hosts=["*"])
+    node.router.mount(path, builder.rng.choice([hosts, GZipMiddleware(inner.app)]))
+    builder.add(node, Edge(Leads.MOUNT, path, node=inner, is_between=True))
 
 
 def host(builder: Builder, node: Node) -> None:
@@ -258,7 +270,7 @@ def wrapped_mount(builder: Builder, node: Node) -> None:
     outer = Mount(path, app, middleware=[code.middleware] if is_at_mount else None)
     node.router.routes.append(outer)
     is_rewriting = is_at_mount and code.is_rewriting
-    edge = Edge(Leads.MOUNT, path, node=inner, is_between=is_at_mount, is_rewriting=is_rewriting)
+    edge = Edge(Leads.MOUNT, path, node=inner, is_hidden=is_at_mount, is_rewriting=is_rewriting)
     builder.add(node, edge, "(OwnCall)" if where == "call" else f"({where}: {code.name})")
 
 
@@ -285,6 +297,7 @@ JOINTS: dict[Callable[[Builder, Node], None], int] = {
     mount_of_itself: 1,
     closed_mount: 1,
     hidden_mount: 2,
+    transparent_mount: 1,
     host: 3,
     route_to_router: 2,
     default: 2,

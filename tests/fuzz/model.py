@@ -207,7 +207,7 @@ def _step(node: Node, edge: Edge, at: _At) -> _At | None:
         marks = at.marks if edge.mark is None else at.marks | {edge.mark}
         included = at.included + node.own + edge.path
         there = replace(at, included=included, marks=marks, is_included=True)
-        if at.closed is None and _is_closed(inner):
+        if at.closed is None and inner.is_closed_where_included:
             there = replace(there, closed=f"{there.to('')}/**", is_closed_by_inclusion=True)
         return there
     if edge.leads is Leads.DEFAULT and at.is_included:
@@ -229,14 +229,6 @@ def _step(node: Node, edge: Edge, at: _At) -> _At | None:
         at.hidden or (_whole(edge, at, mounted) if edge.is_hidden else None),
         rewritten,
         outer=(*at.outer, inner),
-    )
-
-
-def _is_closed(node: Node) -> bool:
-    """Tell whether *node*, or a router that it includes, matches in its own way."""
-    included = (edge.node for edge in node.edges if edge.leads is Leads.INCLUSION)
-    return node.is_closed_where_included or any(
-        _is_closed(each) for each in included if each is not None
     )
 
 

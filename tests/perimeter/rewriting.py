@@ -218,15 +218,9 @@ SEEN: dict[str, Make] = {
     "add_middleware, hidden": _added(HiddenRewriter),
     "add_middleware, BaseHTTPMiddleware": _added(BaseRewriter),
     "of a Starlette": _starlette,
-    "of the mount": _of_the_mount,
-    "of the mount of an app": _of_the_mount_of_an_app,
-    "of a mount in an included router": _of_an_included_mount,
-    "around the app of the mount, later": _wrapped_later,
     "outside another app": _outside_another,
     "__call__ of the app": _own_call,
     "build_middleware_stack": _own_stack,
-    "of a route": _behind_a_route,
-    "of the default": _of_the_default,
 }
 """Where the router behind the middleware can be seen, and so has rules of its own."""
 
@@ -250,19 +244,22 @@ def _hidden_of_the_router(change: Change, known: frozenset[str]) -> FastAPI:
 
 
 OPAQUE: dict[str, Make] = {
+    "of the mount": _of_the_mount,
+    "of the mount of an app": _of_the_mount_of_an_app,
+    "of a mount in an included router": _of_an_included_mount,
+    "around the app of the mount, later": _wrapped_later,
     "of the mount, hidden": _hidden,
     "of the router": _of_the_router,
     "of the router, hidden": _hidden_of_the_router,
     "around the stack of the router": _stack_wrapped,
-}
-"""Where nothing is known of what is behind: all below ``/m`` is one endpoint."""
-
-EITHER: dict[str, Make] = {
     "around a router": _wrapped,
     "around an app": _wrapped_app,
     "__call__ of the router": _own_call_of_a_router,
 }
-"""Where the router behind can be guessed at: it may be seen, or all below be one endpoint."""
+"""Where nothing is known of what is behind: all below ``/m`` is one endpoint."""
+
+ROOT: dict[str, Make] = {"of a route": _behind_a_route, "of the default": _of_the_default}
+"""The same for all that is in the app: ``/{rest}``, ``/**``."""
 
 
 def setting(**values: Any) -> Change:

@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
 from fastapi_scopes import AUTHENTICATED, Coverage
@@ -22,14 +23,6 @@ class Classy(HTTPEndpoint):
 
 class Files(StaticFiles):
     """May answer other methods than the framework's own."""
-
-
-class Passing:
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, asgi_scope: Any, receive: Any, send: Any) -> None:
-        await self.app(asgi_scope, receive, send)
 
 
 async def greet(websocket: WebSocket) -> None:
@@ -60,7 +53,7 @@ def make_everything(directory: Path) -> FastAPI:
     app.mount("/files", Files(directory=directory))
     app.mount("/opaque/{kind}", opaque)
     app.router.routes.append(
-        Mount("/with", routes=[Route("/x", plain)], middleware=[Middleware(Passing)])
+        Mount("/with", routes=[Route("/x", plain)], middleware=[Middleware(GZipMiddleware)])
     )
     app.host("{name}.example.org", Router([Route("/hosted", plain)]))
     app.frontend("/ui", directory=directory)

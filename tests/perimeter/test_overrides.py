@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_scopes import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, Claims, ScopeGuard, ScopeMap
+from fastapi_scopes.errors import ConfigurationError
 from tests.apps import MakeHeaders, bearer, make_guard
 from tests.perimeter.small import MALFORMED, CountingVerifier, forged, make_app, plain
 
@@ -186,12 +188,28 @@ OTHER = [
 EVERYWHERE = ("/a", "/b", "/any", "/open", "/feed", "/shut", "/unruled", "/plain", "/nope")
 
 
+def replace_override(client: TestClient, override: Any) -> None:
+    overrides = client.app.dependency_overrides  # type: ignore[attr-defined]
+    overrides.update(dict.fromkeys(overrides, override))
+
+
+@pytest.mark.parametrize("override", OTHER)
+def test_any_other_override_is_an_error_at_the_start_that_says_the_way_out(override: Any) -> None:
+    client = make_overridden(override)
+    assert client.get("/open").status_code == 503
+    with pytest.raises(ConfigurationError, match="returns Claims, such as lambda"), client:
+        pass
+
+
 @pytest.mark.parametrize("override", OTHER)
 def test_any_other_override_lets_nothing_through_and_is_named_in_the_log(
     caplog: pytest.LogCaptureFixture, override: Any
 ) -> None:
-    client = make_overridden(override)
-    for path in EVERYWHERE:
+    client = make_overridden(scopeless)
+    assert client.get("/open").status_code == 200
+    replace_override(client, override)
+    assert client.get("/nope").status_code == 404
+    for path in EVERYWHERE[:-1]:
         caplog.clear()
         with caplog.at_level(logging.WARNING, "fastapi_scopes"):
             refused = client.get(path, headers=bearer("a", "b"))
@@ -214,9 +232,13 @@ def test_override_that_raises_lets_nothing_through(error: Exception) -> None:
     def raising() -> Claims:
         raise error
 
-    client = make_overridden(raising)
+    client = make_overridden(scopeless)
+    assert client.get("/open").status_code == 200
+    replace_override(client, raising)
     for path in EVERYWHERE:
         assert client.get(path, headers=bearer("a", "b")).status_code >= 400
+    with pytest.raises(ConfigurationError, match=type(error).__name__), client:
+        pass
 
 
 def test_override_counts_from_the_next_request_on_and_no_longer_than_it_is_there() -> None:
@@ -243,7 +265,7 @@ def test_override_that_is_there_at_the_start_is_warned_of_once(
     client = TestClient(app)
     with caplog.at_level(logging.WARNING, "fastapi_scopes"):
         if starts:
-            with client:
+            with suppress(ConfigurationError), client:
                 client.get("/a")
         else:
             client.get("/a")

@@ -7,9 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.routing import Mount, Route, Router
 
-from fastapi_scopes._routes.entries import entries_of, segments_of
-from fastapi_scopes._routes.trie import SegmentTrie
-from fastapi_scopes._routes.watched import Signal, watch
+from fastapi_scopes._routing.tree import route_nodes, segments_of
+from fastapi_scopes._routing.trie import SegmentTrie
 
 SEGMENTS = st.sampled_from(
     ["", "a", "b", "A", "{p}", "{p:int}", "{p:path}", "{p}.json", "v{p:float}", "é", "*", "**"]
@@ -43,11 +42,10 @@ def test_candidates_are_all_that_could_match_in_order(
         for each, is_mounted in zip(paths, mounted, strict=False)
     ]
     router = Router(routes=routes)
-    assert watch(router, Signal())
     trie: SegmentTrie[Any] = SegmentTrie()
-    for entry in entries_of(router):
-        segments, is_open = segments_of(entry)
-        trie.add(segments, entry.route, is_open=is_open)
+    for node in route_nodes(router, lambda _: True, {}):
+        segments, is_open = segments_of(node)
+        trie.add(segments, node.route, is_open=is_open)
     matching = [route for route in routes if route.path_regex.match(path)]
     found = trie.candidates(path)
     assert [route for route in found if any(route is each for each in matching)] == matching

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from fastapi_scopes._routes.watched import Signal, is_watched, watch
+from fastapi_scopes._routing.changes import ChangeCounter, is_watched, watch
 
 
 async def answer(request: Any) -> None: ...
@@ -40,11 +40,11 @@ CHANGES: dict[str, Callable[[list[BaseRoute]], Any]] = {
 }
 
 
-def make_watched(kind: type[Router] = Router) -> tuple[Router, Signal]:
+def make_watched(kind: type[Router] = Router) -> tuple[Router, ChangeCounter]:
     router = kind(routes=[make_route("/a"), make_route("/b")])
-    signal = Signal()
-    assert watch(router, signal)
-    return router, signal
+    counter = ChangeCounter()
+    assert watch(router, counter)
+    return router, counter
 
 
 def test_every_method_that_changes_a_list_is_noticed() -> None:
@@ -54,30 +54,30 @@ def test_every_method_that_changes_a_list_is_noticed() -> None:
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_change_of_the_list_is_counted(name: str) -> None:
-    router, signal = make_watched()
-    before = signal.count
+    router, counter = make_watched()
+    before = counter.count
     CHANGES[name](router.routes)
-    assert signal.count > before
+    assert counter.count > before
 
 
 def test_another_list_is_counted_and_watched_from_the_next_look_on() -> None:
-    router, signal = make_watched()
-    before = signal.count
+    router, counter = make_watched()
+    before = counter.count
     router.routes = [make_route()]
-    assert signal.count > before
+    assert counter.count > before
     assert not is_watched(router)
-    assert watch(router, signal)
-    before = signal.count
+    assert watch(router, counter)
+    before = counter.count
     router.routes.append(make_route())
-    assert signal.count > before
+    assert counter.count > before
 
 
 def test_new_version_of_an_included_router_is_counted() -> None:
-    router, signal = make_watched(APIRouter)
-    before = signal.count
+    router, counter = make_watched(APIRouter)
+    before = counter.count
     assert isinstance(router, APIRouter)
     router._mark_routes_changed()
-    assert signal.count > before
+    assert counter.count > before
 
 
 @pytest.mark.parametrize("kind", [Router, APIRouter])
@@ -91,7 +91,7 @@ def test_watched_router_is_what_it_was(kind: type[Router]) -> None:
 
 def test_two_watchers_of_one_router_are_both_told() -> None:
     router, first = make_watched()
-    second = Signal()
+    second = ChangeCounter()
     watch(router, second)
     counts = first.count, second.count
     router.mount("/m", Router())
@@ -101,12 +101,12 @@ def test_two_watchers_of_one_router_are_both_told() -> None:
 
 
 def test_copy_of_the_list_is_a_list_like_any_other() -> None:
-    router, signal = make_watched()
-    before = signal.count
+    router, counter = make_watched()
+    before = counter.count
     copied = copy.copy(router.routes)
     copied.append(make_route())
     assert type(copied) is list
-    assert signal.count == before
+    assert counter.count == before
     assert len(router.routes) == 2
 
 
@@ -114,4 +114,4 @@ def test_router_whose_class_does_not_allow_it_is_not_watched() -> None:
     class Named(Router):
         def __init_subclass__(cls, *, name: str) -> None: ...
 
-    assert not watch(Named(), Signal())
+    assert not watch(Named(), ChangeCounter())

@@ -6,11 +6,11 @@ from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 
-__all__ = ["LocatedRoute"]
+__all__ = ["ResolvedRoute"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LocatedRoute:
+class ResolvedRoute:
     """The endpoint that a connection leads to, in the words of the app that is guarded."""
 
     template: RouteTemplate
@@ -18,5 +18,8 @@ class LocatedRoute:
     methods: frozenset[str]
     scopes: tuple[str, ...] = ()
     """What the route itself asks for with ``Security(guard, scopes=[...])``."""
+    awaited: "ResolvedRoute | None" = None
+    """The same for code that awaits the guard by itself, where that is not in the tree of
+    dependencies: with the scopes of ``Security`` that no guard there is asked for."""
     bound: dict[str, Rule | None] = field(default_factory=dict[str, "Rule | None"], repr=False)
     """The rules that were found for it, by method."""

@@ -1,8 +1,7 @@
 """Where a route leads to another router, and whether other code is in between."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -12,22 +11,28 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Router
 
-from fastapi_scopes._routes.framework import is_body_limit, is_plumbing, runs_framework_code
-from fastapi_scopes._routes.gates import Gate, is_matching_of, layers_of, stands_before
+from fastapi_scopes._routing.framework import (
+    attribute_of,
+    is_body_limit,
+    is_plumbing,
+    is_transparent,
+    wraps_framework_code,
+)
+from fastapi_scopes._routing.gates import Gate, has_gate_of, is_matching_of, layers_of
 
-__all__ = ["Inner", "inner_app", "inner_of", "is_answering", "is_same"]
+__all__ = ["InnerRouter", "inner_router_of", "is_answering", "is_same", "wrapped_router"]
 
 # With what a router says that there is no such route.
 _ANSWERED: Final[tuple[int | type[Exception], ...]] = (404, 405, HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
+class InnerRouter:
     """A router that a route leads to."""
 
     router: Router
     app: Router | Starlette
-    is_direct: bool = True
+    is_unwrapped: bool = True
     """Whether nothing is wrapped around the app but the framework's limit of bodies."""
 
     @property
@@ -37,7 +42,7 @@ class Inner:
         That answers no path which the router does not know.
         """
         is_plain_app = not isinstance(self.app, Starlette) or _is_plain_app(self.app)
-        return self.is_direct and is_plain_app and _is_plain_router(self.router)
+        return self.is_unwrapped and is_plain_app and _is_plain_router(self.router)
 
     @property
     def root_path(self) -> str | None:
@@ -45,7 +50,7 @@ class Inner:
         return self.app.root_path or None if isinstance(self.app, FastAPI) else None
 
 
-def is_same(inner: Inner | None, other: Inner | None) -> bool:
+def is_same(inner: InnerRouter | None, other: InnerRouter | None) -> bool:
     """Tell whether two routes lead to one router, or both to none."""
     if inner is None or other is None:
         return inner is other
@@ -53,30 +58,33 @@ def is_same(inner: Inner | None, other: Inner | None) -> bool:
     return inner.router is other.router and inner.app is other.app
 
 
-def inner_of(route: Any) -> Inner | None:
+def inner_router_of(route: Any) -> InnerRouter | None:
     """Return the router that *route* leads to, or None where another app answers."""
-    return _inner_in(islice(layers_of(route), 1, None))
+    return wrapped_router(attribute_of(route, "app"))
 
 
-def inner_app(outer: object) -> Inner | None:
-    """Return the router of *outer* or of what it is wrapped around, where there is one."""
-    return _inner_in(layers_of(outer))
+def wrapped_router(outer: Any) -> InnerRouter | None:
+    """Return the router of *outer* or of what it is wrapped around, where there is one.
 
-
-def _inner_in(layers: Iterable[object]) -> Inner | None:
-    is_direct = True
-    for app in layers:
+    INVARIANT: only what is known to pass all on to its ``app`` is looked through; other code may
+    show one app and run another (attacks/test_code_in_between.py).
+    """
+    is_unwrapped, app = True, outer
+    while app is not None:
         if isinstance(app, Starlette):
-            return Inner(app.router, app, is_direct)
+            return InnerRouter(app.router, app, is_unwrapped)
         if isinstance(app, Router):
-            return Inner(app, app, is_direct)
-        is_direct = is_direct and is_body_limit(app)
+            return InnerRouter(app, app, is_unwrapped)
+        if not is_transparent(app):
+            return None
+        is_unwrapped = is_unwrapped and is_body_limit(app)
+        app = attribute_of(app, "app")
     return None
 
 
 def _is_plain_app(app: Starlette) -> bool:
     return (
-        runs_framework_code(app, "__call__")
+        wraps_framework_code(app, "__call__")
         and not _builds_its_own_stack(app)
         and not app.user_middleware
         and not is_answering(app)
@@ -93,15 +101,15 @@ def _runs_plumbing(app: Starlette) -> bool:
 
 def _builds_its_own_stack(app: Starlette) -> bool:
     """Tell whether somebody but the owner of a gate changed what the app runs."""
-    if runs_framework_code(app, "build_middleware_stack"):
+    if wraps_framework_code(app, "build_middleware_stack"):
         return False
     owner = getattr(app.build_middleware_stack, "__self__", None)
-    return not stands_before(app.router, owner)
+    return not has_gate_of(app.router, owner)
 
 
 def _is_plain_router(router: Router) -> bool:
     *layers, matching = layers_of(router.middleware_stack)
-    is_its_own = runs_framework_code(router, "__call__", "app") and is_matching_of(router, matching)
+    is_its_own = wraps_framework_code(router, "__call__") and is_matching_of(router, matching)
     return is_its_own and all(isinstance(each, Gate) or is_body_limit(each) for each in layers)
 
 
@@ -112,7 +120,7 @@ def is_answering(app: Starlette) -> bool:
 
 def _answering_in(app: Starlette) -> Iterator[object]:
     """Yield what answers where no route does, in the list of *app* and in the stack it runs."""
-    listed = [app.exception_handlers]
+    listed = [app.exception_handlers or {}]
     for layer in layers_of(app.middleware_stack):
         if isinstance(layer, ExceptionMiddleware):
             listed += [layer._status_handlers, layer._exception_handlers]

@@ -1,4 +1,4 @@
-"""Routers that tell when their routes change."""
+"""Routers that count the changes of their routes."""
 
 import threading
 import types
@@ -9,7 +9,9 @@ from typing import Any, Final, TypeVar
 
 from starlette.routing import BaseRoute, Router
 
-__all__ = ["Signal", "is_watchable", "is_watched", "watch"]
+from fastapi_scopes._routing.framework import OWN
+
+__all__ = ["ChangeCounter", "is_watchable", "is_watched", "watch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _lock = threading.RLock()
 
 
-class Signal:
+class ChangeCounter:
     """Counts the changes of the routers that are watched with it."""
 
     __slots__ = ("__weakref__", "count")
@@ -32,7 +34,7 @@ def _changing(method: F) -> F:
         try:
             return method(self, *arguments, **options)
         finally:
-            self.tell()
+            self.count_change()
 
     return changed  # type: ignore[return-value]
 
@@ -40,19 +42,19 @@ def _changing(method: F) -> F:
 class _WatchedRoutes(list[BaseRoute]):
     """Takes the place of a router's list of routes."""
 
-    __slots__ = ("signals",)
+    __slots__ = ("counters",)
 
-    signals: "weakref.WeakSet[Signal]"
+    counters: "weakref.WeakSet[ChangeCounter]"
 
     def __init__(self, routes: Iterable[BaseRoute] = ()) -> None:
         super().__init__(routes)
-        self.signals = weakref.WeakSet()
+        self.counters = weakref.WeakSet()
 
-    def tell(self) -> None:
-        """Count one change with every signal."""
+    def count_change(self) -> None:
+        """Count one change with every counter."""
         with _lock:
-            for signal in self.signals:
-                signal.count += 1
+            for counter in self.counters:
+                counter.count += 1
 
     # INVARIANT: every method by which a list changes is here
     # (routes/test_watched.py: test_every_method_that_changes_a_list_is_noticed).
@@ -75,9 +77,8 @@ class _WatchedRoutes(list[BaseRoute]):
 
 
 # What a router goes by; with the last, FastAPI looks at an included router again.
-_TELLING: Final = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
+_COUNTED: Final = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
 
-_MARK: Final = "__fastapi_scopes_watches__"
 _classes: dict[type, type] = {}
 
 
@@ -92,12 +93,12 @@ def _watched_class(kind: type) -> Any:
     def set_attribute(self: Any, name: str, value: object) -> None:
         before = self.__dict__.get("routes")
         set_before(self, name, value)
-        if name in _TELLING and isinstance(before, _WatchedRoutes):
-            before.tell()
+        if name in _COUNTED and isinstance(before, _WatchedRoutes):
+            before.count_change()
 
     def fill(namespace: dict[str, Any]) -> None:
         named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        namespace.update(named, __setattr__=set_attribute, **{_MARK: True})
+        namespace.update(named, __setattr__=set_attribute, **{OWN: True})
 
     if kind not in _classes:
         _classes[kind] = types.new_class(kind.__name__, (kind,), exec_body=fill)
@@ -106,21 +107,21 @@ def _watched_class(kind: type) -> Any:
 
 def is_watched(router: Router) -> bool:
     """Tell whether changes of *router* are counted."""
-    return hasattr(type(router), _MARK) and isinstance(router.routes, _WatchedRoutes)
+    return hasattr(type(router), OWN) and isinstance(router.routes, _WatchedRoutes)
 
 
 def is_watchable(router: Router) -> bool:
     """Tell whether changes of *router* can be counted; from then on they are."""
-    return watch(router, Signal())
+    return watch(router, ChangeCounter())
 
 
-def watch(router: Router, signal: Signal) -> bool:
-    """Count changes of the routes of *router* with *signal* from now on.
+def watch(router: Router, counter: ChangeCounter) -> bool:
+    """Count changes of the routes of *router* with *counter* from now on.
 
     Return whether it can be watched: its class may not allow it.
     """
     try:
-        if not hasattr(type(router), _MARK):
+        if not hasattr(type(router), OWN):
             router.__class__ = _watched_class(type(router))
         if not isinstance(router.routes, _WatchedRoutes):
             router.routes = _WatchedRoutes(router.routes)
@@ -130,5 +131,5 @@ def watch(router: Router, signal: Signal) -> bool:
     if not isinstance(routes, _WatchedRoutes):
         return False
     with _lock:
-        routes.signals.add(signal)
+        routes.counters.add(counter)
     return True

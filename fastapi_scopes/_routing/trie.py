@@ -1,4 +1,4 @@
-"""Candidates for a path, found by the literal segments of their templates."""
+"""Values by template, found by the literal segments of a path."""
 
 import operator
 from collections.abc import Sequence
@@ -45,22 +45,26 @@ class SegmentTrie(Generic[T]):
         self._size += 1
 
     def candidates(self, path: str) -> list[T]:
-        """Return the values whose templates could match *path*, in the order of adding."""
+        """Return the values whose templates could match *path*, in the order of adding.
+
+        A path is read no further than templates go: its length costs nothing beyond that.
+        """
         found: list[tuple[int, T]] = []
         branches = [self._root]
-        for segment in path.split("/"):
+        start = 0
+        while branches and start >= 0:
+            end = path.find("/", start)
+            segment = path[start:] if end < 0 else path[start:end]
             reached: list[_Branch[T]] = []
             for branch in branches:
-                if branch.below:
-                    found += branch.below
+                found += branch.below
                 literal = branch.literals.get(segment)
                 if literal is not None:
                     reached.append(literal)
                 if branch.parameter is not None:
                     reached.append(branch.parameter)
             branches = reached
-            if not branches:
-                break
+            start = end + 1 if end >= 0 else -1
         for branch in branches:
             found += branch.below
             found += branch.ending

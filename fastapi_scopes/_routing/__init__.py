@@ -1,0 +1,71 @@
+"""How FastAPI and Starlette store routes; the only package that knows."""
+
+from fastapi_scopes._routing.changes import is_watchable
+from fastapi_scopes._routing.dependants import asked_scopes, calls, dependants_in, unwrapped
+from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.gates import Passage, Passages, Shown, entrances_of, install_gate
+from fastapi_scopes._routing.index import Place, RouteIndex
+from fastapi_scopes._routing.inventory import (
+    PlacedEndpoint,
+    apps_in,
+    endpoints_of,
+    inner_app_of,
+    placed_endpoints,
+    protected_endpoints_of,
+    unreachable_in,
+    untaken_in,
+)
+from fastapi_scopes._routing.lookup import (
+    DependencyRoutes,
+    is_running,
+    unobservable_routers_in,
+)
+from fastapi_scopes._routing.matching import RouteMatch, Step
+from fastapi_scopes._routing.mounts import InnerRouter, is_answering
+from fastapi_scopes._routing.paths import pattern_of, sample_of
+from fastapi_scopes._routing.pinning import router_of_nothing
+from fastapi_scopes._routing.resolver import DependencyView, PerimeterView, RouteTree
+from fastapi_scopes._routing.route import ResolvedRoute
+from fastapi_scopes._routing.tree import RouteNode, is_not_found_patched
+from fastapi_scopes._routing.trie import SegmentTrie
+
+__all__ = [
+    "DependencyRoutes",
+    "DependencyView",
+    "Endpoint",
+    "InnerRouter",
+    "Passage",
+    "Passages",
+    "PerimeterView",
+    "Place",
+    "PlacedEndpoint",
+    "ResolvedRoute",
+    "RouteIndex",
+    "RouteMatch",
+    "RouteNode",
+    "RouteTree",
+    "SegmentTrie",
+    "Shown",
+    "Step",
+    "apps_in",
+    "asked_scopes",
+    "calls",
+    "dependants_in",
+    "endpoints_of",
+    "entrances_of",
+    "inner_app_of",
+    "install_gate",
+    "is_answering",
+    "is_not_found_patched",
+    "is_running",
+    "is_watchable",
+    "pattern_of",
+    "placed_endpoints",
+    "protected_endpoints_of",
+    "router_of_nothing",
+    "sample_of",
+    "unobservable_routers_in",
+    "unreachable_in",
+    "untaken_in",
+    "unwrapped",
+]

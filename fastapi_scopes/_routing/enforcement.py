@@ -1,0 +1,168 @@
+"""A check that travels with a route: it, its copies and what inclusions make of it run decided.
+
+Within the routers that a perimeter knows, pinning holds what runs to what was decided on. A route
+can be reached by others too: a list that it was copied into, an inclusion elsewhere, the bare
+matching. So the class of each route that a perimeter rules is replaced by a subclass of the same
+name whose `handle` asks for a verdict first.
+"""
+
+import types
+from collections.abc import Sequence
+from functools import wraps
+from typing import Any, Final, Protocol
+from weakref import WeakSet
+
+from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes._routing.framework import OWN, runs_framework_code
+from fastapi_scopes._routing.gates import Passage, Passages
+
+__all__ = ["Endpoint", "Ruler", "endpoint_of", "enforce"]
+
+_ENDPOINT: Final = "__fastapi_scopes_endpoint__"
+_classes: dict[type, Any] = {}
+
+
+class Ruler(Protocol):
+    """Who rules endpoints: a perimeter."""
+
+    def opened(self, endpoint: "Endpoint", scope: Scope) -> Sequence[Passage]:
+        """Return what lets the connection have *endpoint*, right before that runs."""
+        ...
+
+    async def decide_on(
+        self, endpoint: "Endpoint", scope: Scope, receive: Receive, send: Send
+    ) -> Passages:
+        """Decide on a connection that comes to *endpoint* by a way that nobody decided on."""
+        ...
+
+
+class Endpoint:
+    """What is the same in a route, its copies and what inclusions make of it."""
+
+    __slots__ = ("__weakref__", "rulers")
+
+    def __init__(self) -> None:
+        self.rulers: WeakSet[Ruler] = WeakSet()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Endpoint":
+        # The copy of a route is that route.
+        return self
+
+    async def run(
+        self, route: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Run *app*, which is *route*, where whoever rules it lets the connection pass.
+
+        The verdict of one that decided before is enough; where none did, all must allow.
+        """
+        rulers = list(self.rulers)
+        passages = [each for ruler in rulers for each in ruler.opened(self, scope)]
+        decided: list[Passage] = []
+        try:
+            for ruler in rulers if not passages else ():
+                found = await ruler.decide_on(self, scope, receive, send)
+                if found is None:
+                    return
+                decided.extend(found)
+            for passage in passages or decided:
+                if not await passage.begin(scope, receive, send, route):
+                    return
+            for passage in decided:
+                app = passage.around(app)
+            await app(scope, receive, send)
+        finally:
+            for passage in decided:
+                passage.end()
+
+
+def endpoint_of(route: Any) -> Endpoint | None:
+    """Return what rulers know *route* by, or None where none rules it."""
+    endpoint: Endpoint | None = getattr(route, "__dict__", {}).get(_ENDPOINT)
+    return endpoint
+
+
+def enforce(route: Any, ruler: Ruler, made: Any = None) -> Endpoint | None:
+    """Let *route*, and what an inclusion *made* of it, run by verdicts of *ruler* alone.
+
+    Return what it is known by from now on; None is for a route whose class allows no subclass, or
+    no attributes.
+    """
+    endpoint = endpoint_of(route)
+    if endpoint is None:
+        endpoint = Endpoint()
+        if not _replace_class(route, endpoint):
+            return None
+    if made is not None and endpoint_of(made) is None and not _replace_class(made, endpoint):
+        return None
+    endpoint.rulers.add(ruler)
+    return endpoint
+
+
+def _replace_class(route: Any, endpoint: Endpoint) -> bool:
+    _follow_inclusions()
+    if "handle" in getattr(route, "__dict__", {}) or not hasattr(type(route), "handle"):
+        # What is called is not that of the class.
+        return False
+    try:
+        vars(route)[_ENDPOINT] = endpoint
+        route.__class__ = _enforced_class(type(route))
+    except Exception:  # noqa: BLE001 - the class has its say, whatever that is
+        getattr(route, "__dict__", {}).pop(_ENDPOINT, None)
+        return False
+    return True
+
+
+def _enforced_class(kind: type) -> Any:
+    """Return the class of routes that ask for a verdict and otherwise are of the class *kind*."""
+    if kind in _classes.values():
+        return kind
+    if kind not in _classes:
+
+        async def handle(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+            run = super(_classes[kind], self).handle
+            endpoint = endpoint_of(self)
+            if endpoint is None or _says_no_such_method(self, scope):
+                await run(scope, receive, send)
+            else:
+                await endpoint.run(self, run, scope, receive, send)
+
+        named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        namespace = {**named, "handle": handle, OWN: True}
+        _classes[kind] = types.new_class(
+            kind.__name__, (kind,), exec_body=lambda own: own.update(namespace)
+        )
+    return _classes[kind]
+
+
+def _says_no_such_method(route: Any, scope: Scope) -> bool:
+    """Tell whether the framework answers with 405, and runs nothing."""
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    is_included = context is not None and context.original_route is route
+    methods: Any = getattr(context if is_included else route, "methods", None) or ()
+    is_other = bool(methods) and scope.get("method") not in methods
+    return is_other and scope["type"] == "http" and runs_framework_code(route, "handle")
+
+
+def _follow_inclusions() -> None:
+    """Have what FastAPI makes of a route, where that is included, be the same endpoint.
+
+    A plain route, a socket and a host are made anew for each inclusion, wherever that is; nothing
+    of the original is asked when they run (ADR 0008).
+    """
+    build: Any = _IncludedRouter._build_effective_context
+    if hasattr(build, OWN):
+        return
+
+    @wraps(build)
+    def built(self: _IncludedRouter, route: Any) -> Any:
+        context = build(self, route)
+        endpoint = endpoint_of(route)
+        made = getattr(context, "starlette_route", None)
+        if endpoint is not None and made is not None and endpoint_of(made) is None:
+            _replace_class(made, endpoint)
+        return context
+
+    setattr(built, OWN, True)
+    _IncludedRouter._build_effective_context = built  # type: ignore[method-assign]

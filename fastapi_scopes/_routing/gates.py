@@ -1,0 +1,271 @@
+"""What stands right before the matching of a router, and shows it what was decided on."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
+
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes._routing.framework import (
+    attribute_of,
+    function_of,
+    is_transparent,
+    wraps_framework_code,
+)
+
+__all__ = [
+    "Entrance",
+    "Gate",
+    "Holder",
+    "Passage",
+    "Passages",
+    "Shown",
+    "entrances_of",
+    "has_gate_of",
+    "install_gate",
+    "is_matching_of",
+    "layers_of",
+]
+
+# So many wrappers are looked through; more are nobody's intention.
+_DEPTH: Final = 32
+
+
+Shown = tuple[object, Router]
+"""What tells apart what a router is shown, and the copy of it that has that."""
+
+
+class Passage(Protocol):
+    """What was decided on one connection, on its way to the endpoint."""
+
+    def shown_to(self, router: Router, asgi_scope: Scope) -> Shown:
+        """Return what *router* is shown."""
+        ...
+
+    async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
+        """Tell the application who the caller is, where *route* is about to run.
+
+        False is returned where the caller got an answer instead.
+        """
+        ...
+
+    @property
+    def is_unasked(self) -> bool:
+        """Whether the endpoint is none that asks for what was decided."""
+        ...
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return *app*, as it runs for this caller."""
+        ...
+
+    def end(self) -> None:
+        """Let nothing pass any more."""
+        ...
+
+
+Passages = Sequence[Passage] | None
+"""None where the connection was answered, empty where nothing is ruled."""
+
+
+class Entrance(Protocol):
+    """Who decides on connections of the app whose own router this is."""
+
+    @property
+    def app(self) -> object:
+        """That app."""
+        ...
+
+    async def enter(self, scope: Scope, receive: Receive, send: Send) -> Passages:
+        """Decide on a connection."""
+        ...
+
+
+class Holder(Protocol):
+    """Who holds connections to what was decided on, and decides where nobody has."""
+
+    async def hold(self, router: Router, scope: Scope, receive: Receive, send: Send) -> Passages:
+        """Return what was decided on before a connection came to *router*."""
+        ...
+
+    async def decide_at(
+        self, router: Router, apps: Sequence[object], scope: Scope, receive: Receive, send: Send
+    ) -> Passages:
+        """Decide on a connection that comes to *router* by another way than through the app.
+
+        Those who protect *apps*, whose own router it is, have decided.
+        """
+        ...
+
+
+@dataclass(eq=False)
+class Gate:
+    """Stands right before the matching of a router: what changes a request has run by then."""
+
+    router: Router
+    app: ASGIApp
+    """The matching of that router."""
+    entrances: dict[object, Entrance] = field(default_factory=dict[object, Entrance])
+    """By who they belong to."""
+    holders: WeakKeyDictionary[Holder, None] = field(
+        default_factory=WeakKeyDictionary["Holder", None]
+    )
+    """A router outlives apps that it was in."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ASGIApp:
+        # The copy of a router is another router, and not under guard until it is mounted.
+        return copy.deepcopy(self.app, memo)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is no connection; show the router what was decided on the others."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        # As the router does it, for itself.
+        scope.setdefault("router", self.router)
+        passages: list[Passage] = []
+        decided: list[Passage] = []
+        try:
+            if await self._decide(passages, decided, scope, receive, send):
+                await self._pass_on(passages, decided, scope, receive, send)
+        finally:
+            for passage in decided:
+                passage.end()
+
+    async def _decide(
+        self,
+        passages: list[Passage],
+        decided: list[Passage],
+        *connection: Any,
+    ) -> bool:
+        """Fill *passages*, and with those *decided* here; False where the caller got an answer.
+
+        INVARIANT: of a perimeter within another both decide; where two have one router, the
+        verdict of one is enough (attacks/test_shared_connections.py, attacks/test_gates.py).
+        """
+        holders = [each for each in self._living() if each not in self.entrances]
+        entrances = list(self.entrances.values())
+        for entrance in entrances:
+            found = await entrance.enter(*connection)
+            if found is None:
+                return False
+            decided.extend(found)
+        for holder in holders:
+            found = await holder.hold(self.router, *connection)
+            if found is None:
+                return False
+            passages.extend(found)
+        apps = [entrance.app for entrance in entrances]
+        for holder in holders if not passages else ():
+            found = await holder.decide_at(self.router, apps, *connection)
+            if found is None:
+                return False
+            decided.extend(found)
+        passages.extend(decided)
+        return True
+
+    async def _pass_on(
+        self,
+        passages: list[Passage],
+        decided: list[Passage],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        for passage in decided:
+            if passage.is_unasked and not await passage.begin(scope, receive, send):
+                return
+        app = self._shown(passages, scope)
+        for passage in decided:
+            app = passage.around(app)
+        await app(scope, receive, send)
+
+    def _shown(self, passages: Sequence[Passage], scope: Scope) -> ASGIApp:
+        """Return the matching of what all *passages* let the router have."""
+        shown = [passage.shown_to(self.router, scope) for passage in passages]
+        if not shown:
+            return self.app
+        key, router = shown[0]
+        # INVARIANT: two who decided on two endpoints let neither run (attacks/test_gates.py).
+        if any(other != key for other, _ in shown):
+            return MethodType(Router.not_found, router)
+        return router.app
+
+    def _living(self) -> list[Holder]:
+        # A list: another thread may add one meanwhile.
+        found = (reference() for reference in self.holders.keyrefs())
+        return [holder for holder in found if holder is not None]
+
+    def is_of(self, owner: object) -> bool:
+        """Tell whether *owner* stands here."""
+        # By identity: anything may be asked about.
+        return any(each is owner for each in (*self.entrances, *self._living()))
+
+
+def layers_of(outer: Any) -> Iterator[Any]:
+    """Yield *outer* and what it wraps, as far as wrappers say so."""
+    app = outer
+    for _ in range(_DEPTH):
+        yield app
+        app = attribute_of(app, "app")
+        if app is None:
+            return
+
+
+def is_matching_of(router: Router, app: object) -> bool:
+    """Tell whether *app* is the framework's matching of *router*, by which it runs its routes."""
+    is_bound = isinstance(app, MethodType) and app.__self__ is router and app.__name__ == "app"
+    return is_bound and wraps_framework_code(router, "app")
+
+
+def entrances_of(router: Router) -> dict[object, Entrance]:
+    """Return who decides right before the matching of *router*, and how."""
+    gate = _gate_before(router)
+    return gate.entrances if gate is not None else {}
+
+
+def has_gate_of(router: Router, owner: object) -> bool:
+    """Tell whether *owner* stands right before the matching of *router*."""
+    gate = _gate_before(router)
+    return gate is not None and gate.is_of(owner)
+
+
+def install_gate(router: Router, owner: Holder, entrance: Entrance | None = None) -> bool:
+    """Let *owner* stand right before the matching of *router*, once; at an *entrance* of its own.
+
+    Return whether it does: not where a router matches in its own way, hides its matching, or has
+    middleware that is not known to pass all on to it.
+    """
+    gate = _gate_before(router) or _new_gate(router)
+    if gate is None:
+        return False
+    if entrance is None:
+        gate.holders[owner] = None
+    else:
+        gate.entrances[owner] = entrance
+    return True
+
+
+def _gate_before(router: Router) -> Gate | None:
+    *layers, matching = layers_of(router.middleware_stack)
+    gate = layers[-1] if layers else None
+    return gate if isinstance(gate, Gate) and is_matching_of(router, matching) else None
+
+
+def _new_gate(router: Router) -> Gate | None:
+    *layers, matching = layers_of(router.middleware_stack)
+    # INVARIANT: other middleware, also what is made of the framework's, may keep what it wraps
+    # where nobody sees it, and pass the gate by (attacks/test_gates.py).
+    is_certain = all(is_transparent(layer) for layer in layers)
+    is_its_own = wraps_framework_code(router, "__call__") and is_matching_of(router, matching)
+    if not is_certain or not is_its_own or function_of(router, "app") is None:
+        return None
+    place, attribute = (layers[-1], "app") if layers else (router, "middleware_stack")
+    try:
+        setattr(place, attribute, Gate(router, matching))
+    except Exception:  # noqa: BLE001 - the class of the router has its say, whatever that is
+        return None
+    return _gate_before(router)

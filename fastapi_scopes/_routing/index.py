@@ -1,0 +1,393 @@
+"""The routes of one router at one place in an app, and which of them a connection leads to."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from fastapi.routing import APIRouter
+from starlette.routing import BaseRoute, Host, Match, Mount, Router
+
+from fastapi_scopes._routing.changes import ChangeCounter, watch
+from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
+from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.matching import RouteChangedError, RouteMatch, RouterScope, Step
+from fastapi_scopes._routing.mounts import InnerRouter
+from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
+from fastapi_scopes._routing.route import ResolvedRoute
+from fastapi_scopes._routing.tree import (
+    RouteNode,
+    UnroutableError,
+    default_node,
+    docs_of,
+    frontend_nodes,
+    included_routers_in,
+    own_default_of,
+    route_nodes,
+    segments_of,
+)
+from fastapi_scopes._routing.trie import SegmentTrie
+from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.scope_map import ANY_METHOD
+from fastapi_scopes.core.templates import RouteTemplate
+
+__all__ = ["Place", "RouteIndex", "TreeContext", "View"]
+
+
+class View(Protocol):
+    """What looks into an app: a perimeter, or the dependencies of a guard."""
+
+    def opens(self, router: APIRouter) -> bool:
+        """Tell whether the routes of an included *router* are looked at, one by one."""
+        ...
+
+    def inner_of(self, node: RouteNode) -> InnerRouter | None:
+        """Return the router to which *node* leads, where that is to be looked into."""
+        ...
+
+    def enters(self, inner: InnerRouter) -> bool:
+        """Tell whether *inner* can be looked into."""
+        ...
+
+    def methods_of(self, node: RouteNode) -> frozenset[str]:
+        """Return the methods for which *node* needs rules."""
+        ...
+
+    def finds(self, node: RouteNode) -> Endpoint | None:
+        """Take note of *node*, an endpoint; return what its route is known by."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TreeContext:
+    """What the indexes of all routers of one guarded app share."""
+
+    guard: object
+    is_guard: Callable[[object], bool]
+    view: View
+    changes: ChangeCounter = field(default_factory=ChangeCounter)
+    """Counts those of all routers."""
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """A node of a router, and what it means where that router is."""
+
+    node: RouteNode
+    route: ResolvedRoute
+    behind: ResolvedRoute | None = None
+    """Where it leads to a router: what stands for all paths that router does not know."""
+    inner: InnerRouter | None = None
+    index: "RouteIndex | None" = None
+    """That of the router to which it leads."""
+    endpoint: Endpoint | None = None
+    pinned: Router | None = None
+    answering: Router | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Snapshot:
+    """The routes of a router as they were read once."""
+
+    count: int
+    """How many changes there had been."""
+    routes: list[BaseRoute]
+    length: int
+    """The router's own list, and its length then."""
+    http: SegmentTrie[Place] = field(default_factory=SegmentTrie[Place])
+    sockets: SegmentTrie[Place] = field(default_factory=SegmentTrie[Place])
+    places: list[Place] = field(default_factory=list[Place])
+    frontends: list[Place] = field(default_factory=list[Place])
+    default: Place | None = None
+    nothing: Router | None = None
+
+    def choose(self, at: RouterScope, route_path: str) -> tuple[Match, Place | None, Any]:
+        """Return the first route that matches, or else the first that does partly.
+
+        Raises:
+            UnroutableError: the code of a route fails on the path.
+            RouteChangedError: a route is not what it was when it was read.
+        """
+        partial: tuple[Match, Place | None, Any] = (Match.NONE, None, {})
+        for place in (self.sockets if at.is_socket else self.http).candidates(route_path):
+            match, parameters = at.match(place.node, route_path)
+            if match is Match.FULL:
+                return match, place, parameters
+            if match is Match.PARTIAL and partial[1] is None:
+                partial = match, place, parameters
+        return partial
+
+
+class RouteIndex:
+    """The routes of one router at one place in an app.
+
+    A router that is mounted twice has two. Threads may share it: what is read is swapped as
+    a whole, and the worst that a race does is to read it twice.
+    """
+
+    def __init__(
+        self,
+        inner: InnerRouter,
+        context: TreeContext,
+        *,
+        prefix: str = "",
+        outer: "tuple[RouteIndex, ...]" = (),
+    ) -> None:
+        self.inner = inner
+        self.router = inner.router
+        self.app = inner.app
+        self.prefix = prefix
+        self.outer = outer
+        self._docs = docs_of(inner.app)
+        self._context = context
+        self._changes = ChangeCounter()
+        self._snapshot: _Snapshot | None = None
+
+    # What there is.
+
+    def places(self) -> list[Place]:
+        """Return all that the router may lead to, in the order in which it does."""
+        snapshot = self.current()
+        default = [snapshot.default] if snapshot.default is not None else []
+        return [*snapshot.places, *snapshot.frontends, *default]
+
+    def current(self) -> _Snapshot:
+        """Return the routes as they are now.
+
+        INVARIANT: to see whether they changed costs the same however many there are, because every
+        way to change them is counted (attacks/test_late_routes.py); the list itself is looked at
+        for who goes behind its back.
+        """
+        snapshot = self._snapshot
+        return snapshot if snapshot is not None and self._is_current(snapshot) else self.read()
+
+    def _is_current(self, snapshot: _Snapshot) -> bool:
+        routes = self.router.routes
+        is_same_list = routes is snapshot.routes and len(routes) == snapshot.length
+        return is_same_list and snapshot.count == self._changes.count
+
+    def read(self, *, anew: bool = False) -> _Snapshot:
+        """Read the routes; *anew* also where a route is the very object that it was."""
+        for counter in (self._changes, self._context.changes):
+            watch(self.router, counter)
+            for included in included_routers_in(self.router):
+                watch(included, counter)
+        # INVARIANT: the count is taken before the routes: what changes while they are read
+        # is noticed at the next look.
+        routes = self.router.routes
+        snapshot = _Snapshot(self._changes.count, routes, len(routes))
+        before = self._snapshot
+        known = {} if before is None or anew else _by_object(before.places)
+        nodes = {key: place.node for key, place in known.items()}
+        for node in route_nodes(self.router, self._context.view.opens, nodes):
+            place = known.get(_key_of(node))
+            place = place if place is not None and place.node is node else self._place(node)
+            self._look_behind(place)
+            self._add(place, snapshot)
+        for node in frontend_nodes(self.router):
+            place = self._place(node)
+            place.endpoint = self._context.view.finds(node)
+            snapshot.frontends.append(place)
+        default = own_default_of(self.router)
+        if default is not None:
+            snapshot.default = self._place(default_node(default))
+            self._look_behind(snapshot.default)
+        self._snapshot = snapshot
+        return snapshot
+
+    def _add(self, place: Place, snapshot: _Snapshot) -> None:
+        node = place.node
+        snapshot.places.append(place)
+        place.pinned = place.answering = None
+        segments, is_open = segments_of(node)
+        if node.takes_requests:
+            snapshot.http.add(segments, place, is_open=is_open)
+        if node.takes_sockets:
+            snapshot.sockets.add(segments, place, is_open=is_open)
+
+    def _place(self, node: RouteNode) -> Place:
+        guard, tree, kind = self._context.guard, node.dependant, node.kind
+        template = self._template_of(node)
+        if kind is Kind.ROUTE and node.path in self._docs:
+            kind = Kind.DOCS
+        methods, scopes = self._context.view.methods_of(node), asked_scopes(tree, guard)
+        awaited = None
+        untaken = untaken_scopes(tree, self._context.is_guard)
+        if untaken and not has_guard(tree, guard):
+            awaited = ResolvedRoute(template, kind, methods, tuple(untaken))
+        route = ResolvedRoute(template, kind, methods, scopes, awaited)
+        behind = None
+        if node.leads or node.family in {Mount, Host}:
+            below = RouteTemplate.below(self.prefix + (node.path if _is_mount(node) else ""))
+            behind = ResolvedRoute(below, Kind.UNKNOWN_PATHS, frozenset({ANY_METHOD}))
+        return Place(node, route, behind)
+
+    def _template_of(self, node: RouteNode) -> RouteTemplate:
+        text = self.prefix + node.path
+        if node.frontend is not None:
+            return RouteTemplate.below(text.rstrip("/"))
+        return RouteTemplate.below(text) if node.kind is Kind.MOUNT else RouteTemplate.parse(text)
+
+    def _look_behind(self, place: Place) -> None:
+        """Find the index of the router to which *place* leads now, or note an endpoint."""
+        view, node = self._context.view, place.node
+        inner = view.inner_of(node)
+        # Not by ==: routers are equal where their routes are.
+        is_circular = inner is not None and any(
+            inner.router is each.router for each in (*self.outer, self)
+        )
+        if inner is None or is_circular or not view.enters(inner):
+            place.inner = place.index = None
+            place.endpoint = view.finds(node)
+            return
+        if place.index is None or place.index.router is not inner.router:
+            prefix = self.prefix + (node.path if _is_mount(node) else "")
+            outer = (*self.outer, self)
+            place.index = RouteIndex(inner, self._context, prefix=prefix, outer=outer)
+        place.inner, place.index.inner, place.index.app = inner, inner, inner.app
+        place.index.current()
+
+    def refresh(self, *, anew: bool = False) -> None:
+        """Read again what changed, here and in all routers that there are now."""
+        snapshot = self.read(anew=True) if anew else self.current()
+        for place in (*snapshot.places, snapshot.default):
+            if place is None or place.behind is None:
+                continue
+            self._look_behind(place)
+            if place.index is not None:
+                place.index.refresh(anew=anew)
+
+    def walk(self) -> "Iterator[RouteIndex]":
+        """Yield this index and those of all routers that there are behind it."""
+        yield self
+        for place in self.places():
+            if place.index is not None:
+                yield from place.index.walk()
+
+    # Where a connection leads.
+
+    def follow(self, at: RouterScope, match: RouteMatch) -> None:
+        """Add to *match* where the framework would lead a connection from here.
+
+        Raises:
+            UnroutableError: the code of a route fails on the path.
+        """
+        route_path = at.route_path
+        snapshot, found, place, parameters = self._choose(at, route_path)
+        if place is None:
+            self._take_nothing(snapshot, at, match)
+        elif found is Match.FULL:
+            self._take(place, at, route_path, parameters, match)
+        else:
+            self._take_partly(place, at, match)
+
+    def _choose(
+        self, at: RouterScope, route_path: str
+    ) -> tuple[_Snapshot, Match, Place | None, Any]:
+        try:
+            snapshot = self.current()
+            return snapshot, *snapshot.choose(at, route_path)
+        except RouteChangedError:
+            # A route changed in itself; read once, it is what it is now.
+            snapshot = self.read()
+        try:
+            return snapshot, *snapshot.choose(at, route_path)
+        except RouteChangedError as error:
+            raise UnroutableError from error
+
+    def _take(
+        self,
+        place: Place,
+        at: RouterScope,
+        route_path: str,
+        parameters: Any,
+        match: RouteMatch,
+    ) -> None:
+        step = self._step(place, at)
+        if not place.node.leads:
+            match.end(step, place.route, place.endpoint)
+            return
+        self._look_behind(place)
+        match.entered.append((place.behind or place.route, place.inner))
+        step.inner = place.node.inner()
+        if place.inner is None or place.index is None:
+            match.end(step, place.route, place.endpoint)
+            return
+        match.steps.append(step)
+        mounted = ""
+        if _is_mount(place.node):
+            parameters = dict(parameters)
+            rest = "/" + parameters.pop("path")
+            mounted = route_path[: -len(rest)]
+        place.index.follow(at.below(place.node, place.inner, mounted, parameters), match)
+
+    def _take_partly(self, place: Place, at: RouterScope, match: RouteMatch) -> None:
+        """Add to *match* that the framework says which methods there are, or else what runs."""
+        node = place.node
+        methods = node.listed_methods
+        # INVARIANT: only where this holds does the framework not run what it matched partly
+        # (attacks/test_route_classes.py).
+        is_refused = bool(methods) and at.method not in methods
+        if is_refused and not node.answers_partial:
+            match.end_nowhere(self._answer(place, at))
+        else:
+            match.end(self._step(place, at), place.route, place.endpoint)
+
+    def _take_nothing(self, snapshot: _Snapshot, at: RouterScope, match: RouteMatch) -> None:
+        """Add to *match* that the router redirects, or else what answers where no route matches."""
+        redirected: Place | None = None
+        if not at.is_socket and self.router.redirect_slashes and at.route_path != "/":
+            other = at.with_slash_changed()
+            try:
+                _, redirected, _ = snapshot.choose(other, other.route_path)
+            except RouteChangedError as error:
+                raise UnroutableError from error
+        if redirected is not None:
+            match.end_nowhere(self._answer(redirected, at), redirected.route)
+            return
+        frontend = None if at.is_socket else _frontend_at(snapshot.frontends, at)
+        default = snapshot.default
+        if frontend is not None:
+            match.end(self._step(frontend, at), frontend.route, frontend.endpoint)
+        elif default is not None:
+            self._take(default, at, at.route_path, {}, match)
+        else:
+            if snapshot.nothing is None:
+                snapshot.nothing = router_of_nothing(self.router)
+            match.end_nowhere(Step(self.router, None, snapshot.nothing, at))
+
+    def _step(self, place: Place, at: RouterScope) -> Step:
+        if place.pinned is None:
+            place.pinned = pinned_router(self.router, place.node)
+        return Step(self.router, place.node.key, place.pinned, at, place.node)
+
+    def _answer(self, place: Place, at: RouterScope) -> Step:
+        if place.answering is None:
+            place.answering = answering_router(self.router, place.node)
+        return Step(self.router, None, place.answering, at)
+
+
+def _is_mount(node: RouteNode) -> bool:
+    return isinstance(node.effective, Mount)
+
+
+def _key_of(node: RouteNode) -> tuple[object, ...]:
+    return id(node.route), id(node.effective), node.path
+
+
+def _by_object(places: list[Place]) -> dict[tuple[object, ...], Place]:
+    return {_key_of(place.node): place for place in places if place.node.effective is not None}
+
+
+def _frontend_at(frontends: list[Place], at: RouterScope) -> Place | None:
+    """Return the frontend, or what else is asked last, that the framework would choose.
+
+    The most specific one; one that matches partly, only where none does wholly.
+    """
+    chosen: dict[Match, tuple[Place, int | None]] = {}
+    for place in frontends:
+        match, specificity = place.node.ask_frontend(at.visible_scope())
+        before = chosen.get(match)
+        if before is None or (before[1] is not None and (specificity or -1) > before[1]):
+            chosen[match] = place, specificity
+    found = chosen.get(Match.FULL) or chosen.get(Match.PARTIAL)
+    return found[0] if found is not None else None

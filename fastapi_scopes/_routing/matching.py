@@ -1,0 +1,214 @@
+"""A connection on its way through the routers of an app, found before the framework routes it."""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from starlette._utils import get_route_path
+from starlette.applications import Starlette
+from starlette.routing import Host, Match, Router
+from starlette.types import ASGIApp
+
+from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.mounts import InnerRouter, is_same
+from fastapi_scopes._routing.route import ResolvedRoute
+from fastapi_scopes._routing.tree import RouteNode, UnroutableError
+from fastapi_scopes.core.scope_map import WEBSOCKET
+
+__all__ = ["RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
+
+
+class RouteChangedError(Exception):
+    """A route has another template than when it was read; its router knows nothing of that."""
+
+
+@dataclass(slots=True, eq=False)
+class RouterScope:
+    """What of a connection a router goes by."""
+
+    asgi_scope: MutableMapping[str, Any]
+    is_socket: bool
+    method: str
+    path: str
+    root_path: str
+    path_params: Mapping[str, Any]
+    outer: "RouterScope | None" = None
+    """What the router outside went by."""
+    node: RouteNode | None = None
+    """What led here from there."""
+    app: ASGIApp | None = None
+    """What that led into."""
+    _visible: dict[str, Any] | None = field(default=None, init=False)
+
+    @property
+    def route_path(self) -> str:
+        """What is left of the path for the router."""
+        return get_route_path({"path": self.path, "root_path": self.root_path})
+
+    def below(
+        self, node: RouteNode, inner: InnerRouter, mounted: str, parameters: Mapping[str, Any]
+    ) -> "RouterScope":
+        """Return what the router *inner* goes by, to which *node* leads at *mounted*."""
+        root_path = inner.root_path or self.root_path + mounted
+        path_params = {**self.path_params, **parameters} if parameters else self.path_params
+        call = (self.asgi_scope, self.is_socket, self.method, self.path)
+        return RouterScope(*call, root_path, path_params, self, node, inner.app)
+
+    def with_slash_changed(self) -> "RouterScope":
+        """Return what a router would redirect to."""
+        ends = self.route_path.endswith("/")
+        return replace(self, path=self.path.rstrip("/") if ends else self.path + "/")
+
+    def visible_scope(self) -> dict[str, Any]:
+        """Return an ASGI scope for the code of a route, which may write to it.
+
+        INVARIANT: it is what the framework has there, where no other code is in between
+        (attacks/test_seen_scopes.py).
+
+        Raises:
+            UnroutableError: the code of a route on the way fails.
+        """
+        if self._visible is None:
+            outer = self.asgi_scope if self.outer is None else self.outer.visible_scope()
+            found: Mapping[str, Any] = {}
+            if self.node is not None and not self.node.is_default:
+                found = self.node.ask(dict(outer))[1]
+            self._visible = {**outer, **found, "path": self.path, "root_path": self.root_path}
+            if isinstance(self.app, Starlette):
+                self._visible["app"] = self.app
+        seen = self._visible
+        named = dict(seen.get("fastapi", {}))
+        return {**seen, "headers": list(seen.get("headers") or ()), "fastapi": named}
+
+    def match(self, node: RouteNode, route_path: str) -> tuple[Match, Mapping[str, Any]]:
+        """Return what the framework's own matching says of *node*, and the path parameters.
+
+        Raises:
+            UnroutableError: it fails.
+            RouteChangedError: the route has another template than when it was read.
+        """
+        if not node.is_predictable or node.family is Host:
+            match, found = node.ask(self.visible_scope())
+            return match, found.get("path_params") or {}
+        if node.effective.path != node.path:
+            raise RouteChangedError
+        return node.match(route_path, self.method)
+
+
+def router_scope_of(asgi_scope: MutableMapping[str, Any]) -> RouterScope:
+    """Return what a router goes by that gets *asgi_scope*."""
+    is_socket = asgi_scope["type"] == "websocket"
+    method = WEBSOCKET if is_socket else asgi_scope["method"]
+    path_params = asgi_scope.get("path_params") or {}
+    root_path = asgi_scope.get("root_path") or ""
+    return RouterScope(asgi_scope, is_socket, method, asgi_scope["path"], root_path, path_params)
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """What one router on the way is shown."""
+
+    router: Router
+    key: object
+    """What tells apart what it is shown, whoever decided on it."""
+    pinned: Router
+    """The copy of the router that has that alone."""
+    at: RouterScope
+    """What the router went by when that was decided on."""
+    node: RouteNode | None = None
+    inner: InnerRouter | None = None
+    """The router to which the node led then."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the route leads to another router by now, of which nothing was decided."""
+        node = self.node
+        return node is not None and node.leads and not is_same(self.inner, node.inner())
+
+    def is_met_by(self, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether the router would come to the same, with the same path parameters."""
+        now = router_scope_of(asgi_scope)
+        if (now.is_socket, now.method) != (self.at.is_socket, self.at.method):
+            return False
+        if self.node is None:
+            # Nothing is shown that could run.
+            return True
+        if not _are_same(now.path_params, self.at.path_params):
+            return False
+        return now.route_path == self.at.route_path or self._matches_alike(self.node, now)
+
+    def _matches_alike(self, node: RouteNode, now: RouterScope) -> bool:
+        if node.is_default or node.is_low_priority:
+            return True
+        try:
+            found = now.match(node, now.route_path)
+            before = self.at.match(node, self.at.route_path)
+        except (UnroutableError, RouteChangedError):
+            return False
+        rest = {"path"} if node.inner() is not None else set[str]()
+        parameters = [
+            {n: v for n, v in each[1].items() if n not in rest} for each in (found, before)
+        ]
+        # What does not match at all, the router itself says.
+        return found[0] is Match.NONE or _are_same(*parameters)
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether path parameters have the same values, as far as these can be compared."""
+    if one is other or (not one and not other):
+        return True
+    return one.keys() == other.keys() and all(
+        _is_same_value(value, other[name]) for name, value in one.items()
+    )
+
+
+def _is_same_value(one: object, other: object) -> bool:
+    is_comparable = type(one).__eq__ is not object.__eq__
+    try:
+        return bool(one == other) if is_comparable else type(one) is type(other)
+    except Exception:  # noqa: BLE001 - the developer's class has its say
+        return False
+
+
+@dataclass(slots=True, eq=False)
+class RouteMatch:
+    """How a connection gets to its endpoint, router by router."""
+
+    route: ResolvedRoute | None = None
+    """The endpoint, or None where a router answers that there is none."""
+    endpoint: Endpoint | None = None
+    """What the route of the endpoint is known by, where it asks for a verdict itself."""
+    is_refused: bool = False
+    """Whether the framework itself would fail on the path."""
+    redirected: ResolvedRoute | None = None
+    """Where a router points that has no such route."""
+    steps: list[Step] = field(default_factory=list[Step])
+    """One for every router on the way."""
+    entered: list[tuple[ResolvedRoute, InnerRouter | None]] = field(
+        default_factory=list[tuple[ResolvedRoute, "InnerRouter | None"]]
+    )
+    """All that is below what could lead to inner routers, and these."""
+
+    def end(self, step: Step, route: ResolvedRoute, endpoint: Endpoint | None = None) -> None:
+        """Note that the way ends with *step*, at *route*."""
+        self.steps.append(step)
+        self.route, self.endpoint = route, endpoint
+
+    def end_nowhere(self, step: Step, redirected: ResolvedRoute | None = None) -> None:
+        """Note that a router answers that there is no route, or redirects to one."""
+        self.steps.append(step)
+        self.route, self.redirected = self._behind_other_code(), redirected
+
+    def _behind_other_code(self) -> ResolvedRoute | None:
+        """Return what stands for all unknown paths behind the first code that is not known.
+
+        INVARIANT: that no route matches does not mean that nothing answers
+        (attacks/test_rewriting.py).
+        """
+        behind = (each for each, inner in self.entered if inner is None or not inner.is_plain)
+        return next(behind, None)
+
+    def fail(self) -> None:
+        """Note that nothing is found: the framework itself would fail on the path."""
+        self.steps.clear()
+        self.route, self.is_refused = None, True

@@ -1,0 +1,146 @@
+"""What a router is shown of its routes: the one that was decided on, and nothing else.
+
+The framework's own matching runs on a shallow copy of the router, so what runs is what was decided
+on, whatever code is in between and whatever changes meanwhile.
+"""
+
+import copy
+from collections.abc import Iterable
+from types import MethodType
+from typing import Any, TypeVar
+
+from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route, Router
+from starlette.types import Scope
+
+from fastapi_scopes._routing.tree import RouteNode
+
+__all__ = ["answering_router", "pinned_router", "router_of_nothing"]
+
+T = TypeVar("T")
+
+_PINNED = "_fastapi_scopes_pinned"
+
+
+def pinned_router(router: Router, node: RouteNode) -> Router:
+    """Return a copy of *router* that has *node* alone.
+
+    INVARIANT: `app` of the framework's routers reads of these attributes alone what may run
+    (test_framework_canary.py).
+    """
+    if node.frontend is not None:
+        return _copy_of(router, low_priority=[_pinned_frontend(node)])
+    if node.is_low_priority:
+        return _copy_of(router, low_priority=[node.effective])
+    if node.is_default:
+        return _copy_of(router, default=node.route)
+    return _copy_of(router, routes=[_pinned_route(node)])
+
+
+def router_of_nothing(router: Router) -> Router:
+    """Return a copy of *router* that has no routes: it says so, as the framework does."""
+    return _copy_of(router)
+
+
+def answering_router(router: Router, node: RouteNode) -> Router:
+    """Return a copy of *router* that answers for *node* and cannot run it.
+
+    It says which methods *node* has, or redirects to it.
+    """
+    return _copy_of(router, routes=[_Unrunnable(node)], redirects=router.redirect_slashes)
+
+
+def _copy_of(
+    router: Router,
+    *,
+    routes: Iterable[BaseRoute] = (),
+    low_priority: Iterable[Any] = (),
+    default: Any = None,
+    redirects: bool = False,
+) -> Router:
+    # Past `__setattr__` and `__reduce__`: nobody is to take the copy for a change, or for another.
+    pinned: Router = object.__new__(type(router))
+    vars(pinned).update(
+        vars(router),
+        routes=list(routes),
+        redirect_slashes=redirects,
+        # The framework's own, also where the class of the router has another.
+        default=MethodType(Router.not_found, pinned) if default is None else default,
+        _low_priority_routes=list(low_priority),
+    )
+    return pinned
+
+
+def _pinned_route(node: RouteNode) -> BaseRoute:
+    """Return the route that leads to *node* alone, through its inclusions."""
+    pinned: Any = node.context if node.context is not None else node.effective
+    for included in reversed(node.inclusions):
+        pinned = _pinned_inclusion(included, pinned)
+    route: BaseRoute = pinned
+    return route
+
+
+class _PinnedInclusion(_IncludedRouter):
+    """An included router of which one route is shown."""
+
+    def effective_candidates(self) -> list[Any]:
+        return [vars(self)[_PINNED]]
+
+    def effective_low_priority_routes(self) -> list[Any]:
+        return []
+
+
+def _pinned_inclusion(included: _IncludedRouter, pinned: object) -> _PinnedInclusion:
+    inclusion = object.__new__(_PinnedInclusion)
+    vars(inclusion).update(vars(included), **{_PINNED: pinned})
+    return inclusion
+
+
+def _pinned_frontend(node: RouteNode) -> Any:
+    """Return the group that has the frontend of *node* alone, in its context if it has one."""
+    group = _shallow(node.route, routes=[node.frontend])
+    if node.context is None:
+        return group
+    limited = node.context.app
+    if getattr(limited, "__self__", None) is node.route:
+        return _shallow(node.context, original_route=group, app=group.handle)
+    return _shallow(node.context, original_route=group, app=_relayed(limited, group))
+
+
+def _relayed(limit: Any, group: Any) -> Any:
+    """Return the framework's limit of bodies around *group*, as *limit* is around its original."""
+    inner = limit.app
+    is_handle = getattr(inner, "__self__", None) is not None
+    return _shallow(limit, app=group.handle if is_handle else _relayed(inner, group))
+
+
+def _shallow(original: T, **changes: object) -> T:
+    copied = copy.copy(original)
+    vars(copied).update(changes)
+    return copied
+
+
+async def _refuse(*connection: Any) -> None:  # noqa: ARG001 - it is called as an app is
+    """Stand where an endpoint was; only a route that changes while it is asked comes here."""
+    raise HTTPException(404)
+
+
+class _Unrunnable(Route):
+    """Matches as a route does, but never wholly, and has nothing to run."""
+
+    def __init__(self, node: RouteNode) -> None:
+        effective: Any = node.effective
+        self.node = node
+        self.path = node.path
+        self.name = getattr(effective, "name", None) or ""
+        self.path_format = getattr(effective, "path_format", node.path)
+        self.endpoint = getattr(effective, "endpoint", _refuse)
+        self.include_in_schema = False
+        self.methods = node.listed_methods or None  # type: ignore[assignment]
+        self.app = _refuse
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return what the route says, as if it had not that method."""
+        match, found = self.node.ask(dict(scope))
+        return (Match.PARTIAL if match is Match.FULL else match), found

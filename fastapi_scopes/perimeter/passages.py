@@ -1,0 +1,94 @@
+"""What a perimeter decided on one connection, held on its way from router to router."""
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_scopes._routing import Endpoint, RouteMatch, Shown, router_of_nothing
+from fastapi_scopes.authorizer import Authorizer, Running, Verdict, state_of
+from fastapi_scopes.responses import send_refusal
+
+__all__ = ["Passage"]
+
+
+@dataclass(slots=True, eq=False)
+class Passage:
+    """Leads one connection to the one endpoint that was decided on, once."""
+
+    guard: object
+    authorizer: Authorizer
+    verdict: Verdict
+    match: RouteMatch
+    ending: Callable[[ASGIApp, float], ASGIApp] | None = None
+    """Makes of an app one that streams no longer than to a time."""
+    passed: int = 0
+    """How many routers were shown what was decided on."""
+    is_over: bool = False
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the last router on the way was shown it."""
+        return self.passed >= len(self.match.steps)
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether there is a router to come that is to be shown it."""
+        return not self.is_over and not self.has_arrived
+
+    def is_met_by(self, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether *router* is the next on the way, and gets what was decided on."""
+        step = self.match.steps[self.passed]
+        is_next = step.router is router and step.is_met_by(asgi_scope)
+        return is_next and self.verdict.asked.is_asked_by(asgi_scope)
+
+    def shown_to(self, router: Router, asgi_scope: Scope) -> Shown:
+        """Return what tells apart what *router* is shown, and the copy of it that has that.
+
+        INVARIANT: nothing is awaited between this look and the router's
+        (attacks/test_late_verdicts.py): what is no longer what was decided on is not shown.
+        """
+        step = self.match.steps[self.passed]
+        is_met = not step.has_moved and self.is_met_by(router, asgi_scope)
+        self.passed += 1
+        return (step.key, step.pinned) if is_met else (None, router_of_nothing(router))
+
+    def open_for(self, endpoint: Endpoint) -> bool:
+        """Tell whether *endpoint* may run, which it may once."""
+        is_open = self.has_arrived and not self.is_over and self.match.endpoint is endpoint
+        self.is_over = self.is_over or is_open
+        return is_open
+
+    @property
+    def is_unasked(self) -> bool:
+        """Whether the endpoint is none that asks for what was decided."""
+        return self.match.endpoint is None and self.match.route is not None
+
+    async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
+        """Tell the application who the caller is, where *route* is about to run.
+
+        False is returned where the caller got an answer instead.
+        """
+        state = state_of(scope)
+        if state.running is None or state.running.route is not route:
+            state.running = Running(route)
+        known = state.running.verdicts.get(self.guard)
+        if known is None or known.claims is None:
+            problem = self.authorizer.bind_to(self.verdict, scope)
+            if problem is not None:
+                await send_refusal(problem, scope, receive, send)
+                return False
+        # Where a guard decided twice, on the way, the last verdict is the nearest.
+        state.running.verdicts[self.guard] = state.verdicts.get(self.guard, self.verdict)
+        return True
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return *app*, which streams no longer than the caller's token holds, if that is asked."""
+        claims = self.verdict.claims
+        return app if self.ending is None or claims is None else self.ending(app, claims.exp)
+
+    def end(self) -> None:
+        """Let nothing pass any more."""
+        self.is_over = True
