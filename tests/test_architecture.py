@@ -15,9 +15,10 @@ ROOT = "fastapi_scopes"
 FLOORS = [
     ["errors"],
     ["core.scopes", "core.templates", "core.credentials"],
-    ["core.grants", "core.claims", "core.requirements"],
+    ["core.methods", "core.endpoints", "core.grants", "core.claims", "core.requirements"],
+    ["core.rules"],
     [
-        "core.scope_map",
+        *("core.scope_map", "core.notices", "core.dead_rules"),
         "verifiers.base",
         "verifiers._jose",
         "verifiers._clocks",
