@@ -129,7 +129,7 @@ class Coverage:
     @property
     def problems(self) -> tuple[str, ...]:
         """Every contradiction, every gap, every dead rule and unmet option, a sentence each."""
-        named = self.gaps
+        named = list(_without_heads(self.gaps))
         docs = [each for each in named if each.endpoint.kind is Kind.DOCS]
         return (
             *self.contradictions,
@@ -156,16 +156,22 @@ class Coverage:
         return "\n".join([f"{len(self.endpoints)} endpoints, {len(self.gaps)} gaps", *found])
 
 
+def _without_heads(gaps: Sequence[CoveredEndpoint]) -> Iterator[CoveredEndpoint]:
+    """Yield *gaps* without HEAD where GET has one: what rules the one rules the other."""
+    gets = {_place_of(each.endpoint) for each in gaps if each.endpoint.method == "GET"}
+    for each in gaps:
+        if each.endpoint.method != "HEAD" or _place_of(each.endpoint) not in gets:
+            yield each
+
+
+def _place_of(endpoint: Endpoint) -> tuple[str, str]:
+    return endpoint.template.text, endpoint.mount
+
+
 def _docs_problems(docs: Sequence[CoveredEndpoint]) -> Iterator[str]:
     # The docs pages are one decision of the developer's, so they are one gap.
-    opened = {each.endpoint.template for each in docs if each.endpoint.method != "HEAD"}
-    pages = [
-        str(each)
-        for each in docs
-        if each.endpoint.method != "HEAD" or each.endpoint.template not in opened
-    ]
-    if pages:
-        named = ", ".join(pages)
+    if docs:
+        named = ", ".join(map(str, docs))
         is_closed = all(each.endpoint.reach is Reach.PERIMETER for each in docs)
         reached = "no rule for" if is_closed else "no dependency reaches"
         way_out = "pass docs=PUBLIC or docs=AUTHENTICATED" if is_closed else "map them to PUBLIC"
