@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_scopes import PUBLIC, ScopeMap
 from fastapi_scopes._routes import Resolver
 from fastapi_scopes.authorizer import verdict_of
+from fastapi_scopes.core.methods import http_method
 from tests.apps import make_guard, mint
 from tests.fuzz.apps import Application, templates_ever
 from tests.fuzz.model import Place, is_shared, templates_of
@@ -160,7 +161,8 @@ class Pair:
     def _wrong(self, bare: Outcome, shut: Outcome, asked: Asked) -> Iterator[tuple[str, str]]:
         for run in shut.runs:
             verdict = run.verdict or (None, None)
-            if run.method == verdict[0] and self._is_at(run, verdict[1]):
+            ruled = run.method if asked.is_socket else http_method(run.method)
+            if ruled == verdict[0] and self._is_at(run, verdict[1]):
                 continue
             if run.name in self.shut.moved:
                 self.report.counts[UNNOTICED] += 1
