@@ -2,12 +2,11 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Container, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.credentials import (
     field_without_offers,
     offers_of,
@@ -15,10 +14,13 @@ from fastapi_scopes.core.credentials import (
     without_offers,
 )
 from fastapi_scopes.core.decisions import Decision, decide
+from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.grants import Grants
+from fastapi_scopes.core.methods import ANY_METHOD, METHODS, WEBSOCKET, http_method
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
 from fastapi_scopes.core.requirements import Access, RequirementLike
-from fastapi_scopes.core.scope_map import ANY_METHOD, METHODS, WEBSOCKET, Rule, ScopeMap
+from fastapi_scopes.core.rules import Rule
+from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import (
     ConfigurationError,
@@ -56,7 +58,7 @@ _STATE: Final = "fastapi_scopes"
 # Routers match decoded paths with regular expressions whose `$` also matches before a
 # trailing newline: what is matched there and what runs need not be what was written.
 _CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
-_UNREGISTERED: Final = ""
+_UNNAMED: Final = ""
 _PROTOCOL_FIELD: Final = b"sec-websocket-protocol"
 # More than any client sends; to look through more would be work that a caller asks for.
 _MAX_FIELDS: Final = 1_000
@@ -235,8 +237,11 @@ def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
     # An HTTP method of that name is not what the rules mean by it; and an application that
     # takes `delete` for DELETE would run what the rule for DELETE is about.
     method = asgi_scope["method"]
-    is_misspelt = method not in METHODS and method.upper() in METHODS
-    return is_misspelt or method.upper() in {WEBSOCKET, ANY_METHOD}
+    return method == ANY_METHOD or _is_misspelt(method, METHODS)
+
+
+def _is_misspelt(method: str, known: Container[str]) -> bool:
+    return method not in known and method.upper() in known
 
 
 def asked_of(
@@ -254,7 +259,8 @@ def asked_of(
 
 def method_of(asgi_scope: MutableMapping[str, Any]) -> str:
     """Return the method of a connection, in the words of rules."""
-    return WEBSOCKET if asgi_scope["type"] == "websocket" else str(asgi_scope["method"])
+    is_socket = asgi_scope["type"] == "websocket"
+    return WEBSOCKET if is_socket else http_method(asgi_scope["method"])
 
 
 def _authorization_in(asgi_scope: MutableMapping[str, Any]) -> tuple[bytes, ...]:
@@ -356,14 +362,15 @@ class Rules:
         """Bind the rules of *scope_map*, and *docs* to docs pages that it does not name."""
         self._scope_map = scope_map
         self._docs = docs
+        self._named = METHODS | {WEBSOCKET} | scope_map.methods
 
     def rule_for(self, method: str, route: Route | None) -> Rule | None:
         """Return the rule that holds for *method* on *route*, or None: no one passes there."""
-        if route is None:
+        if route is None or _is_misspelt(method, self._named):
             return None
-        # No rule names a method that is not registered, so all of these are one: a route that
-        # answers any method would keep as many as clients think of.
-        known = method if method in METHODS or method == WEBSOCKET else _UNREGISTERED
+        # No rule names any other method, so all of these are one: a route that answers any
+        # method would keep as many as clients think of.
+        known = method if method in self._named else _UNNAMED
         if known not in route.bound:
             route.bound[known] = self._bind(method, route)
         return route.bound[known]
@@ -373,7 +380,9 @@ class Rules:
             scope_map = self._scope_map
             if route.kind is Kind.DOCS:
                 scope_map = with_docs(scope_map, self._docs, [route.template])
-            return scope_map.rule_for(method, route.template, scopes=route.scopes)
+            return scope_map.rule_for(
+                method, route.template, scopes=route.scopes, is_mount=route.kind.is_mount
+            )
         except ConfigurationError as error:
             # `check` raises this at start-up; without it the route stays shut.
             _log.error("%s", error)

@@ -197,6 +197,7 @@ class DecideDoor:
             RouteTemplate.below(template.removesuffix("/**"))
             if is_mount
             else RouteTemplate.parse(template),
+            is_mount=is_mount,
         )
         is_public = rule is not None and rule.requirement == PUBLIC
         claims = None if is_public else self._claims(row)

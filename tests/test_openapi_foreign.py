@@ -338,9 +338,13 @@ def test_operations_of_openapi_32_are_seen() -> None:
     assert item["additionalOperations"]["link"]["security"] == [{S: []}]
 
 
-@pytest.mark.parametrize("method", ["websocket", "*"])
+@pytest.mark.parametrize(
+    ("method", "scopes"), [("websocket", ["star"]), ("mount", ["star"]), ("*", [])]
+)
 @pytest.mark.parametrize("path", ["/ws", "/opaque/x", "/nowhere"])
-def test_name_that_a_rule_means_otherwise_opens_nothing(method: str, path: str) -> None:
+def test_name_that_a_rule_means_otherwise_is_ruled_by_star_or_nothing(
+    method: str, scopes: list[str], path: str
+) -> None:
     async def opaque(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError
 
@@ -352,9 +356,9 @@ def test_name_that_a_rule_means_otherwise_opens_nothing(method: str, path: str) 
     app.mount("/opaque", opaque)
     whole = {"openapi": "3.1.0", "info": {}, "paths": {path: {method: ok()}}}
     app.openapi = lambda: whole  # type: ignore[method-assign]
-    rules = {"WEBSOCKET /ws": PUBLIC, "WEBSOCKET /**": PUBLIC, "* /**": PUBLIC}
+    rules = {"WEBSOCKET /ws": PUBLIC, "WEBSOCKET /**": PUBLIC, "* /**": "star"}
     document = make_guard(rules).protect(app, strict=False).openapi()
-    assert document["paths"][path][method]["security"] == [{S: []}]
+    assert document["paths"][path][method]["security"] == [{S: scopes}]
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ from fastapi_scopes._routing.tree import (
     segments_of,
 )
 from fastapi_scopes._routing.trie import SegmentTrie
-from fastapi_scopes.core.coverage import Kind
-from fastapi_scopes.core.scope_map import ANY_METHOD
+from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.methods import ANY_METHOD
 from fastapi_scopes.core.templates import RouteTemplate
 
 __all__ = ["Place", "RouteIndex", "TreeContext", "View"]

@@ -19,7 +19,7 @@ from fastapi_scopes._routing.dependants import (
 from fastapi_scopes._routing.index import Place, RouteIndex
 from fastapi_scopes._routing.resolver import DependencyView, RouteTree
 from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes.core.coverage import Endpoint, Kind, Reach
+from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
 
 __all__ = [
     "PlacedEndpoint",

@@ -29,7 +29,7 @@ from fastapi_scopes._routing.paths import pattern_of
 from fastapi_scopes._routing.resolver import DependencyView, RouteTree
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import included_routers_in
-from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.endpoints import Kind
 
 __all__ = ["DependencyRoutes", "is_running", "unobservable_routers_in"]
 

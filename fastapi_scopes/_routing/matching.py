@@ -13,7 +13,7 @@ from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import RouteNode, UnroutableError
-from fastapi_scopes.core.scope_map import WEBSOCKET
+from fastapi_scopes.core.methods import WEBSOCKET
 
 __all__ = ["RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
 

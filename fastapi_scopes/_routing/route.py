@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from fastapi_scopes.core.coverage import Kind
-from fastapi_scopes.core.scope_map import Rule
+from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 
 __all__ = ["ResolvedRoute"]

@@ -43,8 +43,8 @@ from fastapi_scopes._routing.framework import (
     wraps_framework_code,
 )
 from fastapi_scopes._routing.mounts import InnerRouter, inner_router_of, wrapped_router
-from fastapi_scopes.core.coverage import Kind
-from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET
+from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.methods import ANY_METHOD, WEBSOCKET
 
 __all__ = [
     "RouteNode",

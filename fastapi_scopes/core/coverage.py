@@ -4,9 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from fastapi_scopes.core.dead_rules import DeadRule, dead_rules
+from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
+from fastapi_scopes.core.methods import ANY_METHOD, METHODS, MOUNT, WEBSOCKET, http_method
+from fastapi_scopes.core.notices import Decided, notices_on
 from fastapi_scopes.core.requirements import Access, Requirement
-from fastapi_scopes.core.scope_map import ANY_METHOD, Resolution, Rule, ScopeMap
-from fastapi_scopes.core.templates import GlobMatch, Pattern, RouteTemplate
+from fastapi_scopes.core.rules import Resolution, Rule, with_scopes
+from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, collecting
 
 __all__ = [
@@ -22,55 +26,8 @@ __all__ = [
     "cover",
 ]
 
-
-class Kind(Enum):
-    """What answers at an endpoint."""
-
-    API_ROUTE = "API route"
-    API_WEBSOCKET = "API WebSocket route"
-    ROUTE = "plain route"
-    WEBSOCKET = "plain WebSocket route"
-    MOUNT = "mounted ASGI app"
-    FRONTEND = "frontend"
-    DOCS = "docs page"
-    UNKNOWN_PATHS = "unknown paths behind other code"
-
-
 # Where FastAPI runs dependencies.
 _DEPENDENT = frozenset({Kind.API_ROUTE, Kind.API_WEBSOCKET, Kind.FRONTEND})
-
-
-class Reach(Enum):
-    """Whether the guard runs there."""
-
-    GUARDED = "the guard runs"
-    OTHER_GUARD = "another guard runs"
-    UNGUARDED = "no guard runs"
-    UNREACHABLE = "no dependency can run"
-    UNRESOLVED = "the guard runs, but the framework does not say which route"
-    PERIMETER = "a perimeter decides"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One method on one route template, as an application has it."""
-
-    method: str
-    """An HTTP method, ``WEBSOCKET``, or ``*`` where any is answered."""
-    template: RouteTemplate
-    kind: Kind
-    reach: Reach
-    source: str = ""
-    """Where it is defined: ``module.name`` of the function or app."""
-    mount: str = ""
-    """Where the app that holds the route is mounted; empty for the app that was looked at."""
-    scopes: tuple[str, ...] = ()
-    """What the route itself asks for with ``Security(guard, scopes=[...])``."""
-    never_none: tuple[str, ...] = ()
-    """Parameters that take the claims and whose annotation does not allow None."""
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.template}"
 
 
 class Gap(Enum):
@@ -117,28 +74,6 @@ class CoveredEndpoint:
             rule=repr(self.rule.key) if self.rule else "",
             kind=self.endpoint.kind.value,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class DeadRule:
-    """A rule that wins for no endpoint, and those that win wherever it matches."""
-
-    rule: Rule
-    shadowed_by: tuple[Rule, ...] = ()
-    meant: RouteTemplate | None = None
-    """A route that the rule matches but for the names or the values of parameters."""
-
-    def __str__(self) -> str:
-        key = repr(self.rule.key)
-        if self.shadowed_by:
-            others = ", ".join(repr(rule.key) for rule in self.shadowed_by)
-            return f"{key} wins for no endpoint, {others} wins before it; drop one of them"
-        if self.meant is not None:
-            return (
-                f"{key} does not match all that {str(self.meant)!r} stands for; write the "
-                "parameters as the route does, or '*'"
-            )
-        return f"{key} matches no endpoint; correct it, or take it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +129,15 @@ class Coverage:
     @property
     def problems(self) -> tuple[str, ...]:
         """Every contradiction, every gap, every dead rule and unmet option, a sentence each."""
-        docs = [each for each in self.gaps if each.endpoint.kind is Kind.DOCS]
+        named = list(_without_heads(self.gaps))
+        docs = [each for each in named if each.endpoint.kind is Kind.DOCS]
         return (
             *self.contradictions,
-            *(each.problem for each in self.gaps if each.problem and each not in docs),
+            *(
+                each.problem
+                for each in named
+                if each.problem and each.endpoint.kind is not Kind.DOCS
+            ),
             *_docs_problems(docs),
             *map(str, self.dead),
             *self.unmet,
@@ -212,25 +152,31 @@ class Coverage:
         ConfigurationError.raise_for(self.problems)
 
     def __str__(self) -> str:
-        gaps = len(self.gaps)
         found = [*self.problems, *map(str, self.shadowed), *map(str, self.shared), *self.notices]
-        return "\n".join([f"{len(self.endpoints)} endpoints, {gaps} gaps", *found])
+        return "\n".join([f"{len(self.endpoints)} endpoints, {len(self.gaps)} gaps", *found])
+
+
+def _without_heads(gaps: Sequence[CoveredEndpoint]) -> Iterator[CoveredEndpoint]:
+    """Yield *gaps* without HEAD where GET has one: what rules the one rules the other."""
+    gets = {_place_of(each.endpoint) for each in gaps if each.endpoint.method == "GET"}
+    for each in gaps:
+        if each.endpoint.method != "HEAD" or _place_of(each.endpoint) not in gets:
+            yield each
+
+
+def _place_of(endpoint: Endpoint) -> tuple[str, str]:
+    return endpoint.template.text, endpoint.mount
 
 
 def _docs_problems(docs: Sequence[CoveredEndpoint]) -> Iterator[str]:
     # The docs pages are one decision of the developer's, so they are one gap.
-    opened = {each.endpoint.template for each in docs if each.endpoint.method != "HEAD"}
-    named = [
-        str(each)
-        for each in docs
-        if each.endpoint.method != "HEAD" or each.endpoint.template not in opened
-    ]
-    if named:
+    if docs:
+        named = ", ".join(map(str, docs))
         is_closed = all(each.endpoint.reach is Reach.PERIMETER for each in docs)
         reached = "no rule for" if is_closed else "no dependency reaches"
         way_out = "pass docs=PUBLIC or docs=AUTHENTICATED" if is_closed else "map them to PUBLIC"
         yield (
-            f"{reached} the docs pages {', '.join(named)}; {way_out}, or switch them off with "
+            f"{reached} the docs pages {named}; {way_out}, or switch them off with "
             "FastAPI(openapi_url=None)"
         )
 
@@ -239,15 +185,26 @@ def cover(
     scope_map: ScopeMap, endpoints: Iterable[Endpoint], *, docs_map: ScopeMap | None = None
 ) -> Coverage:
     """Return the coverage of *endpoints* by *scope_map*, that of docs pages by *docs_map*."""
-    ledger = _Ledger(scope_map, docs_map or scope_map)
-    for endpoint in endpoints:
+    known = list(endpoints)
+    rules = scope_map.rules
+    undeclared = scope_map.methods - METHODS - {WEBSOCKET, *(each.method for each in known)}
+    named = dict.fromkeys(rule.method for rule in rules if rule.method not in undeclared)
+    asked = [method for method in named if method not in {ANY_METHOD, MOUNT}]
+    ledger = _Ledger(scope_map, docs_map or scope_map, asked)
+    for endpoint in known:
         ledger.enter(endpoint)
+    dead = dead_rules(
+        [rule for rule in rules if rule not in ledger.won],
+        known,
+        beaten={rule: [by for by, _ in losses] for rule, losses in ledger.lost.items()},
+        undeclared=undeclared,
+    )
     return Coverage(
         endpoints=tuple(ledger.covered),
-        dead=tuple(ledger.dead()),
+        dead=tuple(dead),
         shadowed=tuple(ledger.shadowed()),
         shared=tuple(ledger.shared()),
-        notices=tuple(ledger.notices),
+        notices=tuple(notices_on(ledger.decided)),
         contradictions=tuple(ledger.contradictions),
     )
 
@@ -258,9 +215,11 @@ class _Ledger:
 
     scope_map: ScopeMap
     docs_map: ScopeMap
+    asked: Sequence[str]
+    """The methods whose rules decide where any is answered."""
     covered: list[CoveredEndpoint] = field(default_factory=list[CoveredEndpoint])
     contradictions: list[str] = field(default_factory=list[str])
-    notices: list[str] = field(default_factory=list[str])
+    decided: list[Decided] = field(default_factory=list[Decided])
     won: dict[Rule, list[Endpoint]] = field(default_factory=dict[Rule, list[Endpoint]])
     lost: dict[Rule, list[tuple[Rule, Endpoint]]] = field(
         default_factory=dict[Rule, list[tuple[Rule, Endpoint]]]
@@ -271,81 +230,49 @@ class _Ledger:
             self._enter(endpoint)
 
     def _enter(self, endpoint: Endpoint) -> None:
-        ruled = self._map_of(endpoint).resolve(endpoint.method, endpoint.template).rule
-        if endpoint.reach is Reach.OTHER_GUARD and (endpoint.mount or ruled is None):
+        method, *others = self._methods_of(endpoint)
+        first = self._resolve(method, endpoint)
+        if endpoint.reach is Reach.OTHER_GUARD and (endpoint.mount or first.rule is None):
             # That guard's map decides there, and denies where it is silent.
             self.covered.append(CoveredEndpoint(endpoint, None, None))
             return
-        methods = self._methods_of(endpoint)
-        for method in methods:
-            self._record(endpoint, self._map_of(endpoint).resolve(method, endpoint.template))
-        first, *others = (self._rule_of(endpoint, method) for method in methods)
-        rules = (first, *filter(None, others))
-        rule = next(filter(None, rules), None)
+        found = {method: first, **{each: self._resolve(each, endpoint) for each in others}}
+        self._record(endpoint, found.values())
+        own, *more = (
+            each.rule
+            and with_scopes(each.rule, endpoint.scopes, where=f"{method} {endpoint.template}")
+            for method, each in found.items()
+        )
+        rules = (own, *filter(None, more))
+        holding = tuple(filter(None, rules))
+        rule = holding[0] if holding else None
         self.covered.append(CoveredEndpoint(endpoint, rule, _gap_of(endpoint, rules)))
-        if endpoint.kind is Kind.UNKNOWN_PATHS and rule is None:
-            self.notices.append(
-                f"paths of {str(endpoint.template)!r} that no route matches are denied, since code "
-                f"in between could answer them; {str(endpoint)!r} would open them, and every route "
-                "there that has no rule of its own"
-            )
-        self._notice_none(endpoint, rule)
-
-    def _rule_of(self, endpoint: Endpoint, method: str) -> Rule | None:
-        scope_map = self._map_of(endpoint)
-        return scope_map.rule_for(method, endpoint.template, scopes=endpoint.scopes)
-
-    def _map_of(self, endpoint: Endpoint) -> ScopeMap:
-        return self.docs_map if endpoint.kind is Kind.DOCS else self.scope_map
+        self.decided.append((endpoint, holding))
 
     def _methods_of(self, endpoint: Endpoint) -> Sequence[str]:
         """Return the methods whose rules decide: its own; where it answers any, also all others."""
-        if endpoint.method != ANY_METHOD:
-            return (endpoint.method,)
-        ruled = (rule.method for rule in self.scope_map.rules)
-        return tuple(dict.fromkeys((ANY_METHOD, *ruled)))
+        if endpoint.method == ANY_METHOD:
+            return (ANY_METHOD, *self.asked)
+        return (endpoint.method if endpoint.kind.is_socket else http_method(endpoint.method),)
 
-    def _record(self, endpoint: Endpoint, found: Resolution) -> None:
-        for winner in found.winners:
-            self.won.setdefault(winner, []).append(endpoint)
-        for loser in found.losers:
-            for winner in found.winners:
-                self.lost.setdefault(loser, []).append((winner, endpoint))
+    def _resolve(self, method: str, endpoint: Endpoint) -> Resolution:
+        scope_map = self.docs_map if endpoint.kind is Kind.DOCS else self.scope_map
+        return scope_map.resolve(method, endpoint.template, is_mount=endpoint.kind.is_mount)
 
-    def _notice_none(self, endpoint: Endpoint, rule: Rule | None) -> None:
-        if rule is None or rule.requirement.access not in {Access.PUBLIC, Access.OPTIONAL}:
-            return
-        self.notices.extend(
-            f"{name!r} of {endpoint.source} is None on {str(endpoint)!r} ({rule.requirement}); "
-            "annotate it with '| None'"
-            for name in endpoint.never_none
+    def _record(self, endpoint: Endpoint, found: Iterable[Resolution]) -> None:
+        winners = dict.fromkeys(winner for each in found for winner in each.winners)
+        losses = dict.fromkeys(
+            (loser, winner) for each in found for loser in each.losers for winner in each.winners
         )
-
-    def dead(self) -> Iterator[DeadRule]:
-        for rule in self.scope_map.rules:
-            if rule in self.won:
-                continue
-            winners = tuple(dict.fromkeys(winner for winner, _ in self.lost.get(rule, ())))
-            if any(w.key == rule.key and w.generation > rule.generation for w in winners):
-                # Written again in a map of the other kind, on purpose.
-                continue
-            # A preset's rule may match nothing; that it loses to an older map is an error still.
-            is_overruled = bool(winners) and all(w.generation < rule.generation for w in winners)
-            if is_overruled or not rule.optional:
-                yield DeadRule(rule, winners, self._meant(rule) if not winners else None)
-
-    def _meant(self, rule: Rule) -> RouteTemplate | None:
-        """Return the first template that *rule* misses by a parameter's name or value."""
-        for each in self.covered:
-            template = each.endpoint.template
-            if rule.method in {each.endpoint.method, ANY_METHOD} and _misses(rule, template):
-                return template
-        return None
+        for winner in winners:
+            self.won.setdefault(winner, []).append(endpoint)
+        for loser, winner in losses:
+            self.lost.setdefault(loser, []).append((winner, endpoint))
 
     def shadowed(self) -> Iterator[ShadowedRule]:
         for rule, losses in self.lost.items():
-            for winner, endpoint in losses:
-                if rule in self.won and winner.generation < rule.generation:
+            for winner, endpoint in losses if rule in self.won else ():
+                if winner.generation < rule.generation:
                     yield ShadowedRule(rule, winner, endpoint)
 
     def shared(self) -> Iterator[SharedRule]:
@@ -354,12 +281,6 @@ class _Ledger:
             mounts = tuple(dict.fromkeys(guarded))
             if len(mounts) > 1:
                 yield SharedRule(rule, mounts)
-
-
-def _misses(rule: Rule, template: RouteTemplate) -> bool:
-    if isinstance(rule.path, Pattern):
-        return rule.path.nearly_matches(template)
-    return rule.path.match(template) is GlobMatch.SOMETIMES
 
 
 def _gap_of(endpoint: Endpoint, rules: Sequence[Rule | None]) -> Gap | None:

@@ -10,9 +10,10 @@ from starlette.applications import Starlette
 
 from fastapi_scopes._routing import ResolvedRoute
 from fastapi_scopes.authorizer import Route
-from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.methods import ANY_METHOD, http_method
 from fastapi_scopes.core.requirements import DENY, Requirement, conjunction_of
-from fastapi_scopes.core.scope_map import ANY_METHOD, WEBSOCKET, Rule
+from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi.operations import Documented, MountPoint
@@ -23,9 +24,6 @@ from fastapi_scopes.openapi.values import copied
 __all__ = ["Document", "View", "document", "documenting"]
 
 _log = logging.getLogger("fastapi_scopes")
-
-# Method names that a rule means otherwise.
-_NO_METHODS = frozenset({WEBSOCKET, ANY_METHOD})
 
 
 class MountPoints(Protocol):
@@ -73,16 +71,16 @@ class View:
         return requirements
 
     def _requirements_at(self, place: MountPoint, path: str, method: str) -> Iterator[Requirement]:
-        endpoints = place.endpoints_of(path, method)
-        if not endpoints or method in _NO_METHODS:
+        endpoints, ruled = place.endpoints_of(path, method), http_method(method)
+        if not endpoints or method == ANY_METHOD:
             template = RouteTemplate.parse(place.prefix + path)
             route = ResolvedRoute(template, Kind.API_ROUTE, frozenset({method}))
-            known = None if method in _NO_METHODS else self.rule_for(method, route)
+            known = None if method == ANY_METHOD else self.rule_for(ruled, route)
             yield _requirement_of(known)
         for each in endpoints:
             if each.is_decided:
-                yield _requirement_of(self.rule_for(method, each.route))
-                yield from self._others(each, method)
+                yield _requirement_of(self.rule_for(ruled, each.route))
+                yield from self._others(each, ruled)
 
     def _others(self, endpoint: Documented, method: str) -> Iterator[Requirement]:
         for call in dict.fromkeys(filter(self.is_guard, endpoint.dependencies())):

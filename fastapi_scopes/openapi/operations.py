@@ -25,8 +25,8 @@ from fastapi_scopes._routing import (
     sample_of,
     unwrapped,
 )
-from fastapi_scopes.core.coverage import Kind
-from fastapi_scopes.core.scope_map import ANY_METHOD
+from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.methods import ANY_METHOD
 from fastapi_scopes.core.templates import RouteTemplate
 
 __all__ = ["DependencyMountPoints", "Documented", "MountPoint", "ProtectedMountPoints"]

@@ -99,9 +99,12 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
         pytest.param("delete", "/open", {NO_RULE, REFUSED}, id="lower case, beside public"),
         pytest.param("get", "/any", {NO_RULE, REFUSED}, id="lower case for any"),
         pytest.param("options", "/opaque/x", {NO_RULE, REFUSED}, id="lower case, opaque"),
-        pytest.param("WEBSOCKET", "/any", {NO_RULE, REFUSED}, id="WEBSOCKET beside a socket"),
-        pytest.param("WEBSOCKET", "/opaque/x", {NO_RULE, REFUSED}, id="WEBSOCKET, opaque"),
-        pytest.param("WEBSOCKET", "/open-socket", {NO_RULE, REFUSED}, id="WEBSOCKET of one"),
+        pytest.param("WEBSOCKET", "/any", {ruled_by("any"), REFUSED}, id="WEBSOCKET by star"),
+        pytest.param(
+            "WEBSOCKET", "/opaque/x", {ruled_by("opaque"), REFUSED}, id="WEBSOCKET, opaque"
+        ),
+        pytest.param("WEBSOCKET", "/open-socket", {NOT_FOUND, REFUSED}, id="WEBSOCKET of one"),
+        pytest.param("websocket", "/opaque/x", {NO_RULE, REFUSED}, id="lower-case WEBSOCKET"),
         pytest.param("*", "/any", {NO_RULE, REFUSED}, id="asterisk"),
         pytest.param("*", "/opaque/x", {NO_RULE, REFUSED}, id="asterisk, opaque"),
         pytest.param("*", "/open", {NO_RULE, REFUSED}, id="asterisk, public"),

@@ -147,6 +147,52 @@ def test_docs_pages_that_a_perimeter_closes_have_their_own_way_out() -> None:
     )
 
 
+def both(path: str, **more: Any) -> list[Endpoint]:
+    return [endpoint(f"{method} {path}", **more) for method in ("HEAD", "GET")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "endpoints", "named"),
+    [
+        pytest.param({}, both("/a", kind=Kind.ROUTE), ["GET /a"], id="plain route"),
+        pytest.param({}, both("/m/**", kind=Kind.MOUNT), ["GET /m/**"], id="static files"),
+        pytest.param({}, both("/m/**", kind=Kind.FRONTEND), ["GET /m/**"], id="frontend"),
+        pytest.param({}, both("/a", reach=Reach.UNGUARDED), ["GET /a"], id="open"),
+        pytest.param({"* /a": "a"}, both("/a", reach=Reach.UNGUARDED), ["GET /a"], id="by no one"),
+        pytest.param({}, guarded("HEAD /a"), ["HEAD /a"], id="HEAD alone"),
+        pytest.param({}, guarded("HEAD /a", "POST /a"), ["HEAD /a", "POST /a"], id="beside POST"),
+        pytest.param({}, guarded("HEAD /a", "GET /b"), ["HEAD /a", "GET /b"], id="elsewhere"),
+        pytest.param(
+            {},
+            [endpoint("HEAD /a"), endpoint("GET /a", mount="/sub")],
+            ["HEAD /a", "GET /a"],
+            id="in another app",
+        ),
+        pytest.param(
+            {"GET /a": "a", "HEAD /**": PUBLIC},
+            both("/a", reach=Reach.UNGUARDED),
+            ["GET /a"],
+            id="both by GET",
+        ),
+    ],
+)
+def test_head_is_not_named_beside_the_get_that_is(
+    rules: dict[str, Any], endpoints: list[Endpoint], named: list[str]
+) -> None:
+    coverage = cover(ScopeMap(rules, optional=True), endpoints)
+    assert len(coverage.problems) == len(named)
+    assert all(f"'{key}'" in each for key, each in zip(named, coverage.problems, strict=True))
+    assert len(coverage.gaps) == len(endpoints)
+
+
+def test_head_is_named_where_get_is_none() -> None:
+    rules = {"GET /a": PUBLIC, "HEAD /a": "a"}
+    coverage = cover(ScopeMap(rules), both("/a", reach=Reach.UNGUARDED))
+    assert coverage.problems == (
+        "nothing enforces 'HEAD /a' on 'HEAD /a'; put Depends(guard) on the route",
+    )
+
+
 def test_map_of_the_docs_pages_rules_them_and_nothing_else() -> None:
     pages = [endpoint("GET /docs", Kind.DOCS, Reach.PERIMETER), *guarded("GET /docs")]
     docs_map = ScopeMap({"GET /docs": PUBLIC}, optional=True)
@@ -180,6 +226,16 @@ def test_endpoint_of_any_method_is_ruled_when_one_rule_matches_it() -> None:
     coverage = cover(ScopeMap({"GET /m/**": "a"}), [endpoint("* /m/**", Kind.MOUNT)])
     assert gaps_of(coverage) == {}
     assert dead_of(coverage) == {}
+
+
+@pytest.mark.parametrize("name", ["WEBSOCKET", "MOUNT", "TOOL", "PROMPT", "RESOURCE"])
+def test_http_method_by_the_name_of_a_word_is_ruled_by_star_alone(name: str) -> None:
+    declared = [endpoint(f"{name} /a", Kind.ROUTE), endpoint(f"{name} /b/c")]
+    named = {"WEBSOCKET /a": PUBLIC, "MOUNT /a": PUBLIC, "MOUNT /b": PUBLIC, "GET /**": PUBLIC}
+    coverage = cover(ScopeMap(named, optional=True), declared)
+    assert {each.gap for each in coverage.endpoints} == {Gap.NO_RULE}
+    coverage = cover(ScopeMap({**named, "* /**": "a"}, optional=True), declared)
+    assert [each.rule and each.rule.key for each in coverage.endpoints] == ["* /**"] * 2
 
 
 def test_endpoint_of_any_method_without_a_rule_is_a_gap() -> None:

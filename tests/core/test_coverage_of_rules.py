@@ -90,6 +90,55 @@ def test_dead_rule_says_why(rules: list[str], endpoints: list[str], sentence: st
     assert sentence in coverage.problems
 
 
+PURGE = "'PURGE' is not a method; write GET, POST, ... in upper case, "
+
+
+@pytest.mark.parametrize("optional", [False, True], ids=["", "preset"])
+@pytest.mark.parametrize(
+    ("rules", "endpoints", "problems"),
+    [
+        pytest.param(["PURGE /x"], ["PURGE /x"], [], id="declared"),
+        pytest.param(["PURGE /*"], ["PURGE /x", "GET /x"], [], id="declared beside another"),
+        pytest.param(["PURGE /x"], ["* /x", "PURGE /y"], [], id="declared elsewhere"),
+        pytest.param(["PURGE /x"], [], ["PURGE /x"], id="no endpoint"),
+        pytest.param(["PURGE /x"], ["* /x"], ["PURGE /x"], id="any method declares none"),
+        pytest.param(
+            ["PURGE /x", "* /x", "PURGE /**"], ["GET /x"], ["PURGE /x", "PURGE /**"], id="two rules"
+        ),
+    ],
+)
+def test_method_that_is_not_registered_is_one_of_a_route_or_an_error(
+    rules: list[str], endpoints: list[str], problems: list[str], optional: bool
+) -> None:
+    scope_map = ScopeMap({**dict.fromkeys(rules, "a"), "* /**": "b"}, optional=optional)
+    coverage = cover(scope_map, guarded(*endpoints, "GET /z"))
+    assert [each for each in coverage.problems if "PURGE" in each] == [
+        f"{key!r}: {PURGE}WEBSOCKET or '*'" for key in problems
+    ]
+
+
+def test_imported_method_that_no_route_declares_has_its_own_way_out() -> None:
+    imported = ScopeMap.from_scope_mappings({"PURGE /x": ["a"]}, optional=True)
+    assert cover(imported, []).problems == (
+        f"'PURGE /x': {PURGE}or WEBSOCKET; an imported map has no '*'",
+    )
+
+
+def test_preset_for_a_registered_method_may_match_nothing() -> None:
+    rules = {"LINK /x": "a", "WEBSOCKET /x": "a", "MOUNT /x": "a", "* /x": "a"}
+    assert cover(ScopeMap(rules, optional=True), []).problems == ()
+
+
+@pytest.mark.parametrize("methods", [("GET",), ("*",), ("PURGE", "*")])
+def test_dead_rule_of_a_declared_method_is_named_like_any_other(methods: tuple[str, ...]) -> None:
+    coverage = cover(
+        ScopeMap({"PURGE /x": "a"}), guarded("PURGE /y", *(f"{m} /z" for m in methods))
+    )
+    assert [str(each) for each in coverage.dead] == [
+        "'PURGE /x' matches no endpoint; correct it, or take it out"
+    ]
+
+
 def test_right_side_that_loses_to_the_left_everywhere_is_an_error_naming_both() -> None:
     merged = ScopeMap({"GET /a": "l"}, optional=True) | {"GET /*": "r"}
     coverage = cover(merged, guarded("GET /a"))
@@ -116,6 +165,14 @@ def test_right_side_that_loses_on_some_endpoints_is_listed() -> None:
     assert coverage.problems == ()
     assert [str(each) for each in coverage.shadowed] == ["'GET /*' loses to 'GET /a' on 'GET /a'"]
     assert str(coverage) == "2 endpoints, 0 gaps\n'GET /*' loses to 'GET /a' on 'GET /a'"
+
+
+def test_loss_on_an_endpoint_of_any_method_is_listed_once() -> None:
+    merged = ScopeMap({"* /m/**": "l"}) | {"* /**": "r", "GET /x": "r", "POST /y": "r"}
+    coverage = cover(merged, guarded("* /m/**", "GET /x", "POST /y", "GET /z"))
+    assert [str(each) for each in coverage.shadowed] == [
+        "'* /**' loses to '* /m/**' on '* /m/**'",
+    ]
 
 
 def test_losing_within_one_map_is_not_listed() -> None:

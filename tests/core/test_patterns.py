@@ -1,9 +1,13 @@
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_scopes.core.templates import Pattern, RouteTemplate
+from fastapi_scopes.core.templates import NearMisses, Pattern, PatternIndex, RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
+from tests.core.maps import at
+from tests.core.plain_map import is_match, rank
 from tests.core.strategies import convertors, pattern_texts, patterns_of, template_texts
 
 MATCHES = [
@@ -58,14 +62,22 @@ NO_MATCHES = [
 ]
 
 
+def matching(patterns: Sequence[str], template: RouteTemplate) -> list[str]:
+    """Those of *patterns* that match *template*, the most specific first."""
+    index: PatternIndex[str] = PatternIndex()
+    for pattern in patterns:
+        index.add(Pattern.parse(pattern), "GET", pattern)
+    return [text for found in index.matches(template) for text in found.values()]
+
+
 @pytest.mark.parametrize(("pattern", "template"), MATCHES)
 def test_pattern_matches_the_template(pattern: str, template: str) -> None:
-    assert Pattern.parse(pattern).match(RouteTemplate.parse(template)) is not None
+    assert matching([pattern], at(template)) == [pattern]
 
 
 @pytest.mark.parametrize(("pattern", "template"), NO_MATCHES)
 def test_pattern_leaves_the_template_alone(pattern: str, template: str) -> None:
-    assert Pattern.parse(pattern).match(RouteTemplate.parse(template)) is None
+    assert matching([pattern], at(template)) == []
 
 
 @pytest.mark.parametrize(
@@ -82,8 +94,7 @@ def test_pattern_leaves_the_template_alone(pattern: str, template: str) -> None:
     ],
 )
 def test_only_a_final_rest_matches_what_is_under_a_mount(pattern: str, is_match: bool) -> None:
-    matched = Pattern.parse(pattern).match(RouteTemplate.below("/mcp")) is not None
-    assert matched is is_match
+    assert bool(matching([pattern], at("/mcp/**"))) is is_match
 
 
 def test_template_of_a_mount_says_all_paths_below_it() -> None:
@@ -104,10 +115,8 @@ def test_template_of_a_mount_says_all_paths_below_it() -> None:
     ],
 )
 def test_more_specific_is_decided_from_the_left(template: str, in_order: list[str]) -> None:
-    found = [Pattern.parse(text).match(RouteTemplate.parse(template)) for text in in_order]
-    assert None not in found
-    assert found == sorted(found, reverse=True)  # type: ignore[type-var]
-    assert len(set(found)) == len(found)
+    assert matching(in_order, at(template)) == in_order
+    assert matching(in_order[::-1], at(template)) == in_order
 
 
 @pytest.mark.parametrize(
@@ -157,12 +166,17 @@ def test_unknown_syntax_is_a_configuration_error(text: str, message: str) -> Non
         ("/a/{id}", "/b/{id}", False),
         ("/a/{id}", "/a/{id}/b", False),
         ("/a/*/b", "/a/{id}/c", False),
+        ("/*/{id}/", "/a/{agent_id}/", True),
+        ("/*/*/{x}", "/a//{y}", False),
+        ("/{tenant}/**", "/{t}/**", True),
+        ("/{tenant}/**", "/{t}/{x}", False),
     ],
 )
 def test_near_miss_is_a_parameter_by_another_name(
     pattern: str, template: str, is_near: bool
 ) -> None:
-    assert Pattern.parse(pattern).nearly_matches(RouteTemplate.parse(template)) is is_near
+    nearest = NearMisses([at("/nowhere/else"), at(template)]).first(Pattern.parse(pattern))
+    assert nearest == (at(template) if is_near else None)
 
 
 @given(pattern_texts())
@@ -177,8 +191,8 @@ _free = st.characters(blacklist_characters="/*{}?#\x7f ", min_codepoint=0x21)
 def test_any_other_text_is_a_literal_that_matches_itself_alone(segments: list[str]) -> None:
     text = "/" + "/".join(segments)
     assert str(Pattern.parse(text)) == text
-    assert Pattern.parse(text).match(RouteTemplate.parse(text)) is not None
-    assert Pattern.parse(text).match(RouteTemplate.parse(text + "x")) is None
+    assert matching([text], RouteTemplate.parse(text)) == [text]
+    assert matching([text], RouteTemplate.parse(text + "x")) == []
 
 
 @given(template_texts, convertors)
@@ -190,41 +204,12 @@ def test_convertors_change_nothing_about_a_pattern(text: str, convertor: str) ->
 
 @given(pattern_texts(), template_texts)
 def test_match_agrees_with_the_table_of_segments(pattern: str, template: str) -> None:
-    expected = _matches(pattern.split("/")[1:], template.split("/")[1:])
-    assert (Pattern.parse(pattern).match(RouteTemplate.parse(template)) is not None) is expected
-
-
-def _matches(own: list[str], others: list[str]) -> bool:
-    """An oracle, written once more: text against text, a segment at a time."""
-    if own == ["**"]:
-        return True
-    if not own or not others:
-        return own == others
-    fits = own[0] == others[0] or (own[0] == "*" and others[0] != "")
-    return fits and _matches(own[1:], others[1:])
+    assert bool(matching([pattern], at(template))) is is_match(pattern, template)
 
 
 @given(st.data(), template_texts)
 def test_specificity_is_a_total_order_over_the_patterns_of_a_template(
     data: st.DataObject, text: str
 ) -> None:
-    template = RouteTemplate.parse(text)
     texts = data.draw(st.lists(patterns_of(text), min_size=2, max_size=6, unique=True))
-    found = {each: Pattern.parse(each).match(template) for each in texts}
-    assert None not in found.values()
-    assert len(set(found.values())) == len(texts)
-    by_code = sorted(texts, key=lambda each: found[each])  # type: ignore[arg-type,return-value]
-    assert by_code == sorted(texts, key=_rank)
-
-
-def _rank(pattern: str) -> list[int]:
-    """An oracle: literal > {name} > * > nothing > **, from the left."""
-    ranks = [
-        {"**": 0, "*": 2}.get(part, 3 if part.startswith("{") and part.endswith("}") else 4)
-        for part in pattern.split("/")[1:]
-    ]
-    # `{x}-{y}` begins and ends as a parameter does, and is a literal.
-    for position, part in enumerate(pattern.split("/")[1:]):
-        if part == "{x}-{y}":
-            ranks[position] = 4
-    return ranks if ranks[-1] == 0 else [*ranks, 1]
+    assert matching(texts, at(text)) == sorted(texts, key=rank, reverse=True)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastapi_scopes.core.methods import METHODS
 from fastapi_scopes.core.requirements import (
     AUTHENTICATED,
     DENY,
@@ -80,10 +81,27 @@ def test_key_takes_every_registered_method(method: str) -> None:
 
 
 def test_registry_of_methods_has_no_other() -> None:
-    for method in ("ANY", "FOO", "get", "WEBSOCKETS", "CONTINUE", "NOTIFY", "SUBSCRIBE"):
-        assert method not in REGISTRY
-        with pytest.raises(ConfigurationError, match="is not a method"):
-            map_of(f"{method} /a")
+    assert sorted(METHODS) == REGISTRY
+
+
+@pytest.mark.parametrize("method", ["PURGE", "FOO", "WEBSOCKETS", "M-SEARCH", "X2", "NOTIFY"])
+def test_key_takes_a_method_that_a_route_may_declare(method: str) -> None:
+    for scope_map in (map_of(f"{method} /a"), ScopeMap.from_scope_mappings({f"{method} /a": "a"})):
+        assert key_for(scope_map, method, "/a") == f"{method} /a"
+        assert key_for(scope_map, "GET", "/a") is None
+
+
+@pytest.mark.parametrize("method", ["TOOL", "PROMPT", "RESOURCE", "MOUNT", "NOSUCH", ""])
+def test_method_that_no_key_names_is_ruled_by_star_alone(method: str) -> None:
+    scope_map = map_of("* /**", "PURGE /a", "WEBSOCKET /a", "MOUNT /a", "GET /a")
+    assert key_for(scope_map, method, "/a") == "* /**"
+
+
+def test_map_knows_every_method_that_its_rules_name() -> None:
+    written = map_of("GET /a", "HEAD /a", "* /a", "MOUNT /a", "WEBSOCKET /a", "PURGE /a")
+    imported = ScopeMap.from_scope_mappings({"POST /a": []})
+    assert written.methods == {"GET", "HEAD", "WEBSOCKET", "PURGE"}
+    assert (written | imported).methods == written.methods | {"POST"}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +164,13 @@ def test_order_of_writing_never_matters(
         pytest.param({("GET", "/a"): "a"}, "a key is 'METHOD /template'", id="tuple"),
         pytest.param({None: "a"}, "a key is 'METHOD /template'", id="None"),
         pytest.param({"get /a": "a"}, "'get' is not a method; write GET", id="lower case"),
-        pytest.param({"FETCH /a": "a"}, "'FETCH' is not a method", id="no method of the registry"),
+        pytest.param({"Purge /a": "a"}, "'Purge' is not a method", id="mixed case"),
+        pytest.param({"PUR_GE /a": "a"}, "'PUR_GE' is not a method", id="underscore"),
+        pytest.param({"2X /a": "a"}, "'2X' is not a method", id="digit first"),
+        pytest.param({"\u00c9 /a": "a"}, "is not a method", id="letter outside ASCII"),
+        pytest.param({"TOOL /a": "a"}, "'TOOL' is not a method", id="TOOL"),
+        pytest.param({"PROMPT /a": "a"}, "'PROMPT' is not a method", id="PROMPT"),
+        pytest.param({"RESOURCE /a": "a"}, "'RESOURCE' is not a method", id="RESOURCE"),
         pytest.param({"ANY /a": "a"}, "'ANY' is not a method", id="ANY"),
         pytest.param({"websocket /a": "a"}, "is not a method", id="lower-case socket"),
         pytest.param({"GET,POST /a": "a"}, "is not a method", id="two methods"),

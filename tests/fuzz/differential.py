@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_scopes import PUBLIC, ScopeMap
 from fastapi_scopes._routing import PerimeterView, RouteTree
 from fastapi_scopes.authorizer import verdict_of
+from fastapi_scopes.core.methods import http_method
 from tests.apps import make_guard, mint
 from tests.fuzz.apps import Application, templates_ever
 from tests.fuzz.model import Place, is_shared, templates_of
@@ -178,7 +179,7 @@ class Pair:
             self.fail(kind, asked, f"{detail}\n  bare {bare}\n  protected {shut}")
 
     def _wrong(self, bare: Outcome, shut: Outcome, asked: Asked) -> Iterator[tuple[str, str]]:
-        yield from self._unsafe(shut)
+        yield from self._unsafe(shut, asked)
         for run in bare.runs[:1]:
             is_found = self._is_at(run, run.resolved, is_looked_into=True)
             is_known = asked.is_unruly or run.name in self.bare.moved
@@ -196,10 +197,11 @@ class Pair:
         elif shut.seen != bare.seen:
             yield DIFFERENT, f"{shut.seen} instead of {bare.seen}"
 
-    def _unsafe(self, shut: Outcome) -> Iterator[tuple[str, str]]:
+    def _unsafe(self, shut: Outcome, asked: Asked) -> Iterator[tuple[str, str]]:
         for run in shut.runs:
             method, template = run.verdict or (None, None)
-            is_decided = run.method == method and self._is_at(run, template)
+            ruled = run.method if asked.is_socket else http_method(run.method)
+            is_decided = ruled == method and self._is_at(run, template)
             if is_decided or self._is_inside(run):
                 continue
             if run.name in self.shut.moved:

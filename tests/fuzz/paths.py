@@ -61,7 +61,7 @@ class Asked:
     @property
     def is_unruly(self) -> bool:
         """Whether no rule holds for it, wherever it leads."""
-        is_odd = not self.is_socket and self.method in {"*", SOCKET, "get"}
+        is_odd = not self.is_socket and self.method in {"*", "get"}
         return is_odd or any(ord(char) < 0x20 or char == "\x7f" for char in self.path)
 
     def to_scope(self, token: str) -> dict[str, Any]:

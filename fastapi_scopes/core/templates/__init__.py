@@ -1,6 +1,18 @@
 """Route templates as the router has them, and the patterns that rules match them with."""
 
 from fastapi_scopes.core.templates.globs import Glob, GlobMatch
-from fastapi_scopes.core.templates.patterns import Pattern, RouteTemplate, Specificity
+from fastapi_scopes.core.templates.near_misses import NearMisses
+from fastapi_scopes.core.templates.pattern_index import PatternIndex
+from fastapi_scopes.core.templates.patterns import Pattern, RouteTemplate, Segment
+from fastapi_scopes.core.templates.prefix_index import PrefixIndex
 
-__all__ = ["Glob", "GlobMatch", "Pattern", "RouteTemplate", "Specificity"]
+__all__ = [
+    "Glob",
+    "GlobMatch",
+    "NearMisses",
+    "Pattern",
+    "PatternIndex",
+    "PrefixIndex",
+    "RouteTemplate",
+    "Segment",
+]

@@ -58,6 +58,11 @@ class Glob:
         """True where the glob stands for one path alone."""
         return "*" not in self.text
 
+    @property
+    def literal_start(self) -> str:
+        """The text with which all paths begin that the glob matches."""
+        return self.text.partition("*")[0]
+
     def match(self, template: RouteTemplate) -> GlobMatch:
         """Return whether this glob matches every, some or no path of *template*."""
         return _compare(self.text, template.language)

@@ -2,59 +2,56 @@
 
 import re
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, auto
 
 from fastapi_scopes.errors import ConfigurationError
 
-__all__ = ["Pattern", "RouteTemplate", "Specificity"]
+__all__ = ["Pattern", "RouteTemplate", "Segment", "SegmentKind"]
 
 # A parameter as Starlette writes it: {name} or {name:convertor}.
 _PARAMETER = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)(?::[a-zA-Z_][a-zA-Z0-9_]*)?\}")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7F?#]")
 
-Specificity = tuple[int, ...]
-"""How specific a match is, segment by segment from the left; the greater wins."""
 
+class SegmentKind(Enum):
+    """What a segment is."""
 
-class _Kind(IntEnum):
-    """What a segment is; the greater the more specific (END is where a pattern stops)."""
-
-    REST = 0
-    END = 1
-    ANY = 2
-    NAMED = 3
-    LITERAL = 4
+    REST = auto()
+    ANY = auto()
+    NAMED = auto()
+    LITERAL = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class _Segment:
-    kind: _Kind
+class Segment:
+    """One segment of a pattern or of a template."""
+
+    kind: SegmentKind
     text: str
 
-    def matches(self, other: "_Segment") -> bool:
-        """Tell whether this segment of a pattern matches *other*, one of a template."""
-        if self.kind is _Kind.ANY:
-            # An empty segment is the end of `/a/`, not a value: `/a/*` leaves it alone.
-            return other.text != "" and other.kind is not _Kind.REST
-        return self == other
+    @property
+    def is_value(self) -> bool:
+        """True in a template where ``*`` matches it: it is one segment of a path, and not empty."""
+        # An empty segment is the end of `/a/`, not a value: `/a/*` leaves it alone.
+        return self.text != "" and self.kind is not SegmentKind.REST
 
 
-def _template_segment(text: str) -> _Segment:
+def _template_segment(text: str) -> Segment:
     """Return a segment of a route: one whole parameter, or a literal.
 
     Text mixed with parameters is one literal; its convertors are left out, as in OpenAPI.
     """
     parameter = _PARAMETER.fullmatch(text)
     if parameter:
-        return _Segment(_Kind.NAMED, f"{{{parameter[1]}}}")
-    return _Segment(_Kind.LITERAL, _PARAMETER.sub(r"{\1}", text))
+        return Segment(SegmentKind.NAMED, f"{{{parameter[1]}}}")
+    return Segment(SegmentKind.LITERAL, _PARAMETER.sub(r"{\1}", text))
 
 
-def _pattern_segment(text: str) -> _Segment:
+def _pattern_segment(text: str) -> Segment:
     if text == "*":
-        return _Segment(_Kind.ANY, text)
+        return Segment(SegmentKind.ANY, text)
     if text == "**":
-        return _Segment(_Kind.REST, text)
+        return Segment(SegmentKind.REST, text)
     return _template_segment(text)
 
 
@@ -63,7 +60,7 @@ class RouteTemplate:
     """The path of a route as its router has it, such as ``/agents/{agent_id}``."""
 
     text: str
-    segments: tuple[_Segment, ...]
+    segments: tuple[Segment, ...]
     language: str
     """The template of all paths that lead there; another one than `text` below a prefix."""
 
@@ -76,8 +73,13 @@ class RouteTemplate:
     def below(cls, prefix: str) -> "RouteTemplate":
         """Return the template of everything under *prefix*, which only ``**`` matches whole."""
         leading = cls.parse(prefix).segments
-        text, rest = f"{prefix}/**", _Segment(_Kind.REST, "**")
+        text, rest = f"{prefix}/**", Segment(SegmentKind.REST, "**")
         return cls(text, (*leading, rest), f"{prefix}/{{path:path}}")
+
+    @property
+    def literal_start(self) -> str:
+        """The text with which all paths begin that lead there."""
+        return _PARAMETER.split(self.language, maxsplit=1)[0]
 
     def __str__(self) -> str:
         return self.text
@@ -87,7 +89,7 @@ class RouteTemplate:
 class Pattern:
     """The path part of a rule: literals, ``{name}``, ``*`` (one segment), a final ``**``."""
 
-    segments: tuple[_Segment, ...]
+    segments: tuple[Segment, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
@@ -107,25 +109,21 @@ class Pattern:
             _require_segment(part, text)
         return cls(tuple(map(_pattern_segment, (*leading, last))))
 
-    def match(self, template: RouteTemplate) -> Specificity | None:
-        """Return how specifically this pattern matches *template*, or None where it does not."""
-        own, others = self.segments, template.segments
-        is_open = bool(own) and own[-1].kind is _Kind.REST
-        if is_open:
-            own = own[:-1]
-            others = others[: len(own)]
-        if len(own) != len(others):
-            return None
-        if not all(mine.matches(other) for mine, other in zip(own, others, strict=True)):
-            return None
-        return (*(segment.kind for segment in own), _Kind.REST if is_open else _Kind.END)
+    @classmethod
+    def prefix(cls, text: str) -> "Pattern":
+        """Return the pattern that *text* spells, the prefix of one mount.
 
-    def nearly_matches(self, template: RouteTemplate) -> bool:
-        """Tell whether only parameters of *template* that this pattern misnames are in the way."""
-        return len(self.segments) == len(template.segments) and all(
-            mine.matches(other) or (mine.kind > _Kind.ANY and other.kind is _Kind.NAMED)
-            for mine, other in zip(self.segments, template.segments, strict=True)
-        )
+        Raises:
+            ConfigurationError: *text* is no path of literals and parameters.
+        """
+        pattern = cls.parse(text)
+        wildcards = {SegmentKind.ANY, SegmentKind.REST}
+        if any(segment.kind in wildcards for segment in pattern.segments):
+            raise ConfigurationError(
+                f"{text!r} is not the prefix of a mount; write it as the mount does, without '*' "
+                "and '**'"
+            )
+        return pattern
 
     def __str__(self) -> str:
         return "".join(f"/{segment.text}" for segment in self.segments)

@@ -1,0 +1,74 @@
+"""What an application has, as rules see it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from fastapi_scopes.core.templates import RouteTemplate
+
+__all__ = ["Endpoint", "Kind", "Reach"]
+
+
+class Kind(Enum):
+    """What answers at an endpoint."""
+
+    API_ROUTE = "API route"
+    API_WEBSOCKET = "API WebSocket route"
+    ROUTE = "plain route"
+    WEBSOCKET = "plain WebSocket route"
+    MOUNT = "mounted ASGI app"
+    FRONTEND = "frontend"
+    DOCS = "docs page"
+    UNKNOWN_PATHS = "unknown paths behind other code"
+
+    @property
+    def is_mount(self) -> bool:
+        """True where one app answers all paths below a prefix, of which a MOUNT key may speak."""
+        return self in _MOUNTS
+
+    @property
+    def is_route(self) -> bool:
+        """True where the application's own function answers one path."""
+        return self in _ROUTES
+
+    @property
+    def is_socket(self) -> bool:
+        """True where the method of the endpoint is the word WEBSOCKET."""
+        return self in _SOCKETS
+
+
+_MOUNTS = frozenset({Kind.MOUNT, Kind.FRONTEND})
+_SOCKETS = frozenset({Kind.API_WEBSOCKET, Kind.WEBSOCKET})
+_ROUTES = frozenset({Kind.API_ROUTE, Kind.ROUTE}) | _SOCKETS
+
+
+class Reach(Enum):
+    """Whether the guard runs there."""
+
+    GUARDED = "the guard runs"
+    OTHER_GUARD = "another guard runs"
+    UNGUARDED = "no guard runs"
+    UNREACHABLE = "no dependency can run"
+    UNRESOLVED = "the guard runs, but the framework does not say which route"
+    PERIMETER = "a perimeter decides"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method on one route template, as an application has it."""
+
+    method: str
+    """An HTTP method, ``WEBSOCKET``, or ``*`` where any is answered."""
+    template: RouteTemplate
+    kind: Kind
+    reach: Reach
+    source: str = ""
+    """Where it is defined: ``module.name`` of the function or app."""
+    mount: str = ""
+    """Where the app that holds the route is mounted; empty for the app that was looked at."""
+    scopes: tuple[str, ...] = ()
+    """What the route itself asks for with ``Security(guard, scopes=[...])``."""
+    never_none: tuple[str, ...] = ()
+    """Parameters that take the claims and whose annotation does not allow None."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"

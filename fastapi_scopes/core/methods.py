@@ -1,0 +1,64 @@
+"""The words that keys begin with: methods, and what stands for something else than one."""
+
+import re
+from typing import Final
+
+__all__ = [
+    "ANY_METHOD",
+    "METHODS",
+    "MOUNT",
+    "WEBSOCKET",
+    "WORDS",
+    "http_method",
+    "is_method_name",
+    "not_a_method",
+    "usable_methods",
+]
+
+ANY_METHOD: Final = "*"
+WEBSOCKET: Final = "WEBSOCKET"
+MOUNT: Final = "MOUNT"
+WORDS: Final = frozenset({WEBSOCKET, MOUNT, "TOOL", "PROMPT", "RESOURCE"})
+"""What a key never means as an HTTP method, though a route may declare one of that name."""
+
+# The HTTP Method Registry of IANA (RFC 9110 16.1), and QUERY.
+_REGISTERED = (
+    "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK "
+    "MERGE MKACTIVITY MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH "
+    "POST PRI PROPFIND PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK "
+    "UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL"
+)
+METHODS: Final = frozenset(_REGISTERED.split())
+"""The HTTP methods that are registered; a rule may name another where a route declares it."""
+
+_NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
+
+
+def is_method_name(text: str) -> bool:
+    """Tell whether *text* may be an HTTP method in a key; `ANY` would be taken for ``*``."""
+    return bool(_NAME.fullmatch(text)) and text not in WORDS and text != "ANY"
+
+
+def not_a_method(text: str, *, is_imported: bool) -> str:
+    """Return the sentence on a key that begins with *text*."""
+    last = "or WEBSOCKET; an imported map has no '*'" if is_imported else "WEBSOCKET or '*'"
+    return f"{text!r} is not a method; write GET, POST, ... in upper case, {last}"
+
+
+def http_method(method: str) -> str:
+    """Return what rules are asked for an HTTP request with *method*.
+
+    INVARIANT: an HTTP method by the name of a word is ruled by ``*`` alone
+    (test_http_method_by_the_name_of_a_word_is_ruled_by_star_alone).
+    """
+    return f"HTTP {method}" if method in WORDS else method
+
+
+def usable_methods(method: str) -> tuple[str, ...]:
+    """Return the methods of rules that a request with *method* may use, the best first."""
+    if method in {"OPTIONS", ANY_METHOD}:
+        # Only a rule named OPTIONS opens OPTIONS; CORS preflights are answered outside.
+        return (method,)
+    if method == "HEAD":
+        return ("HEAD", "GET", ANY_METHOD)
+    return (method, ANY_METHOD)

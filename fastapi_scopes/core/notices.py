@@ -1,0 +1,85 @@
+"""What is no gap and yet worth a look."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
+from fastapi_scopes.core.requirements import Access
+from fastapi_scopes.core.rules import Rule
+from fastapi_scopes.core.templates import Pattern
+
+__all__ = ["Decided", "notices_on"]
+
+Decided = tuple[Endpoint, Sequence[Rule]]
+"""An endpoint and the rules that hold there: none, one, or several where it answers any method."""
+
+_NAMED: Final = 3
+
+
+def notices_on(decided: Sequence[Decided]) -> Iterator[str]:
+    """Yield a sentence for everything in *decided* that may be an accident."""
+    for endpoint, rules in decided:
+        yield from _on_unknown_paths(endpoint, rules)
+        yield from _on_none(endpoint, rules)
+    yield from _on_catch_alls(decided)
+    yield from _on_twins(decided)
+
+
+def _on_unknown_paths(endpoint: Endpoint, rules: Sequence[Rule]) -> Iterator[str]:
+    if endpoint.kind is Kind.UNKNOWN_PATHS and not rules:
+        yield (
+            f"paths of {str(endpoint.template)!r} that no route matches are denied, since code "
+            f"in between could answer them; {str(endpoint)!r} would open them, and every route "
+            "there that has no rule of its own"
+        )
+
+
+def _on_none(endpoint: Endpoint, rules: Sequence[Rule]) -> Iterator[str]:
+    for rule in rules[:1]:
+        if rule.requirement.access in {Access.PUBLIC, Access.OPTIONAL}:
+            for name in endpoint.never_none:
+                yield (
+                    f"{name!r} of {endpoint.source} is None on {str(endpoint)!r} "
+                    f"({rule.requirement}); annotate it with '| None'"
+                )
+
+
+def _on_catch_alls(decided: Iterable[Decided]) -> Iterator[str]:
+    """Yield a sentence for every rule that opens routes by a ``**``, which may mean files."""
+    opened: dict[Rule, dict[tuple[str, str], None]] = {}
+    for endpoint, rules in decided:
+        if not endpoint.kind.is_route or endpoint.reach is Reach.OTHER_GUARD:
+            continue
+        # HEAD is beside the GET of one route.
+        method = "GET" if endpoint.method == "HEAD" else endpoint.method
+        for rule in rules:
+            if rule.requirement.access is Access.PUBLIC and str(rule.path).endswith("/**"):
+                routes = opened.setdefault(rule, {})
+                routes[f"{method} {endpoint.template}", endpoint.mount] = None
+    for rule, routes in opened.items():
+        named = ", ".join(repr(text) for text, _ in list(routes)[:_NAMED])
+        more = ", ..." if len(routes) > _NAMED else ""
+        count = "1 route" if len(routes) == 1 else f"{len(routes)} routes"
+        prefix = str(rule.path).removesuffix("/**") or "/"
+        files = "" if "*" in prefix else f", or use 'MOUNT {prefix}' for the files"
+        yield f"{rule.key!r} (PUBLIC) alone opens {count}: {named}{more}; give them rules{files}"
+
+
+def _on_twins(decided: Iterable[Decided]) -> Iterator[str]:
+    """Yield a sentence for every key that decides on two endpoints which no key tells apart."""
+    sources: dict[tuple[str, str, str], dict[str, Decided]] = {}
+    for endpoint, rules in decided:
+        # Unknown paths are those of an app that may be an endpoint of its own beside them.
+        if rules and endpoint.kind is not Kind.UNKNOWN_PATHS:
+            # As a key writes it, without convertors.
+            template = str(Pattern(endpoint.template.segments))
+            place = (endpoint.method, template, endpoint.mount)
+            sources.setdefault(place, {}).setdefault(endpoint.source, (endpoint, rules))
+    twins = {place: found for place, found in sources.items() if len(found) > 1}
+    for (method, template, mount), found in twins.items():
+        if method != "HEAD" or ("GET", template, mount) not in twins:
+            (endpoint, rules), *_ = found.values()
+            yield (
+                f"{rules[0].key!r} alone decides on {len(found)} endpoints {str(endpoint)!r}: "
+                f"{', '.join(found)}; give them paths of their own where they differ"
+            )
