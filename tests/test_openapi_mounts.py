@@ -76,7 +76,7 @@ def test_mounted_app_is_shown_by_keys_with_its_prefix(put: Put) -> None:
     assert security_of(outer.openapi()) == {"GET /x": [{S: ["outer"]}]}
     assert security_of(sub.openapi()) == {
         "GET /x": [{S: ["inner"]}],
-        "GET /y/{n}": [],
+        "GET /y/{n}": None,
         "GET /none": [{S: []}],
     }
     assert lies_of(sub.openapi(), TestClient(outer), mint, prefix="/sub") == []
