@@ -152,7 +152,7 @@ def test_openapi_that_was_replaced_after_protect_is_shown_at_the_start() -> None
     assert document["x-theirs"] is True
     assert security_of(document) == {"GET /x": [{S: ["a"]}]}
     assert document["paths"] == before
-    assert set(document["components"]["schemas"]) == {"AccessRefused"}
+    assert set(document["components"]["schemas"]) == {"AccessRefused", "ApplicationError"}
 
 
 def test_openapi_that_took_the_place_of_ours_is_taken_in_by_check() -> None:

@@ -32,6 +32,12 @@ _REFUSED: Final[Mapping[str, Any]] = {
         },
     },
 }
+# Without a type: an application may render its errors as any JSON.
+_ERROR: Final[Mapping[str, Any]] = {
+    "title": "ApplicationError",
+    "description": "What the application itself answers, such as the detail of an HTTPException.",
+    "properties": {"detail": {}},
+}
 
 _CHALLENGE: Final = {
     "WWW-Authenticate": {
@@ -90,7 +96,11 @@ class Refusals:
         media = own.get(_MEDIA_TYPE)
         known = media if is_dict(media) else {}
         schema = _either(known.get("schema"), self._reference_to(_REFUSED))
-        return {**own, _MEDIA_TYPE: {**known, "schema": schema}}
+        content = {**own, _MEDIA_TYPE: {**known, "schema": schema}}
+        if not own:
+            # Any endpoint may raise an HTTPException of a status that it does not declare.
+            content["application/json"] = {"schema": self._reference_to(_ERROR)}
+        return content
 
     def _reference_to(self, schema: Mapping[str, Any]) -> dict[str, str]:
         title = str(schema["title"])
