@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI, Security
-from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBasic, HTTPBearer
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBasic, HTTPBearer, OAuth2PasswordBearer
 from fastapi.security.base import SecurityBase
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
@@ -237,12 +237,17 @@ def test_public_operation_says_of_security_what_the_app_says(
     assert security_of(written_with(root, operation))["GET /x"] == expected
 
 
-@pytest.mark.parametrize("scheme", [None, HTTPBearer(scheme_name="login")], ids=["own", "named"])
+@pytest.mark.parametrize(
+    "scheme",
+    [None, HTTPBearer(scheme_name="login"), OAuth2PasswordBearer("t")],
+    ids=["own", "named", "flow"],
+)
 def test_document_that_is_rewritten_twice_says_the_same(scheme: Any) -> None:
     rules = {**RULES, "GET /feed": OPTIONAL}
     guard = make_guard(rules, security_scheme=scheme)
     app = guard.protect(filled(plain), strict=False)
-    app.add_api_route("/closed", answer)
+    of_the_route = [Security(guard, scopes=["of:route"])]
+    app.add_api_route("/closed", answer, dependencies=of_the_route)
     app.add_api_route("/feed", answer)
     ours = app.openapi
     before = copy.deepcopy(ours())
