@@ -26,7 +26,7 @@ class Operation:
 
     @property
     def security(self) -> list[dict[str, list[str]]]:
-        found: list[dict[str, list[str]]] = self.value["security"]
+        found: list[dict[str, list[str]]] = self.value.get("security", [])
         return found
 
     def is_open(self, scheme: str) -> bool:

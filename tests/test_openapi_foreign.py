@@ -50,15 +50,17 @@ def document_by(base: dict[str, Any], rules: dict[str, Any], *paths: str) -> dic
 
 @pytest.mark.parametrize("name", IN_AUTHORIZATION)
 @pytest.mark.parametrize("rule", ["a", PUBLIC, OPTIONAL], ids=str)
-def test_scheme_of_the_authorization_header_makes_way(name: str, rule: Any) -> None:
+def test_scheme_of_the_authorization_header_makes_way_for_a_token(name: str, rule: Any) -> None:
     base = {
         "paths": {"/x": {"get": ok(security=[{name: []}])}},
         "components": {"securitySchemes": {name: IN_AUTHORIZATION[name]}},
     }
     document = document_by(base, {"GET /x": rule}, "/x")
-    entries = {"a": [{S: ["a"]}], "PUBLIC": [], "OPTIONAL": [{}, {S: []}]}
+    own = {name: []}
+    entries: dict[str, Any] = {"a": [{S: ["a"]}], "PUBLIC": [own], "OPTIONAL": [own, {S: []}]}
     assert security_of(document) == {"GET /x": entries[str(rule)]}
-    assert list(document["components"]["securitySchemes"]) == [S]
+    used = {each for entry in entries[str(rule)] for each in entry}
+    assert set(document["components"]["securitySchemes"]) == used
     validate(document)
 
 
@@ -76,22 +78,28 @@ OTHERS = {"tls": MUTUAL, "key": API_KEY}
     ids=["scopes", "authenticated", "optional", "public"],
 )
 @pytest.mark.parametrize(
-    "written",
+    ("written", "credential"),
     [
-        [{"tls": [], "key": []}],
-        [{"tls": []}, {"key": []}],
-        [{"bearer": []}, {"tls": []}, {"bearer": [], "key": []}],
+        ([{"tls": [], "key": []}], {}),
+        ([{"tls": []}, {"key": []}], {}),
+        ([{"bearer": []}, {"tls": []}, {"bearer": [], "key": []}], {"bearer": []}),
     ],
     ids=["together", "singly", "with a bearer"],
 )
-def test_other_schemes_are_asked_for_as_well(rule: Any, expected: Any, written: Any) -> None:
+def test_other_schemes_are_asked_for_as_well(
+    rule: Any, expected: Any, written: Any, credential: Any
+) -> None:
     base = {
         "paths": {"/x": {"get": ok(security=written)}},
         "components": {"securitySchemes": {**OTHERS, "bearer": BEARER}},
     }
     document = document_by(base, {"GET /x": rule}, "/x")
-    assert security_of(document) == {"GET /x": expected}
-    assert set(document["components"]["securitySchemes"]) == {S, "tls", "key"}
+    whole = [each if S in each else {**each, **credential} for each in expected]
+    assert security_of(document) == {"GET /x": whole}
+    used = {each for entry in whole for each in entry}
+    # What the guard takes the place of nowhere stays, used or not.
+    left = {"bearer"} if rule is PUBLIC else set()
+    assert set(document["components"]["securitySchemes"]) == used | left
     validate(document)
 
 
@@ -321,7 +329,7 @@ def test_operation_that_stands_at_two_paths_is_two() -> None:
     document = document_by(
         {"paths": {"/a": item, "/b": item}}, {"GET /a": "a", "GET /b": PUBLIC}, "/a", "/b"
     )
-    assert security_of(document) == {"GET /a": [{S: ["a"]}], "GET /b": []}
+    assert security_of(document) == {"GET /a": [{S: ["a"]}], "GET /b": None}
 
 
 def test_operations_of_openapi_32_are_seen() -> None:
@@ -426,4 +434,4 @@ def test_docs_page_that_the_document_names_asks_for_what_docs_says() -> None:
     whole = {"openapi": "3.1.0", "info": {}, "paths": {"/openapi.json": {"get": ok()}}}
     app.openapi = lambda: whole  # type: ignore[method-assign]
     make_guard({}).protect(app, docs=PUBLIC)
-    assert security_of(app.openapi()) == {"GET /openapi.json": []}
+    assert app.openapi() == whole

@@ -68,7 +68,7 @@ def test_mounted_app_is_shown_by_keys_with_its_prefix(put: Put) -> None:
     assert security_of(outer.openapi()) == {"GET /x": [{S: ["outer"]}]}
     assert security_of(sub.openapi()) == {
         "GET /x": [{S: ["inner"]}],
-        "GET /y/{n}": [],
+        "GET /y/{n}": None,
         "GET /none": [{S: []}],
     }
     assert lies_of(sub.openapi(), TestClient(outer), mint, prefix="/sub") == []
@@ -144,7 +144,7 @@ def test_openapi_that_was_replaced_after_protect_is_shown_at_the_start() -> None
     assert document["x-theirs"] is True
     assert security_of(document) == {"GET /x": [{S: ["a"]}]}
     assert document["paths"] == before
-    assert set(document["components"]["schemas"]) == {"AccessRefused"}
+    assert set(document["components"]["schemas"]) == {"AccessRefused", "ApplicationError"}
 
 
 def test_openapi_that_took_the_place_of_ours_is_taken_in_by_check() -> None:

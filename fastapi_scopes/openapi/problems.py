@@ -1,18 +1,19 @@
-"""Refusals in an OpenAPI document: the schema of their body, and the responses."""
+"""Refusals in an OpenAPI document: the responses, and the schemas of their bodies."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi_scopes.core.problems import CODES
 from fastapi_scopes.core.requirements import Access
-from fastapi_scopes.openapi.values import copied, is_dict, resolved
+from fastapi_scopes.openapi.values import copied, dict_in, is_dict, resolved
 
-__all__ = ["SCHEMA", "add_responses"]
+__all__ = ["Refusals"]
 
 _MEDIA_TYPE: Final = "application/problem+json"
 _SCOPES: Final = {"type": "array", "items": {"type": "string"}}
 
-SCHEMA: Final[Mapping[str, Any]] = {
+# A `Problem`, as JSON Schema of every version that OpenAPI 3 uses.
+_REFUSED: Final[Mapping[str, Any]] = {
     "title": "AccessRefused",
     "description": "Why access is refused (RFC 9457).",
     "type": "object",
@@ -31,7 +32,12 @@ SCHEMA: Final[Mapping[str, Any]] = {
         },
     },
 }
-"""A `Problem`, as JSON Schema of every version that OpenAPI 3 uses."""
+# Without a type: an application may render its errors as any JSON.
+_ERROR: Final[Mapping[str, Any]] = {
+    "title": "ApplicationError",
+    "description": "What the application itself answers, such as the detail of an HTTPException.",
+    "properties": {"detail": {}},
+}
 
 _CHALLENGE: Final = {
     "WWW-Authenticate": {
@@ -54,27 +60,59 @@ _RESPONSES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
 _WITHOUT_403: Final = frozenset({Access.OPTIONAL, Access.AUTHENTICATED})
 
 
-def add_responses(
-    operation: dict[str, Any], access: Access, *, reference: str, document: dict[str, Any]
-) -> None:
-    """Add to *operation* of *document* what a guard answers where the rule is one of *access*.
+class Refusals:
+    """Writes into a document what a guard answers."""
 
-    *reference* leads to the schema. What the operation says of the same status stays.
-    """
-    if access is Access.PUBLIC:
-        return
-    found = operation.get("responses")
-    responses = {str(status): each for status, each in found.items()} if is_dict(found) else {}
-    for status, (description, headers) in _RESPONSES.items():
-        if status != "403" or access not in _WITHOUT_403:
-            # A range or the default says nothing any more of a status that is named.
-            known = (responses.get(each) for each in (status, f"{status[0]}XX", "default"))
-            told = next((dict(each) for each in (resolved(k, document) for k in known) if each), {})
-            told.setdefault("description", description)
-            told["headers"] = _headers(told.get("headers"), headers)
-            told["content"] = _content(told.get("content"), {"$ref": reference})
-            responses[status] = copied(told)
-    operation["responses"] = responses
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._references: dict[str, dict[str, str]] = {}
+
+    def add_to(self, operation: dict[str, Any], access: Access) -> None:
+        """Add to *operation* what a guard answers where the rule is one of *access*.
+
+        What the operation says of the same status stays.
+        """
+        if access is Access.PUBLIC:
+            return
+        found = operation.get("responses")
+        responses = {str(status): each for status, each in found.items()} if is_dict(found) else {}
+        for status, (description, headers) in _RESPONSES.items():
+            if status != "403" or access not in _WITHOUT_403:
+                told = self._told(responses, status)
+                told.setdefault("description", description)
+                told["headers"] = _headers(told.get("headers"), headers)
+                told["content"] = self._content(told.get("content"))
+                responses[status] = copied(told)
+        operation["responses"] = responses
+
+    def _told(self, responses: dict[str, Any], status: str) -> dict[str, Any]:
+        # A range or the default says nothing any more of a status that is named.
+        known = (responses.get(each) for each in (status, f"{status[0]}XX", "default"))
+        found = (resolved(each, self._document) for each in known)
+        return next((dict(each) for each in found if each), {})
+
+    def _content(self, found: object) -> dict[str, Any]:
+        own = found if is_dict(found) else {}
+        media = own.get(_MEDIA_TYPE)
+        known = media if is_dict(media) else {}
+        schema = _either(known.get("schema"), self._reference_to(_REFUSED))
+        content = {**own, _MEDIA_TYPE: {**known, "schema": schema}}
+        if not own:
+            # Any endpoint may raise an HTTPException of a status that it does not declare.
+            content["application/json"] = {"schema": self._reference_to(_ERROR)}
+        return content
+
+    def _reference_to(self, schema: Mapping[str, Any]) -> dict[str, str]:
+        title = str(schema["title"])
+        if title not in self._references:
+            schemas = dict_in(dict_in(self._document, "components"), "schemas")
+            name, number = title, 1
+            while name in schemas and schemas[name] != schema:
+                number += 1
+                name = f"{title}{number}"
+            schemas[name] = copied(schema)
+            self._references[title] = {"$ref": f"#/components/schemas/{name}"}
+        return self._references[title]
 
 
 def _headers(found: object, ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,18 +121,11 @@ def _headers(found: object, ours: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, **{name: each for name, each in ours.items() if name.lower() not in known}}
 
 
-def _content(found: object, ours: dict[str, Any]) -> dict[str, Any]:
-    own = found if is_dict(found) else {}
-    media = own.get(_MEDIA_TYPE)
-    known = media if is_dict(media) else {}
-    theirs = known.get("schema")
+def _either(theirs: object, ours: dict[str, str]) -> object:
     if theirs is None:
-        schema: dict[str, Any] = ours
-    elif ours in (theirs, *_alternatives_of(theirs)):
-        schema = theirs
-    else:
-        schema = {"anyOf": [theirs, ours]}
-    return {**own, _MEDIA_TYPE: {**known, "schema": schema}}
+        return ours
+    is_said = ours in (theirs, *_alternatives_of(theirs))
+    return theirs if is_said else {"anyOf": [theirs, ours]}
 
 
 def _alternatives_of(schema: object) -> list[Any]:

@@ -1,11 +1,11 @@
 """A document, rewritten: what each operation asks for, by the rules of a map."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi_scopes.core.requirements import Access, Requirement
-from fastapi_scopes.openapi.problems import SCHEMA, add_responses
+from fastapi_scopes.openapi.problems import Refusals
 from fastapi_scopes.openapi.schemes import BearerScheme, lives_in_authorization
 from fastapi_scopes.openapi.values import copied, dict_in, is_dict, resolved
 
@@ -23,12 +23,19 @@ _FIELDS: Final = frozenset(
 )
 _DENIED: Final = "x-denied"
 _REQUIRED: Final = "x-required-scopes"
+# Where the guard lets callers in who send no token, the header is the application's.
+_WITHOUT_TOKEN: Final = frozenset({Access.PUBLIC, Access.OPTIONAL})
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
     method: str
     value: dict[str, Any]
+    is_silent: bool
+    """Whether it says nothing of security itself."""
+
+
+_Decided = Sequence[tuple[_Operation, Requirement]]
 
 
 def rewritten(
@@ -36,13 +43,13 @@ def rewritten(
 ) -> dict[str, Any]:
     """Return a copy of *base* in which each operation says what *requirement_of* says of it.
 
-    A document that is none of OpenAPI 3 stays as it is.
+    A document that is none of OpenAPI 3 stays as it is, and so does one of which nothing is to be
+    said.
     """
     document: dict[str, Any] = copied(base)
     paths = document.get("paths") if is_dict(document) else None
     if not is_dict(paths) or not str(document.get("openapi")).startswith("3."):
         return document
-    _spread_root_security(document)
     decided: list[tuple[_Operation, Requirement]] = []
     left: list[_Operation] = []
     for path, item in paths.items():
@@ -52,8 +59,8 @@ def rewritten(
                 left.append(operation)
             else:
                 decided.append((operation, requirement))
-    if decided:
-        _Rewriting(document, scheme, left).run(decided)
+    if not _Rewriting(document, scheme, decided, left).run():
+        document = copied(base)
     return document
 
 
@@ -61,48 +68,75 @@ class _Rewriting:
     """Writes into one document."""
 
     def __init__(
-        self, document: dict[str, Any], scheme: BearerScheme, left: list[_Operation]
+        self,
+        document: dict[str, Any],
+        scheme: BearerScheme,
+        decided: _Decided,
+        left: list[_Operation],
     ) -> None:
         self._document = document
+        self._scheme = scheme
+        self._decided = decided
+        self._asks = any(rule.access is not Access.PUBLIC for _, rule in decided)
+        self._has_root = document.get("security") is not None
+        if self._asks:
+            _spread_root_security(document)
         self._components = dict_in(document, "components")
         self._schemes = dict_in(self._components, "securitySchemes")
-        self._scheme = scheme
         self._left = [*left, *_outgoing_in(document)]
+        # FastAPI shows a guard that is a dependency, whatever the rule.
+        is_shown = scheme.is_written_as(self._schemes.get(scheme.name))
+        self._shown = {scheme.name} if is_shown else set[str]()
         self._name = self._free_name()
 
-    def run(self, decided: list[tuple[_Operation, Requirement]]) -> None:
-        """Write what was *decided*."""
-        reference = self._reference_to_schema()
-        asked: set[str] = set()
-        for operation, requirement in decided:
-            asked.update(each for alternative in requirement.alternatives for each in alternative)
-            self._write(operation.value, requirement)
-            add_responses(
-                operation.value,
-                requirement.access,
-                reference=reference,
-                document=self._document,
-            )
-        used = _names_in([*self._left, *(operation for operation, _ in decided)])
+    def run(self) -> bool:
+        """Write what was decided, and tell whether that changed an operation."""
+        has_changed = False
+        refusals = Refusals(self._document)
+        for operation, requirement in self._decided:
+            before = dict(operation.value)
+            self._write(operation, requirement)
+            has_changed = has_changed or before != operation.value
+            refusals.add_to(operation.value, requirement.access)
+        used = _names_in([*self._left, *(operation for operation, _ in self._decided)])
         self._drop_unused(used)
-        self._schemes[self._name] = self._scheme.definition(asked)
+        if self._asks:
+            requirements = [requirement for _, requirement in self._decided]
+            asked = {name for each in requirements for names in each.alternatives for name in names}
+            self._schemes[self._name] = self._scheme.definition(asked)
+        for holder, name in ((self._components, "securitySchemes"), (self._document, "components")):
+            if not holder[name]:
+                del holder[name]
+        return has_changed or self._asks
 
-    def _write(self, operation: dict[str, Any], requirement: Requirement) -> None:
+    def _write(self, operation: _Operation, requirement: Requirement) -> None:
+        value = operation.value
         for name in (_DENIED, _REQUIRED):
-            operation.pop(name, None)
-        ours = list(self._entries(requirement))
-        others = self._others_of(_entries_of(operation))
-        joined = [_joined(entry, other) for entry in ours for other in others]
-        distinct = [each for i, each in enumerate(joined) if each not in joined[:i]]
-        # That nothing is asked for is said by an empty list.
-        operation["security"] = [] if distinct == [{}] else distinct
+            value.pop(name, None)
+        security = self._security_of(operation, requirement)
+        if security != [{}]:
+            value["security"] = security
+        elif (self._asks and operation.is_silent) or self._shown & _names_in([operation]):
+            # OpenAPI 3.1 4.8.10.1: an empty list is for what the document says of all operations.
+            value.pop("security", None)
+            if self._has_root:
+                value["security"] = []
         if requirement.access is Access.DENY:
-            operation[_DENIED] = True
+            value[_DENIED] = True
         if requirement.alternatives and self._scheme.is_http:
-            operation[_REQUIRED] = [list(each) for each in requirement.alternatives]
+            value[_REQUIRED] = [list(each) for each in requirement.alternatives]
+
+    def _security_of(self, operation: _Operation, requirement: Requirement) -> list[Entry]:
+        beside, without = self._own_of(operation)
+        joined = [
+            _joined(entry, own)
+            for entry in self._entries(requirement)
+            for own in (beside if entry else without)
+        ]
+        return [each for i, each in enumerate(joined) if each not in joined[:i]]
 
     def _entries(self, requirement: Requirement) -> Iterator[Entry]:
-        if requirement.access in {Access.PUBLIC, Access.OPTIONAL}:
+        if requirement.access in _WITHOUT_TOKEN:
             yield {}
         if requirement.access is Access.SCOPES:
             # OpenAPI 3.0 4.8.30: only schemes with scopes of their own may hold some.
@@ -113,44 +147,48 @@ class _Rewriting:
         elif requirement.access is not Access.PUBLIC:
             yield {self._name: []}
 
-    def _others_of(self, entries: list[Entry]) -> list[Entry]:
-        """Return what is asked for beside the token: all of it, since FastAPI lists it singly."""
-        kept: Entry = {}
+    def _own_of(self, operation: _Operation) -> tuple[list[Entry], list[Entry]]:
+        """Return what the application asks for itself: beside a token for the guard, and without.
+
+        It is all of that, since FastAPI lists it singly, but one credential of the header.
+        """
+        entries = _entries_of(operation.value)
+        beside: Entry = {}
+        credentials: Entry = {}
         for entry in entries:
             for name, scopes in entry.items():
-                if not self._is_replaced(name):
-                    kept[name] = list(dict.fromkeys([*kept.get(name, []), *scopes]))
-        if not kept:
-            return [{}]
-        return [{}, kept] if {} in entries else [kept]
+                holder = credentials if self._is_replaced(name) else beside
+                holder[name] = list(dict.fromkeys([*holder.get(name, []), *scopes]))
+        # INVARIANT: what a route says itself stays, lest an operation is shown as more open than
+        # it is (test_public_operation_keeps_the_schemes_of_its_route). What the document said of
+        # all operations at once is the guard's to say now.
+        kept = [] if operation.is_silent else credentials.keys() - self._shown
+        alone = [{name: credentials[name], **beside} for name in credentials if name in kept]
+        optional: list[Entry] = [{}] if {} in entries else []
+        return [*optional, beside], [*optional, *(alone or [beside])]
 
     def _is_replaced(self, name: str) -> bool:
         return lives_in_authorization(resolved(self._schemes.get(name), self._document))
 
     def _free_name(self) -> str:
         """Return the name of the scheme, or one like it where another scheme has it."""
-        used = _names_in(self._left)
+        open_ones = (each for each, rule in self._decided if rule.access in _WITHOUT_TOKEN)
+        kept = (each for each in open_ones if not each.is_silent)
+        used = _names_in([*self._left, *kept])
         name, number = self._scheme.name, 1
         while name in self._schemes:
-            is_ours = self._schemes[name] == self._scheme.native
+            is_ours = self._scheme.is_written_as(self._schemes[name])
             if is_ours or (self._is_replaced(name) and name not in used):
                 break
             number += 1
             name = f"{self._scheme.name}{number}"
         return name
 
-    def _reference_to_schema(self) -> str:
-        schemas = dict_in(self._components, "schemas")
-        name, number = str(SCHEMA["title"]), 1
-        while name in schemas and schemas[name] != SCHEMA:
-            number += 1
-            name = f"{SCHEMA['title']}{number}"
-        schemas[name] = copied(SCHEMA)
-        return f"#/components/schemas/{name}"
-
     def _drop_unused(self, used: set[str]) -> None:
+        # Where the guard asks for nothing, it takes the place of nothing.
+        leaving = list(self._schemes) if self._asks else self._shown
         referred = {str(each.get("$ref")) for each in self._schemes.values() if is_dict(each)}
-        for name in list(self._schemes):
+        for name in leaving:
             is_used = name in used or f"#/components/securitySchemes/{name}" in referred
             if not is_used and self._is_replaced(name):
                 del self._schemes[name]
@@ -195,7 +233,8 @@ def _operations_of(item: dict[str, Any]) -> Iterator[_Operation]:
         for method, value in operations.items():
             name = str(method)
             if name not in _FIELDS and not name.startswith("x-") and is_dict(value):
-                yield _Operation(name.upper() if operations is item else name, value)
+                told = name.upper() if operations is item else name
+                yield _Operation(told, value, is_silent="security" not in value)
 
 
 def _outgoing_in(document: dict[str, Any]) -> list[_Operation]:

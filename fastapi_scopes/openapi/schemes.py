@@ -41,6 +41,10 @@ class BearerScheme:
         """Whether it has no scopes of its own: those are shown by an extension."""
         return isinstance(self.model, HTTPBase)
 
+    def is_written_as(self, definition: object) -> bool:
+        """Tell whether *definition* is this scheme in a document, with whatever scopes."""
+        return is_dict(definition) and _without_scopes(definition) == _without_scopes(self.native)
+
     def definition(self, more: Iterable[str]) -> dict[str, Any]:
         """Return the scheme with the scopes of the map, and with *more*, which routes ask for."""
         definition: dict[str, Any] = copied(self.native)
@@ -127,8 +131,17 @@ def _scheme(model: SecurityBaseModel, name: str, scope_map: ScopeMap) -> BearerS
 
 
 def _flows_in(definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    flows = definition["flows"]
-    yield from (flows[each] for each in _FLOWS if each in flows)
+    flows = definition.get("flows")
+    if is_dict(flows):
+        yield from (flows[each] for each in _FLOWS if is_dict(flows.get(each)))
+
+
+def _without_scopes(definition: Mapping[str, Any]) -> dict[str, Any]:
+    bare: dict[str, Any] = copied(definition)
+    bare.pop("x-scopes", None)
+    for flow in _flows_in(bare):
+        flow.pop("scopes", None)
+    return bare
 
 
 def lives_in_authorization(definition: object) -> bool:
