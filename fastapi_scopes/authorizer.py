@@ -283,7 +283,7 @@ def fields_of(asgi_scope: MutableMapping[str, Any]) -> list[_Field]:
 
 def _offers_in(asgi_scope: MutableMapping[str, Any]) -> tuple[str, ...]:
     """Return the credentials among the subprotocols, those included that were withheld."""
-    subprotocols = asgi_scope.get("subprotocols") or ()
+    subprotocols = list(asgi_scope.get("subprotocols") or ())
     fields = [value for name, value in fields_of(asgi_scope) if name == _PROTOCOL_FIELD]
     offers = offers_of(subprotocols, fields)
     # INVARIANT: what was withheld on one connection is no credential of a copy of its scope

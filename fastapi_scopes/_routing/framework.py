@@ -1,8 +1,10 @@
 """What is the framework's own code, asked of the functions that decide."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 __all__ = [
     "OWN",
@@ -21,6 +23,8 @@ _FRAMEWORKS: Final = frozenset({"starlette", "fastapi"})
 
 OWN: Final = "__fastapi_scopes__"
 """Marks a class of ours that takes the place of a class of routes or routers."""
+
+_namespaces: WeakKeyDictionary[type, Sequence[Mapping[str, object]]] = WeakKeyDictionary()
 
 # By name: versions differ in which of them they have.
 _BODY_LIMITS: Final = frozenset(
@@ -68,8 +72,16 @@ def function_of(instance: object, name: str) -> object:
 
 
 def _in_class(kind: type, name: str) -> object:
-    namespaces = (vars(each) for each in kind.__mro__)
-    return next((each[name] for each in namespaces if name in each and OWN not in each), None)
+    return next((each[name] for each in _namespaces_of(kind) if name in each), None)
+
+
+def _namespaces_of(kind: type) -> Sequence[Mapping[str, object]]:
+    """Return what *kind* and its bases define, as it is whenever that is looked at."""
+    known = _namespaces.get(kind)
+    if known is None:
+        known = [vars(each) for each in kind.__mro__ if OWN not in vars(each)]
+        _namespaces[kind] = known
+    return known
 
 
 def runs_framework_code(instance: object, *names: str) -> bool:
@@ -133,6 +145,9 @@ def is_transparent(layer: object) -> bool:
 def _is_one_of(names: frozenset[tuple[str, str]], layer: object) -> bool:
     kind = type(layer)
     # Not by its name alone, which any class may have; nor by its class alone, which may be patched.
-    named = getattr(sys.modules.get(kind.__module__), kind.__name__, None)
-    is_named = (kind.__module__, kind.__name__) in names and named is kind
-    return is_named and wraps_framework_code(layer, "__call__")
+    is_named = (kind.__module__, kind.__name__) in names
+    return (
+        is_named
+        and getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
+        and wraps_framework_code(layer, "__call__")
+    )

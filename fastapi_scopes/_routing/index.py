@@ -1,6 +1,7 @@
 """The routes of one router at one place in an app, and which of them a connection leads to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -167,6 +168,16 @@ class RouteIndex:
 
     def read(self, *, anew: bool = False) -> _Snapshot:
         """Read the routes; *anew* also where a route is the very object that it was."""
+        steps = self.reading(anew=anew)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                snapshot: _Snapshot = end.value
+                return snapshot
+
+    def reading(self, *, anew: bool = False) -> Generator[None, None, _Snapshot]:
+        """Read the routes, some at a time."""
         for counter in (self._changes, self._context.changes):
             watch(self.router, counter)
             for included in included_routers_in(self.router):
@@ -183,6 +194,13 @@ class RouteIndex:
             place = place if place is not None and place.node is node else self._place(node)
             self._look_behind(place)
             self._add(place, snapshot)
+            yield
+        self._add_last(snapshot)
+        self._snapshot = snapshot
+        return snapshot
+
+    def _add_last(self, snapshot: _Snapshot) -> None:
+        """Add what the router asks where no route matches."""
         for node in frontend_nodes(self.router):
             place = self._place(node)
             place.endpoint = self._context.view.finds(node)
@@ -191,8 +209,6 @@ class RouteIndex:
         if default is not None:
             snapshot.default = self._place(default_node(default))
             self._look_behind(snapshot.default)
-        self._snapshot = snapshot
-        return snapshot
 
     def _add(self, place: Place, snapshot: _Snapshot) -> None:
         node = place.node
@@ -246,15 +262,18 @@ class RouteIndex:
         place.inner, place.index.inner, place.index.app = inner, inner, inner.app
         place.index.current()
 
-    def refresh(self, *, anew: bool = False) -> None:
-        """Read again what changed, here and in all routers that there are now."""
-        snapshot = self.read(anew=True) if anew else self.current()
+    def refreshing(self, *, anew: bool = False) -> Iterator[None]:
+        """Read again what changed, here and in all routers that there are now, some at a time."""
+        if anew:
+            yield from self.reading(anew=True)
+        snapshot = self.current()
         for place in (*snapshot.places, snapshot.default):
             if place is None or place.behind is None:
                 continue
             self._look_behind(place)
             if place.index is not None:
-                place.index.refresh(anew=anew)
+                # Where all was read anew, so was what is behind.
+                yield from place.index.refreshing()
 
     def walk(self) -> "Iterator[RouteIndex]":
         """Yield this index and those of all routers that there are behind it."""
@@ -271,7 +290,7 @@ class RouteIndex:
         Raises:
             UnroutableError: the code of a route fails on the path.
         """
-        route_path = at.route_path
+        match.index, route_path = self, at.route_path
         snapshot, found, place, parameters = self._choose(at, route_path)
         if place is None:
             self._take_nothing(snapshot, at, match)
@@ -319,6 +338,16 @@ class RouteIndex:
             rest = "/" + parameters.pop("path")
             mounted = route_path[: -len(rest)]
         place.index.follow(at.below(place.node, place.inner, mounted, parameters), match)
+
+    def look_for_nothing(self, match: RouteMatch) -> None:
+        """Do what is done where there is no route, for *match* that has one.
+
+        INVARIANT: a clock tells nobody who is refused whether there is a route
+        (benchmarks/hostile_targets.py).
+        """
+        with suppress(UnroutableError):
+            other = RouteMatch(entered=match.entered)
+            self._take_nothing(self.current(), match.steps[-1].at, other)
 
     def _take_partly(self, place: Place, at: RouterScope, match: RouteMatch) -> None:
         """Add to *match* that the framework says which methods there are, or else what runs."""

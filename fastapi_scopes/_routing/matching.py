@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
@@ -170,6 +170,14 @@ def _is_same_value(one: object, other: object) -> bool:
         return False
 
 
+class Index(Protocol):
+    """The routes of a router."""
+
+    def look_for_nothing(self, match: "RouteMatch") -> None:
+        """Do what is done where there is no route, for *match* that has one."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class RouteMatch:
     """How a connection gets to its endpoint, router by router."""
@@ -182,6 +190,8 @@ class RouteMatch:
     """Whether the framework itself would fail on the path."""
     redirected: ResolvedRoute | None = None
     """Where a router points that has no such route."""
+    index: Index | None = None
+    """That of the last router on the way."""
     steps: list[Step] = field(default_factory=list[Step])
     """One for every router on the way."""
     entered: list[tuple[ResolvedRoute, InnerRouter | None]] = field(

@@ -109,11 +109,16 @@ class RouteTree:
         INVARIANT: each router has its gate before a connection can come to it, by whatever way
         (attacks/test_gates.py).
         """
+        if anew or self.version != self._seen:
+            for _ in self.refreshing(anew=anew):
+                pass
+
+    def refreshing(self, *, anew: bool = False) -> Iterator[None]:
+        """Look at what changed, some at a time."""
         # What changes meanwhile, or is left out where this fails, is looked at the next time.
         count = self.version
-        if anew or count != self._seen:
-            self.root.refresh(anew=anew)
-            self._seen, self._listing = count, None
+        yield from self.root.refreshing(anew=anew)
+        self._seen, self._listing = count, None
 
     def resolve(
         self, asgi_scope: MutableMapping[str, Any], index: RouteIndex | None = None

@@ -258,7 +258,8 @@ def route_nodes(
     An included router that *opens* says no to is one node. A node that is *known*, and is still
     what it was, is yielded again.
     """
-    for route in router.routes:
+    # A list of its own: others may run while these are looked at.
+    for route in list(router.routes):
         if isinstance(route, _IncludedRouter):
             yield from _included_nodes(route, (), opens, known)
         else:
@@ -278,7 +279,7 @@ def _included_nodes(
         yield RouteNode(included, included, outer, path=path)
         return
     inclusions = (*outer, included)
-    for candidate in included.effective_candidates():
+    for candidate in list(included.effective_candidates()):
         if isinstance(candidate, _IncludedRouter):
             yield from _included_nodes(candidate, inclusions, opens, known)
         else:

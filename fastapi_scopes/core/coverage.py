@@ -1,6 +1,6 @@
 """Coverage: which endpoint is ruled and enforced, and which rule decides nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -185,7 +185,19 @@ def cover(
     scope_map: ScopeMap, endpoints: Iterable[Endpoint], *, docs_map: ScopeMap | None = None
 ) -> Coverage:
     """Return the coverage of *endpoints* by *scope_map*, that of docs pages by *docs_map*."""
-    known = list(endpoints)
+    steps = covering(scope_map, list(endpoints), docs_map=docs_map)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            coverage: Coverage = end.value
+            return coverage
+
+
+def covering(
+    scope_map: ScopeMap, known: Sequence[Endpoint], *, docs_map: ScopeMap | None = None
+) -> Generator[None, None, Coverage]:
+    """Make the coverage of the endpoints that are *known*, one after the other."""
     rules = scope_map.rules
     undeclared = scope_map.methods - METHODS - {WEBSOCKET, *(each.method for each in known)}
     named = dict.fromkeys(rule.method for rule in rules if rule.method not in undeclared)
@@ -193,6 +205,7 @@ def cover(
     ledger = _Ledger(scope_map, docs_map or scope_map, asked)
     for endpoint in known:
         ledger.enter(endpoint)
+        yield
     dead = dead_rules(
         [rule for rule in rules if rule not in ledger.won],
         known,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fastapi_scopes.errors import CredentialsError
+from fastapi_scopes.errors import CredentialsError, TokenError, TokenFault
 
 __all__ = [
     "BearerCredentials",
@@ -29,6 +29,9 @@ _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 # of subprotocols are compared exactly, so there is one spelling.
 _OFFER = re.compile(r"bearer\.([A-Za-z0-9\-._~+]+)")
 _OFFERING: Final = "bearer."
+# What verifiers take, and a little around it; servers take more.
+_MAX_FIELD: Final = 16 * 1024 + 64
+_MAX_SUBPROTOCOLS: Final = 64
 _DISPUTED: Final = (_OFFERING,)
 """What is no credential, where the server and the client do not say the same."""
 
@@ -53,11 +56,16 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
 
     Raises:
         CredentialsError: there are several fields, or the one is malformed.
+        TokenError: the one is larger than any token that a verifier takes.
     """
     if not fields:
         return None
     if len(fields) > 1:
         raise CredentialsError
+    # INVARIANT: before anything that takes longer the longer it is
+    # (test_credentials_are_measured_before_they_are_read).
+    if len(fields[0]) > _MAX_FIELD and fields[0].lstrip(b" \t")[:7].lower() == b"bearer ":
+        raise TokenError(TokenFault.TOO_LARGE)
     # RFC 9110 5.5: optional whitespace around a field value is no part of it.
     credentials = _CREDENTIALS.fullmatch(fields[0].decode("latin-1").strip(" \t"))
     if credentials is None:
@@ -90,13 +98,16 @@ def parse_credentials(fields: Sequence[bytes], offers: Sequence[str]) -> BearerC
     return BearerCredentials(offer[1])
 
 
-def offers_of(subprotocols: Iterable[str], fields: Sequence[bytes]) -> tuple[str, ...]:
+def offers_of(subprotocols: Sequence[str], fields: Sequence[bytes]) -> tuple[str, ...]:
     """Return the subprotocols of a WebSocket handshake that are meant as credentials.
 
     *subprotocols* are those that the server read; *fields* are the values of all
     Sec-WebSocket-Protocol fields, none where the server does not pass them on. Where the two
-    differ, what is returned is no credential.
+    differ, or are more than anybody offers, what is returned is no credential.
     """
+    # A server may pass one of them on and not the other.
+    if len(subprotocols) > _MAX_SUBPROTOCOLS or sum(map(len, fields)) > _MAX_FIELD:
+        return _DISPUTED
     listed = tuple(filter(_is_offer, subprotocols))
     written = tuple(filter(_is_offer, _elements_of(fields)))
     return listed if not fields or listed == written else _DISPUTED

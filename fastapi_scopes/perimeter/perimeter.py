@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -42,7 +42,9 @@ from fastapi_scopes.authorizer import (
     with_docs,
 )
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.coverage import Coverage, Kind, cover
+from fastapi_scopes.core.coverage import Coverage, covering
+from fastapi_scopes.core.endpoints import Endpoint as EndpointOfApp
+from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import UNDECIDED, Problem
 from fastapi_scopes.core.requirements import AUTHENTICATED, Access, parse_requirement
 from fastapi_scopes.core.scope_map import ANY_METHOD, Rule, ScopeMap
@@ -60,6 +62,7 @@ from fastapi_scopes.perimeter.startup import (
     Check,
     CheckedLifespan,
     PerimeterOptions,
+    drained,
     run_at_once,
     run_in_slices,
 )
@@ -224,16 +227,18 @@ class Perimeter:
         Raises:
             ConfigurationError: the perimeter cannot stand before the app's router any more.
         """
-        tree = self.entrance().tree
-        tree.refresh(anew=True)
-        return self._coverage(tree)
+        return drained(self._covering(self.entrance().tree))
 
-    def _coverage(self, tree: RouteTree) -> Coverage:
-        endpoints = list(protected_endpoints_of(tree, self.guard))
+    def _covering(self, tree: RouteTree) -> Generator[None, None, Coverage]:
+        yield from tree.refreshing(anew=True)
+        endpoints: list[EndpointOfApp] = []
+        for endpoint in protected_endpoints_of(tree, self.guard):
+            endpoints.append(endpoint)
+            yield
         self._find_apps_in(tree)
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
         docs_map = with_docs(self._scope_map, self.options.docs, docs)
-        coverage = cover(self._scope_map, endpoints, docs_map=docs_map)
+        coverage = yield from covering(self._scope_map, endpoints, docs_map=docs_map)
         return replace(coverage, notices=(*coverage.notices, *self._notices(tree)))
 
     def _notices(self, tree: RouteTree) -> Iterable[str]:
@@ -264,10 +269,8 @@ class Perimeter:
 
     def _check(self, entrance: _Entrance) -> Check:
         found: list[str] = []
-        entrance.tree.refresh(anew=True)
-        yield
         with collecting(found):
-            coverage = self._coverage(entrance.tree)
+            coverage = yield from self._covering(entrance.tree)
             found.extend(coverage.problems)
             for each in coverage.shadowed:
                 _log.warning("%s", each)
@@ -300,6 +303,8 @@ class Perimeter:
             match = RouteMatch(is_refused=True) if is_unruly(scope) else resolve(scope)
             verdict = await self._verdict_on(match, scope)
             if verdict.problem is not None:
+                if self.options.hide_unknown and match.index is not None and match.endpoint:
+                    match.index.look_for_nothing(match)
                 self._leave(verdict, scope)
                 await refuse(verdict.problem, scope, *channels)
                 return None

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -18,9 +18,12 @@ __all__ = [
     "CheckedLifespan",
     "PerimeterOptions",
     "Startable",
+    "drained",
     "run_at_once",
     "run_in_slices",
 ]
+
+T = TypeVar("T")
 
 SLICE: Final = 0.01
 """For how many seconds a check holds the event loop in a row."""
@@ -80,14 +83,19 @@ Check = Generator[None, None, tuple[str, ...]]
 """Looks at an app, step by step; what it returns keeps the app from serving."""
 
 
-async def run_at_once(check: Check) -> tuple[str, ...]:
-    """Return what *check* finds."""
+def drained(steps: Generator[None, None, T]) -> T:
+    """Return what *steps* come to, taken all at once."""
     while True:
         try:
-            next(check)
+            next(steps)
         except StopIteration as end:
-            found: tuple[str, ...] = end.value
+            found: T = end.value
             return found
+
+
+async def run_at_once(check: Check) -> tuple[str, ...]:
+    """Return what *check* finds."""
+    return drained(check)
 
 
 async def run_in_slices(check: Check) -> tuple[str, ...]:

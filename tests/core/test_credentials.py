@@ -12,7 +12,7 @@ from fastapi_scopes.core.credentials import (
     parse_credentials,
     without_offers,
 )
-from fastapi_scopes.errors import CredentialsError
+from fastapi_scopes.errors import CredentialsError, TokenError
 
 # RFC 6750 2.1: b64token
 TOKEN_CHARACTERS = string.ascii_letters + string.digits + "-._~+/"
@@ -213,3 +213,22 @@ def test_what_is_left_has_no_offer_and_what_is_no_offer_is_left(subprotocols: li
     left = without_offers(subprotocols)
     assert offers_of(left, []) == ()
     assert len(left) + len(offers_of(subprotocols, [])) == len(subprotocols)
+
+
+@pytest.mark.parametrize("scheme", [b"Bearer", b"bearer", b" BEARER"])
+def test_credentials_are_measured_before_they_are_read(scheme: bytes) -> None:
+    with pytest.raises(TokenError, match="too_large"):
+        parse_credentials([scheme + b" " + b"!" * 17_000], ())
+    assert parse_credentials([b"Negotiate " + b"a" * 60_000], ()) is None
+
+
+@pytest.mark.parametrize(
+    ("subprotocols", "fields"),
+    [(["x"] * 65, []), (["bearer.t"], [b"bearer.t, " * 2_000]), (["x"], [b"x" * 17_000])],
+    ids=["many", "many in the field", "a long one"],
+)
+def test_more_subprotocols_than_anybody_offers_are_no_credentials(
+    subprotocols: list[str], fields: list[bytes]
+) -> None:
+    with pytest.raises(CredentialsError):
+        parse_credentials((), offers_of(subprotocols, fields))
