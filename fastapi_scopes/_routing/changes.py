@@ -57,7 +57,7 @@ class _WatchedRoutes(list[BaseRoute]):
                 counter.count += 1
 
     # INVARIANT: every method by which a list changes is here
-    # (routes/test_watched.py: test_every_method_that_changes_a_list_is_noticed).
+    # (routes/test_changes.py: test_every_method_that_changes_a_list_is_noticed).
     append = _changing(list.append)
     clear = _changing(list.clear)
     extend = _changing(list.extend)

@@ -149,7 +149,7 @@ def _follow_inclusions() -> None:
     """Have what FastAPI makes of a route, where that is included, be the same endpoint.
 
     A plain route, a socket and a host are made anew for each inclusion, wherever that is; nothing
-    of the original is asked when they run (ADR 0008).
+    of the original is asked when they run (ADR 0014).
     """
     build: Any = _IncludedRouter._build_effective_context
     if hasattr(build, OWN):

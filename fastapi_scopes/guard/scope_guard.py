@@ -99,8 +99,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
     * *admin_scope* satisfies every scope that a rule asks for.
     * *realm* stands in every challenge; *challenge_scopes* in that of every 401, so they are
       published.
-    * *bind* is called with the ASGI scope and the claims, once for every connection that is let
-      through with a token.
+    * *bind* is called with the ASGI scope and the claims, once for each scope that reaches an
+      endpoint with a token, right before that runs. What it raises is a refusal.
     * *resource*, an https URL, is the identifier of this resource server (RFC 9728), and
       *authorization_servers* are the issuers of its tokens.
     * *security_scheme*, one of `fastapi.security`, shows in the OpenAPI document how to get a
