@@ -166,6 +166,9 @@ class OnItsWay(Protocol):
 
     @property
     def is_on_its_way(self) -> bool: ...  # noqa: D102
+    def is_bound_to(self, asgi_scope: MutableMapping[str, Any], guard: object) -> bool:
+        """Tell whether the claims were made known in this very scope for *guard*."""
+        ...
 
 
 @dataclass(slots=True)

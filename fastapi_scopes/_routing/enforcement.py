@@ -7,8 +7,8 @@ name whose `handle` asks for a verdict first.
 """
 
 import types
-from collections.abc import Sequence
-from functools import wraps
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial, wraps
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -102,8 +102,8 @@ def enforce(route: Any, ruler: Ruler, made: Any = None) -> Endpoint | None:
 
 def _replace_class(route: Any, endpoint: Endpoint) -> bool:
     _follow_inclusions()
-    if "handle" in getattr(route, "__dict__", {}) or not hasattr(type(route), "handle"):
-        # What is called is not that of the class.
+    if not hasattr(type(route), "handle"):
+        # A proxy of a route, say.
         return False
     try:
         vars(route)[_ENDPOINT] = endpoint
@@ -115,25 +115,40 @@ def _replace_class(route: Any, endpoint: Endpoint) -> bool:
 
 
 def _enforced_class(kind: type) -> Any:
-    """Return the class of routes that ask for a verdict and otherwise are of the class *kind*."""
+    """Return the class of routes that ask for a verdict and otherwise are of the class *kind*.
+
+    INVARIANT: `handle` is a property, which comes before what is set on the route itself
+    (attacks/test_calls_from_within.py).
+    """
     if kind in _classes.values():
         return kind
     if kind not in _classes:
 
-        async def handle(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-            run = super(_classes[kind], self).handle
-            endpoint = endpoint_of(self)
-            if endpoint is None or _says_no_such_method(self, scope):
-                await run(scope, receive, send)
-            else:
-                await endpoint.run(self, run, scope, receive, send)
+        def get(self: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+            own = vars(self).get("handle")
+            return partial(_run, self, own or super(_classes[kind], self).handle)
+
+        def put(self: Any, value: object) -> None:
+            vars(self)["handle"] = value
+
+        def take(self: Any) -> None:
+            del vars(self)["handle"]
 
         named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        namespace = {**named, "handle": handle, OWN: True}
+        namespace = {**named, "handle": property(get, put, take), OWN: True}
         _classes[kind] = types.new_class(
             kind.__name__, (kind,), exec_body=lambda own: own.update(namespace)
         )
     return _classes[kind]
+
+
+async def _run(route: Any, handle: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run *handle* of *route*, where who rules it lets the connection pass."""
+    endpoint = endpoint_of(route)
+    if endpoint is None or _says_no_such_method(route, scope):
+        await handle(scope, receive, send)
+    else:
+        await endpoint.run(route, handle, scope, receive, send)
 
 
 def _says_no_such_method(route: Any, scope: Scope) -> bool:

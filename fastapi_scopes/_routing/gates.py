@@ -47,15 +47,10 @@ class Passage(Protocol):
         ...
 
     async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
-        """Tell the application who the caller is, where *route* is about to run.
+        """Tell the application who the caller is; *route* is what runs now, if it asks.
 
         False is returned where the caller got an answer instead.
         """
-        ...
-
-    @property
-    def is_unasked(self) -> bool:
-        """Whether the endpoint is none that asks for what was decided."""
         ...
 
     def around(self, app: ASGIApp) -> ASGIApp:
@@ -176,7 +171,7 @@ class Gate:
         send: Send,
     ) -> None:
         for passage in decided:
-            if passage.is_unasked and not await passage.begin(scope, receive, send):
+            if not await passage.begin(scope, receive, send):
                 return
         app = self._shown(passages, scope)
         for passage in decided:

@@ -345,9 +345,12 @@ class RouteIndex:
         INVARIANT: a clock tells nobody who is refused whether there is a route
         (benchmarks/hostile_targets.py).
         """
-        with suppress(UnroutableError):
-            other = RouteMatch(entered=match.entered)
-            self._take_nothing(self.current(), match.steps[-1].at, other)
+        snapshot, at = self._snapshot, match.steps[-1].at
+        if snapshot is not None:
+            other = at.with_slash_changed()
+            with suppress(UnroutableError, RouteChangedError):
+                snapshot.choose(other, other.route_path)
+        match.behind_other_code()
 
     def _take_partly(self, place: Place, at: RouterScope, match: RouteMatch) -> None:
         """Add to *match* that the framework says which methods there are, or else what runs."""

@@ -207,9 +207,9 @@ class RouteMatch:
     def end_nowhere(self, step: Step, redirected: ResolvedRoute | None = None) -> None:
         """Note that a router answers that there is no route, or redirects to one."""
         self.steps.append(step)
-        self.route, self.redirected = self._behind_other_code(), redirected
+        self.route, self.redirected = self.behind_other_code(), redirected
 
-    def _behind_other_code(self) -> ResolvedRoute | None:
+    def behind_other_code(self) -> ResolvedRoute | None:
         """Return what stands for all unknown paths behind the first code that is not known.
 
         INVARIANT: that no route matches does not mean that nothing answers

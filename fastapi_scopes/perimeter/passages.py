@@ -27,6 +27,8 @@ class Passage:
     passed: int = 0
     """How many routers were shown what was decided on."""
     is_over: bool = False
+    bound: Scope | None = None
+    """The scope in which the claims were made known to the application."""
 
     @property
     def has_arrived(self) -> bool:
@@ -61,28 +63,29 @@ class Passage:
         self.is_over = self.is_over or is_open
         return is_open
 
-    @property
-    def is_unasked(self) -> bool:
-        """Whether the endpoint is none that asks for what was decided."""
-        return self.match.endpoint is None and self.match.route is not None
-
     async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
-        """Tell the application who the caller is, where *route* is about to run.
+        """Tell the application who the caller is; *route* is what runs now, if it asks.
 
         False is returned where the caller got an answer instead.
         """
         state = state_of(scope)
-        if state.running is None or state.running.route is not route:
-            state.running = Running(route)
-        known = state.running.verdicts.get(self.guard)
-        if known is None or known.claims is None:
-            problem = self.authorizer.bind_to(self.verdict, scope)
-            if problem is not None:
-                await send_refusal(problem, scope, receive, send)
-                return False
-        # Where a guard decided twice, on the way, the last verdict is the nearest.
-        state.running.verdicts[self.guard] = state.verdicts.get(self.guard, self.verdict)
-        return True
+        if route is not None:
+            if state.running is None or state.running.route is not route:
+                state.running = Running(route)
+            # Where a guard decided twice, on the way, the last verdict is the nearest.
+            state.running.verdicts[self.guard] = state.verdicts.get(self.guard, self.verdict)
+        if any(each.is_bound_to(scope, self.guard) for each in state.passages.values()):
+            return True
+        self.bound = scope
+        problem = self.authorizer.bind_to(self.verdict, scope)
+        if problem is not None:
+            await send_refusal(problem, scope, receive, send)
+        return problem is None
+
+    def is_bound_to(self, asgi_scope: Scope, guard: object) -> bool:
+        """Tell whether the claims were made known in this very scope for *guard*."""
+        is_told = self.guard is guard and self.verdict.claims is not None
+        return is_told and self.bound is asgi_scope
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return *app*, which streams no longer than the caller's token holds, if that is asked."""
@@ -91,4 +94,4 @@ class Passage:
 
     def end(self) -> None:
         """Let nothing pass any more."""
-        self.is_over = True
+        self.is_over, self.bound = True, None

@@ -100,6 +100,8 @@ class _Entrance:
     tree: RouteTree
     problems: tuple[str, ...] | None = None
     """What keeps the app from serving with that router; None where nobody has looked yet."""
+    override_problem: str | None = None
+    """The same of what stands in for the guard, which may be taken out again."""
     is_checking: bool = False
 
     @property
@@ -111,7 +113,9 @@ class _Entrance:
         """Decide on a connection of the app."""
         if self.problems is None:
             await self._check_late()
-        if self.problems:
+        if self.override_problem is not None:
+            self.override_problem = await override_problem(self.app, self.perimeter.guard)
+        if self.problems or self.override_problem:
             await answer(UNDECIDED, scope, receive, send)
             return None
         return await self.perimeter.decide([self.tree.resolve], answer, scope, receive, send)
@@ -245,7 +249,7 @@ class Perimeter:
         yield from untaken_in(placed_endpoints(tree.root), self._is_guard)
         if not self.options.hide_unknown and is_answering(self.app):
             yield _CUSTOM_404_NOTICE
-        if is_not_found_patched(self.app.router):
+        if not self.options.hide_unknown and is_not_found_patched(self.app.router):
             yield _PATCHED_404_NOTICE
 
     async def problems_at_start(self) -> tuple[str, ...]:
@@ -264,8 +268,8 @@ class Perimeter:
         override = await override_problem(self.app, self.guard)
         if self._ending is not None and not _is_on_asyncio():
             found += (_ASYNCIO_ALONE,)
-        entrance.problems = found if override is None else (*found, override)
-        return entrance.problems
+        entrance.problems, entrance.override_problem = found, override
+        return found if override is None else (*found, override)
 
     def _check(self, entrance: _Entrance) -> Check:
         found: list[str] = []

@@ -311,4 +311,4 @@ def test_bind_is_told_once_of_a_connection_whatever_is_called_within() -> None:
     guard.protect(app)
     guard.protect(sub)
     assert call(app, "GET", "/sub/x", set()).ran == "x"
-    assert told == ["service", "alice"]
+    assert told == ["alice", "service"]
