@@ -164,6 +164,9 @@ class Withheld:
 class OnItsWay(Protocol):
     """What was decided on a connection, and whether that has yet to come to its endpoint."""
 
+    is_over: bool
+    """Whether the connection has ended."""
+
     @property
     def is_on_its_way(self) -> bool: ...  # noqa: D102
     def is_bound_to(self, asgi_scope: MutableMapping[str, Any], guard: object) -> bool:
@@ -193,8 +196,15 @@ class ConnectionState:
         INVARIANT: the client's address tells no two connections apart, nor does a context variable
         (attacks/test_shared_connections.py).
         """
-        is_on_its_way = any(each.is_on_its_way for each in self.passages.values())
-        return is_on_its_way or self.owner == id(asgi_scope)
+        if self.owner == id(asgi_scope):
+            return True
+        # A middleware may have copied the scope on its way to what runs.
+        named = asgi_scope.get("route")
+        is_running = self.running is not None and named is not None and named is self.running.route
+        return any(
+            each.is_on_its_way or (is_running and not each.is_over)
+            for each in self.passages.values()
+        )
 
 
 def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
@@ -218,7 +228,7 @@ def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
         # What was verified a while ago, for somebody else, may be over by now.
         known.verified if is_same else VerifiedTokens(),
         dict(known.verdicts),
-        {who: each for who, each in known.passages.items() if each.is_on_its_way},
+        dict(known.passages),
         withheld=known.withheld if is_same else None,
         admin_scope=known.admin_scope,
     )

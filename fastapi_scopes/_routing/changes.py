@@ -3,7 +3,7 @@
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Router
 
 from fastapi_scopes._routing.framework import OWN
 
-__all__ = ["ChangeCounter", "is_watchable", "is_watched", "watch"]
+__all__ = ["ChangeCounter", "is_watchable", "is_watched", "is_watched_by", "watch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,10 +22,12 @@ _lock = threading.RLock()
 class ChangeCounter:
     """Counts the changes of the routers that are watched with it."""
 
-    __slots__ = ("__weakref__", "count")
+    __slots__ = ("__weakref__", "count", "meet")
 
-    def __init__(self) -> None:
+    def __init__(self, meet: Callable[[Iterable[Any]], None] | None = None) -> None:
+        """Count from 0; *meet* is told of routes that come, when they do."""
         self.count = 0
+        self.meet = meet
 
 
 def _changing(method: F) -> F:
@@ -35,6 +37,24 @@ def _changing(method: F) -> F:
             return method(self, *arguments, **options)
         finally:
             self.count_change()
+
+    return changed  # type: ignore[return-value]
+
+
+def _adding(method: F, *, many: bool) -> F:
+    """Return *method*, which tells of the routes, or of the *many*, that are its last argument."""
+
+    @wraps(method)
+    def changed(self: "_WatchedRoutes", *arguments: Any) -> Any:
+        *leading, last = arguments
+        # What can be read once is read once.
+        is_many = many or (bool(leading) and isinstance(leading[0], slice))
+        last = list(last) if is_many else last
+        try:
+            return method(self, *leading, last)
+        finally:
+            self.count_change()
+            self.meet(last if is_many else [last])
 
     return changed  # type: ignore[return-value]
 
@@ -56,20 +76,27 @@ class _WatchedRoutes(list[BaseRoute]):
             for counter in self.counters:
                 counter.count += 1
 
+    def meet(self, routes: Iterable[Any]) -> None:
+        """Tell whoever asked for it of *routes* that came."""
+        with _lock:
+            meeting = [counter.meet for counter in self.counters if counter.meet is not None]
+        for meet in meeting:
+            meet(routes)
+
     # INVARIANT: every method by which a list changes is here
     # (routes/test_changes.py: test_every_method_that_changes_a_list_is_noticed).
-    append = _changing(list.append)
+    append = _adding(list.append, many=False)
     clear = _changing(list.clear)
-    extend = _changing(list.extend)
-    insert = _changing(list.insert)
+    extend = _adding(list.extend, many=True)
+    insert = _adding(list.insert, many=False)
     pop = _changing(list.pop)
     remove = _changing(list.remove)
     reverse = _changing(list.reverse)
     sort = _changing(list.sort)
     __delitem__ = _changing(list.__delitem__)
-    __iadd__ = _changing(list.__iadd__)
+    __iadd__ = _adding(list.__iadd__, many=True)
     __imul__ = _changing(list.__imul__)
-    __setitem__ = _changing(list.__setitem__)
+    __setitem__ = _adding(list.__setitem__, many=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy is a list like any other.
@@ -79,7 +106,8 @@ class _WatchedRoutes(list[BaseRoute]):
 # What a router goes by; with the last, FastAPI looks at an included router again.
 _COUNTED: Final = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
 
-_classes: dict[type, type] = {}
+# A class goes with the routers that have it.
+_classes: "weakref.WeakKeyDictionary[type, weakref.ref[type]]" = weakref.WeakKeyDictionary()
 
 
 def _watched_class(kind: type) -> Any:
@@ -95,19 +123,30 @@ def _watched_class(kind: type) -> Any:
         set_before(self, name, value)
         if name in _COUNTED and isinstance(before, _WatchedRoutes):
             before.count_change()
+            if name == "routes" and isinstance(value, Iterable) and not isinstance(value, Iterator):
+                before.meet(value)
 
     def fill(namespace: dict[str, Any]) -> None:
         named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
         namespace.update(named, __setattr__=set_attribute, **{OWN: True})
 
-    if kind not in _classes:
-        _classes[kind] = types.new_class(kind.__name__, (kind,), exec_body=fill)
-    return _classes[kind]
+    known = _classes.get(kind)
+    watched = known() if known is not None else None
+    if watched is None:
+        watched = types.new_class(kind.__name__, (kind,), exec_body=fill)
+        _classes[kind] = weakref.ref(watched)
+    return watched
 
 
 def is_watched(router: Router) -> bool:
     """Tell whether changes of *router* are counted."""
     return hasattr(type(router), OWN) and isinstance(router.routes, _WatchedRoutes)
+
+
+def is_watched_by(router: Router, counter: ChangeCounter) -> bool:
+    """Tell whether changes of *router* are counted with *counter*."""
+    routes = router.routes
+    return isinstance(routes, _WatchedRoutes) and counter in routes.counters
 
 
 def is_watchable(router: Router) -> bool:

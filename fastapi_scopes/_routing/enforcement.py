@@ -10,18 +10,26 @@ import types
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from typing import Any, Final, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
-from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
+from fastapi.routing import (
+    APIRoute,
+    APIRouter,
+    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
+)
+from starlette.routing import Host, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes._routing.framework import OWN, runs_framework_code
+from fastapi_scopes._routing.framework import OWN, attribute_of, runs_framework_code
 from fastapi_scopes._routing.gates import Passage, Passages
+from fastapi_scopes._routing.mounts import wrapped_router
 
 __all__ = ["Endpoint", "Ruler", "endpoint_of", "enforce"]
 
 _ENDPOINT: Final = "__fastapi_scopes_endpoint__"
-_classes: dict[type, Any] = {}
+_IS_ENFORCED: Final = "__fastapi_scopes_enforced__"
+# A class goes with the routes that have it.
+_classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 
 
 class Ruler(Protocol):
@@ -100,6 +108,25 @@ def enforce(route: Any, ruler: Ruler, made: Any = None) -> Endpoint | None:
     return endpoint
 
 
+def enforce_in(router: Router, ruler: Ruler) -> None:
+    """Let all routes of *router* run by verdicts of *ruler* alone, where it rules them.
+
+    INVARIANT: inclusions that were read before are read again (attacks/test_calls_from_within.py):
+    what they made of plain routes and of frontends asks for nothing.
+    """
+    last = router._low_priority_routes if isinstance(router, APIRouter) else []
+    is_new = False
+    for route in (*router.routes, *last):
+        # What leads to another router is no endpoint.
+        if isinstance(route, _IncludedRouter) or wrapped_router(attribute_of(route, "app")):
+            continue
+        is_unknown = endpoint_of(route) is None
+        enforce(route, ruler)
+        is_new = is_new or (is_unknown and not isinstance(route, APIRoute))
+    if is_new and isinstance(router, APIRouter):
+        router._mark_routes_changed()
+
+
 def _replace_class(route: Any, endpoint: Endpoint) -> bool:
     _follow_inclusions()
     if not hasattr(type(route), "handle"):
@@ -120,26 +147,29 @@ def _enforced_class(kind: type) -> Any:
     INVARIANT: `handle` is a property, which comes before what is set on the route itself
     (attacks/test_calls_from_within.py).
     """
-    if kind in _classes.values():
+    if _IS_ENFORCED in vars(kind):
         return kind
-    if kind not in _classes:
+    reference = _classes.get(kind)
+    enforced: Any = reference() if reference is not None else None
+    if enforced is not None:
+        return enforced
 
-        def get(self: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-            own = vars(self).get("handle")
-            return partial(_run, self, own or super(_classes[kind], self).handle)
+    def get(self: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        own = vars(self).get("handle")
+        return partial(_run, self, own or super(enforced, self).handle)
 
-        def put(self: Any, value: object) -> None:
-            vars(self)["handle"] = value
+    def put(self: Any, value: object) -> None:
+        vars(self)["handle"] = value
 
-        def take(self: Any) -> None:
-            del vars(self)["handle"]
+    def take(self: Any) -> None:
+        del vars(self)["handle"]
 
-        named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        namespace = {**named, "handle": property(get, put, take), OWN: True}
-        _classes[kind] = types.new_class(
-            kind.__name__, (kind,), exec_body=lambda own: own.update(namespace)
-        )
-    return _classes[kind]
+    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    handle = property(get, put, take)
+    namespace = {**named, "handle": handle, OWN: True, _IS_ENFORCED: True}
+    enforced = types.new_class(kind.__name__, (kind,), exec_body=lambda own: own.update(namespace))
+    _classes[kind] = ref(enforced)
+    return enforced
 
 
 async def _run(route: Any, handle: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,6 +205,9 @@ def _follow_inclusions() -> None:
         context = build(self, route)
         endpoint = endpoint_of(route)
         made = getattr(context, "starlette_route", None)
+        if isinstance(made, Host) and made.app is not getattr(route, "app", None):
+            # Below a prefix, a host leads to a router with a mount of what it led to.
+            (made,) = made.routes
         if endpoint is not None and made is not None and endpoint_of(made) is None:
             _replace_class(made, endpoint)
         return context

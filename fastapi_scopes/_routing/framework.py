@@ -1,7 +1,7 @@
 """What is the framework's own code, asked of the functions that decide."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -10,7 +10,6 @@ __all__ = [
     "OWN",
     "attribute_of",
     "computes",
-    "function_of",
     "is_body_limit",
     "is_framework_function",
     "is_plumbing",
@@ -48,6 +47,8 @@ _TRANSPARENT: Final = _PLUMBING | {
     ("starlette.middleware.httpsredirect", "HTTPSRedirectMiddleware"),
     ("starlette.middleware.sessions", "SessionMiddleware"),
     ("starlette.middleware.trustedhost", "TrustedHostMiddleware"),
+    ("mcp.server.auth.middleware.auth_context", "AuthContextMiddleware"),
+    ("uvicorn.middleware.proxy_headers", "ProxyHeadersMiddleware"),
 }
 
 
@@ -56,42 +57,48 @@ def is_framework_function(function: object) -> bool:
 
     By where it was compiled: a wrapper may bear the names of what it wraps.
     """
-    if not isinstance(function, FunctionType):
+    # Not isinstance: a proxy says that it is whatever it stands for.
+    if type(function) is not FunctionType:
         return False
     return str(function.__globals__.get("__name__")).partition(".")[0] in _FRAMEWORKS
 
 
-def function_of(instance: object, name: str) -> object:
-    """Return the function that the class of *instance* has for *name*, or None.
+def defined_for(instance: object, name: str) -> Sequence[object]:
+    """Return all that the classes of *instance* define for *name*, the nearest first.
 
-    None is also for what was set on *instance* itself. Classes of ours are passed over: they call
-    what they took the place of.
+    None of it where something was set on *instance* itself. Classes of ours are passed over: they
+    call what they took the place of.
     """
-    is_set = name in getattr(instance, "__dict__", {})
-    return None if is_set else _in_class(type(instance), name)
-
-
-def _in_class(kind: type, name: str) -> object:
-    return next((each[name] for each in _namespaces_of(kind) if name in each), None)
+    if name in getattr(instance, "__dict__", {}):
+        return ()
+    return [each[name] for each in _namespaces_of(type(instance)) if name in each]
 
 
 def _namespaces_of(kind: type) -> Sequence[Mapping[str, object]]:
     """Return what *kind* and its bases define, as it is whenever that is looked at."""
     known = _namespaces.get(kind)
     if known is None:
-        known = [vars(each) for each in kind.__mro__ if OWN not in vars(each)]
-        _namespaces[kind] = known
+        bases = (each for each in kind.__mro__ if OWN not in vars(each) and each is not object)
+        known = _namespaces[kind] = [vars(each) for each in bases]
     return known
 
 
 def runs_framework_code(instance: object, *names: str) -> bool:
-    """Tell whether the methods *names* of *instance* are the framework's own functions."""
-    return all(_is_frameworks_own(function_of(instance, name), name) for name in names)
+    """Tell whether the methods *names* of *instance* are the framework's own functions.
+
+    Also those that they could call by `super()`.
+    """
+    return all(_are_all(_is_frameworks_own, instance, name) for name in names)
 
 
 def wraps_framework_code(instance: object, *names: str) -> bool:
     """Tell whether they are, or are what an instrumentation put around them."""
-    return all(_is_wrapped(function_of(instance, name), name) for name in names)
+    return all(_are_all(_is_wrapped, instance, name) for name in names)
+
+
+def _are_all(is_one: Callable[[object, str], bool], instance: object, name: str) -> bool:
+    defined = defined_for(instance, name)
+    return bool(defined) and all(is_one(each, name) for each in defined)
 
 
 def _is_wrapped(function: object, name: str) -> bool:
@@ -111,7 +118,10 @@ def computes(instance: object, *names: str) -> bool:
 
     Such an attribute may be another whenever it is read.
     """
-    found = (_in_class(type(instance), name) for name in names)
+    found = [
+        next((each[name] for each in _namespaces_of(type(instance)) if name in each), None)
+        for name in names
+    ]
     return any(hasattr(each, "__get__") and not _is_read_plainly(each) for each in found)
 
 
@@ -145,9 +155,16 @@ def is_transparent(layer: object) -> bool:
 def _is_one_of(names: frozenset[tuple[str, str]], layer: object) -> bool:
     kind = type(layer)
     # Not by its name alone, which any class may have; nor by its class alone, which may be patched.
-    is_named = (kind.__module__, kind.__name__) in names
     return (
-        is_named
+        (kind.__module__, kind.__name__) in names
         and getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
-        and wraps_framework_code(layer, "__call__")
+        and _is_of_its_module(vars(kind).get("__call__"), kind.__module__)
     )
+
+
+def _is_of_its_module(function: object, module: str) -> bool:
+    while type(function) is not FunctionType:
+        function = attribute_of(function, "__wrapped__")
+        if function is None:
+            return False
+    return function.__globals__.get("__name__") == module

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes._routing.framework import (
     attribute_of,
-    function_of,
     is_transparent,
     wraps_framework_code,
 )
@@ -142,7 +141,7 @@ class Gate:
         verdict of one is enough (attacks/test_shared_connections.py, attacks/test_gates.py).
         """
         holders = [each for each in self._living() if each not in self.entrances]
-        entrances = list(self.entrances.values())
+        entrances = self._entrances_of(connection[0])
         for entrance in entrances:
             found = await entrance.enter(*connection)
             if found is None:
@@ -188,6 +187,12 @@ class Gate:
         if any(other != key for other, _ in shown):
             return MethodType(Router.not_found, router)
         return router.app
+
+    def _entrances_of(self, scope: Scope) -> list[Entrance]:
+        """Return those of the app that was called; where none was, of all whose router it is."""
+        entrances = list(self.entrances.values())
+        own = [each for each in entrances if each.app is scope.get("app")]
+        return own or entrances
 
     def _living(self) -> list[Holder]:
         # A list: another thread may add one meanwhile.
@@ -256,7 +261,7 @@ def _new_gate(router: Router) -> Gate | None:
     # where nobody sees it, and pass the gate by (attacks/test_gates.py).
     is_certain = all(is_transparent(layer) for layer in layers)
     is_its_own = wraps_framework_code(router, "__call__") and is_matching_of(router, matching)
-    if not is_certain or not is_its_own or function_of(router, "app") is None:
+    if not is_certain or not is_its_own:
         return None
     place, attribute = (layers[-1], "app") if layers else (router, "middleware_stack")
     try:

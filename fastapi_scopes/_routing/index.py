@@ -1,6 +1,6 @@
 """The routes of one router at one place in an app, and which of them a connection leads to."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from fastapi_scopes._routing.changes import ChangeCounter, watch
 from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
 from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.matching import RouteChangedError, RouteMatch, RouterScope, Step
-from fastapi_scopes._routing.mounts import InnerRouter
+from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import (
@@ -53,6 +53,14 @@ class View(Protocol):
         """Return the methods for which *node* needs rules."""
         ...
 
+    def meets(self, router: Router) -> None:
+        """Take note of the routes of *router* and of what it includes, before they are read."""
+        ...
+
+    def comes(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
+        """Take note of *routes* when they are added; *changes* counts those behind them."""
+        ...
+
     def finds(self, node: RouteNode) -> Endpoint | None:
         """Take note of *node*, an endpoint; return what its route is known by."""
         ...
@@ -65,7 +73,7 @@ class TreeContext:
     guard: object
     is_guard: Callable[[object], bool]
     view: View
-    changes: ChangeCounter = field(default_factory=ChangeCounter)
+    changes: ChangeCounter
     """Counts those of all routers."""
 
 
@@ -132,8 +140,9 @@ class RouteIndex:
         *,
         prefix: str = "",
         outer: "tuple[RouteIndex, ...]" = (),
+        place: Place | None = None,
     ) -> None:
-        self.inner = inner
+        self.place = place
         self.router = inner.router
         self.app = inner.app
         self.prefix = prefix
@@ -178,6 +187,7 @@ class RouteIndex:
 
     def reading(self, *, anew: bool = False) -> Generator[None, None, _Snapshot]:
         """Read the routes, some at a time."""
+        self._context.view.meets(self.router)
         for counter in (self._changes, self._context.changes):
             watch(self.router, counter)
             for included in included_routers_in(self.router):
@@ -241,7 +251,8 @@ class RouteIndex:
         text = self.prefix + node.path
         if node.frontend is not None:
             return RouteTemplate.below(text.rstrip("/"))
-        return RouteTemplate.below(text) if node.kind is Kind.MOUNT else RouteTemplate.parse(text)
+        is_whole = node.kind in {Kind.MOUNT, Kind.OPAQUE}
+        return RouteTemplate.below(text) if is_whole else RouteTemplate.parse(text)
 
     def _look_behind(self, place: Place) -> None:
         """Find the index of the router to which *place* leads now, or note an endpoint."""
@@ -252,15 +263,31 @@ class RouteIndex:
             inner.router is each.router for each in (*self.outer, self)
         )
         if inner is None or is_circular or not view.enters(inner):
+            self._note_move(place, None)
             place.inner = place.index = None
             place.endpoint = view.finds(node)
             return
+        self._note_move(place, inner)
         if place.index is None or place.index.router is not inner.router:
             prefix = self.prefix + (node.path if _is_mount(node) else "")
             outer = (*self.outer, self)
-            place.index = RouteIndex(inner, self._context, prefix=prefix, outer=outer)
-        place.inner, place.index.inner, place.index.app = inner, inner, inner.app
+            place.index = RouteIndex(inner, self._context, prefix=prefix, outer=outer, place=place)
+        place.inner, place.index.app, place.index.place = inner, inner.app, place
+        place.endpoint = None
         place.index.current()
+
+    def _note_move(self, place: Place, inner: InnerRouter | None) -> None:
+        """Count it as a change that *place*, known before, leads elsewhere now.
+
+        INVARIANT: what lists places, lists those of now (attacks/test_moved_mounts.py).
+        """
+        is_known = place.index is not None or place.endpoint is not None
+        if is_known and not is_same(place.inner, inner):
+            self._context.changes.count += 1
+
+    def leading(self) -> Iterator[Place]:
+        """Yield what may lead to other routers."""
+        return (place for place in self.places() if place.node.leads)
 
     def refreshing(self, *, anew: bool = False) -> Iterator[None]:
         """Read again what changed, here and in all routers that there are now, some at a time."""
@@ -297,7 +324,7 @@ class RouteIndex:
         elif found is Match.FULL:
             self._take(place, at, route_path, parameters, match)
         else:
-            self._take_partly(place, at, match)
+            self._take_partly(place, at, parameters, match)
 
     def _choose(
         self, at: RouterScope, route_path: str
@@ -323,20 +350,19 @@ class RouteIndex:
     ) -> None:
         step = self._step(place, at)
         if not place.node.leads:
-            match.end(step, place.route, place.endpoint)
+            match.end(step, place.route, place.endpoint, parameters)
             return
         self._look_behind(place)
         match.entered.append((place.behind or place.route, place.inner))
         step.inner = place.node.inner()
+        mounted = ""
+        if place.node.family is Mount:
+            parameters = dict(parameters)
+            mounted = route_path[: -len("/" + parameters.pop("path"))]
         if place.inner is None or place.index is None:
-            match.end(step, place.route, place.endpoint)
+            match.end(step, place.route, place.endpoint, parameters)
             return
         match.steps.append(step)
-        mounted = ""
-        if _is_mount(place.node):
-            parameters = dict(parameters)
-            rest = "/" + parameters.pop("path")
-            mounted = route_path[: -len(rest)]
         place.index.follow(at.below(place.node, place.inner, mounted, parameters), match)
 
     def look_for_nothing(self, match: RouteMatch) -> None:
@@ -352,7 +378,9 @@ class RouteIndex:
                 snapshot.choose(other, other.route_path)
         match.behind_other_code()
 
-    def _take_partly(self, place: Place, at: RouterScope, match: RouteMatch) -> None:
+    def _take_partly(
+        self, place: Place, at: RouterScope, parameters: Any, match: RouteMatch
+    ) -> None:
         """Add to *match* that the framework says which methods there are, or else what runs."""
         node = place.node
         methods = node.listed_methods
@@ -362,7 +390,7 @@ class RouteIndex:
         if is_refused and not node.answers_partial:
             match.end_nowhere(self._answer(place, at))
         else:
-            match.end(self._step(place, at), place.route, place.endpoint)
+            match.end(self._step(place, at), place.route, place.endpoint, parameters)
 
     def _take_nothing(self, snapshot: _Snapshot, at: RouterScope, match: RouteMatch) -> None:
         """Add to *match* that the router redirects, or else what answers where no route matches."""
@@ -379,7 +407,7 @@ class RouteIndex:
         frontend = None if at.is_socket else _frontend_at(snapshot.frontends, at)
         default = snapshot.default
         if frontend is not None:
-            match.end(self._step(frontend, at), frontend.route, frontend.endpoint)
+            match.end(self._step(frontend, at), frontend.route, frontend.endpoint, {})
         elif default is not None:
             self._take(default, at, at.route_path, {}, match)
         else:

@@ -44,6 +44,8 @@ class _Entry:
     """What the mounted routers between the app and the route match of a path."""
     is_in_the_app: bool
     """Whether there are none of these."""
+    index: RouteIndex
+    """That of the router in which it is."""
 
 
 @dataclass(slots=True)
@@ -92,7 +94,11 @@ class DependencyRoutes:
         table = self._current()
         entry = table.entries.get(id(source))
         if entry is not None and entry.source is source:
-            return table, entry
+            if not self.tree.has_moved(entry.index):
+                return table, entry
+            table = self._read(anew=True)
+            entry = table.entries.get(id(source))
+            return table, entry if entry is not None and entry.source is source else None
         if table.unknown.get(id(source)) is not source:
             # A router that cannot be watched has others by now.
             table = self._read(anew=True)
@@ -123,7 +129,7 @@ class DependencyRoutes:
                 # test_router_mounted_twice_is_denied).
                 route = None if id(source) in table.entries else place.route
                 is_in_the_app = not index.prefix
-                table.entries[id(source)] = _Entry(source, route, mounts, is_in_the_app)
+                table.entries[id(source)] = _Entry(source, route, mounts, is_in_the_app, index)
         table.is_counted = all(_is_counted(index) for index in self.tree.indexes())
         self._table = table
         return table

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes._routing.tree import RouteNode, UnroutableError
+from fastapi_scopes._routing.tree import RouteNode
 from fastapi_scopes.core.methods import WEBSOCKET
 
 __all__ = ["RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
@@ -57,10 +57,16 @@ class RouterScope:
     def with_slash_changed(self) -> "RouterScope":
         """Return what a router would redirect to."""
         ends = self.route_path.endswith("/")
-        return replace(self, path=self.path.rstrip("/") if ends else self.path + "/")
+        path = self.path.rstrip("/") if ends else self.path + "/"
+        changed = replace(self, path=path)
+        if self._visible is not None:
+            changed._visible = {**self._visible, "path": path}
+        return changed
 
     def visible_scope(self) -> dict[str, Any]:
-        """Return an ASGI scope for the code of a route, which may write to it.
+        """Return an ASGI scope for the code of routes, which may write to it.
+
+        It is one for all of them, as the framework has it; the connection's own stays as it is.
 
         INVARIANT: it is what the framework has there, where no other code is in between
         (attacks/test_seen_scopes.py).
@@ -69,16 +75,19 @@ class RouterScope:
             UnroutableError: the code of a route on the way fails.
         """
         if self._visible is None:
-            outer = self.asgi_scope if self.outer is None else self.outer.visible_scope()
+            if self.outer is None:
+                outer: dict[str, Any] = {**self.asgi_scope}
+                outer["headers"] = list(outer.get("headers") or ())
+            else:
+                outer = dict(self.outer.visible_scope())
             found: Mapping[str, Any] = {}
             if self.node is not None and not self.node.is_default:
-                found = self.node.ask(dict(outer))[1]
+                found = self.node.ask(outer)[1]
             self._visible = {**outer, **found, "path": self.path, "root_path": self.root_path}
+            self._visible["fastapi"] = dict(self._visible.get("fastapi") or {})
             if isinstance(self.app, Starlette):
                 self._visible["app"] = self.app
-        seen = self._visible
-        named = dict(seen.get("fastapi", {}))
-        return {**seen, "headers": list(seen.get("headers") or ()), "fastapi": named}
+        return self._visible
 
     def match(self, node: RouteNode, route_path: str) -> tuple[Match, Mapping[str, Any]]:
         """Return what the framework's own matching says of *node*, and the path parameters.
@@ -133,39 +142,49 @@ class Step:
         if self.node is None:
             # Nothing is shown that could run.
             return True
-        if not _are_same(now.path_params, self.at.path_params):
+        is_same_text = (now.path, now.root_path) == (self.at.path, self.at.root_path)
+        if not _are_same(now.path_params, self.at.path_params, is_same_text=is_same_text):
             return False
         return now.route_path == self.at.route_path or self._matches_alike(self.node, now)
 
     def _matches_alike(self, node: RouteNode, now: RouterScope) -> bool:
+        """Tell whether another path has the same parameters, as they are written."""
         if node.is_default or node.is_low_priority:
             return True
-        try:
-            found = now.match(node, now.route_path)
-            before = self.at.match(node, self.at.route_path)
-        except (UnroutableError, RouteChangedError):
-            return False
-        rest = {"path"} if node.inner() is not None else set[str]()
-        parameters = [
-            {n: v for n, v in each[1].items() if n not in rest} for each in (found, before)
-        ]
+        if not node.is_predictable or node.family is Host:
+            # What it goes by is its own affair; where it runs, its parameters are compared.
+            return True
+        found = node.texts_in(now.route_path)
         # What does not match at all, the router itself says.
-        return found[0] is Match.NONE or _are_same(*parameters)
+        return found is None or found == node.texts_in(self.at.route_path)
+
+    def leads_to(
+        self, asgi_scope: MutableMapping[str, Any], path_params: Mapping[str, Any]
+    ) -> bool:
+        """Tell whether what runs now is called as was decided, with *path_params*."""
+        now = router_scope_of(asgi_scope)
+        is_same_text = now.path == self.at.path
+        return (now.is_socket, now.method) == (self.at.is_socket, self.at.method) and _are_same(
+            now.path_params, path_params, is_same_text=is_same_text
+        )
 
 
-def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether path parameters have the same values, as far as these can be compared."""
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text: bool) -> bool:
+    """Tell whether path parameters have the same values.
+
+    Of some values only the text can be compared that they were made of.
+    """
     if one is other or (not one and not other):
         return True
     return one.keys() == other.keys() and all(
-        _is_same_value(value, other[name]) for name, value in one.items()
+        _is_same_value(value, other[name]) or (is_same_text and type(value) is type(other[name]))
+        for name, value in one.items()
     )
 
 
 def _is_same_value(one: object, other: object) -> bool:
-    is_comparable = type(one).__eq__ is not object.__eq__
     try:
-        return bool(one == other) if is_comparable else type(one) is type(other)
+        return bool(one == other)
     except Exception:  # noqa: BLE001 - the developer's class has its say
         return False
 
@@ -192,6 +211,8 @@ class RouteMatch:
     """Where a router points that has no such route."""
     index: Index | None = None
     """That of the last router on the way."""
+    path_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Those with which the endpoint runs."""
     steps: list[Step] = field(default_factory=list[Step])
     """One for every router on the way."""
     entered: list[tuple[ResolvedRoute, InnerRouter | None]] = field(
@@ -199,10 +220,17 @@ class RouteMatch:
     )
     """All that is below what could lead to inner routers, and these."""
 
-    def end(self, step: Step, route: ResolvedRoute, endpoint: Endpoint | None = None) -> None:
-        """Note that the way ends with *step*, at *route*."""
+    def end(
+        self,
+        step: Step,
+        route: ResolvedRoute,
+        endpoint: Endpoint | None,
+        parameters: Mapping[str, Any],
+    ) -> None:
+        """Note that the way ends with *step*, at *route*, with the *parameters* that it adds."""
         self.steps.append(step)
         self.route, self.endpoint = route, endpoint
+        self.path_params = {**step.at.path_params, **parameters}
 
     def end_nowhere(self, step: Step, redirected: ResolvedRoute | None = None) -> None:
         """Note that a router answers that there is no route, or redirects to one."""

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Scope
 
+from fastapi_scopes._routing.framework import attribute_of
 from fastapi_scopes._routing.tree import RouteNode
 
 __all__ = ["answering_router", "pinned_router", "router_of_nothing"]
@@ -61,6 +62,10 @@ def _copy_of(
 ) -> Router:
     # Past `__setattr__` and `__reduce__`: nobody is to take the copy for a change, or for another.
     pinned: Router = object.__new__(type(router))
+    for kind in type(router).__mro__:
+        for name in getattr(kind, "__slots__", ()):
+            if name not in {"__dict__", "__weakref__"} and hasattr(router, name):
+                object.__setattr__(pinned, name, getattr(router, name))
     vars(pinned).update(
         vars(router),
         routes=list(routes),
@@ -93,7 +98,9 @@ class _PinnedInclusion(_IncludedRouter):
 
 def _pinned_inclusion(included: _IncludedRouter, pinned: object) -> _PinnedInclusion:
     inclusion = object.__new__(_PinnedInclusion)
-    vars(inclusion).update(vars(included), **{_PINNED: pinned})
+    # A default of the included router would run where the route says no by then.
+    router = _copy_of(included.original_router)
+    vars(inclusion).update(vars(included), original_router=router, **{_PINNED: pinned})
     return inclusion
 
 
@@ -102,17 +109,14 @@ def _pinned_frontend(node: RouteNode) -> Any:
     group = _shallow(node.route, routes=[node.frontend])
     if node.context is None:
         return group
-    limited = node.context.app
-    if getattr(limited, "__self__", None) is node.route:
-        return _shallow(node.context, original_route=group, app=group.handle)
-    return _shallow(node.context, original_route=group, app=_relayed(limited, group))
+    return _shallow(node.context, original_route=group, app=_led_to(node.context.app, group))
 
 
-def _relayed(limit: Any, group: Any) -> Any:
-    """Return the framework's limit of bodies around *group*, as *limit* is around its original."""
-    inner = limit.app
-    is_handle = getattr(inner, "__self__", None) is not None
-    return _shallow(limit, app=group.handle if is_handle else _relayed(inner, group))
+def _led_to(app: Any, group: Any) -> Any:
+    """Return *app*, which leads to a group of frontends, leading to *group*."""
+    inner = attribute_of(app, "app")
+    # The framework's limit of bodies may be around it.
+    return group.handle if inner is None else _shallow(app, app=_led_to(inner, group))
 
 
 def _shallow(original: T, **changes: object) -> T:

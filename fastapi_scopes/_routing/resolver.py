@@ -1,7 +1,8 @@
 """The one tree of the routes of an app, for perimeters, dependencies, `check` and documents."""
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from fastapi.routing import (
@@ -11,14 +12,24 @@ from fastapi.routing import (
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Router
 
-from fastapi_scopes._routing.changes import is_watchable, is_watched
-from fastapi_scopes._routing.enforcement import Endpoint, Ruler, enforce
-from fastapi_scopes._routing.framework import attribute_of, wraps_framework_code
-from fastapi_scopes._routing.gates import Holder, install_gate
+from fastapi_scopes._routing.changes import (
+    ChangeCounter,
+    is_watchable,
+    is_watched,
+    is_watched_by,
+    watch,
+)
+from fastapi_scopes._routing.enforcement import Endpoint, Ruler, enforce, enforce_in
+from fastapi_scopes._routing.framework import (
+    attribute_of,
+    runs_framework_code,
+    wraps_framework_code,
+)
+from fastapi_scopes._routing.gates import Holder, install_gate, layers_of
 from fastapi_scopes._routing.index import Place, RouteIndex, TreeContext, View
 from fastapi_scopes._routing.matching import RouteMatch, router_scope_of
-from fastapi_scopes._routing.mounts import InnerRouter
-from fastapi_scopes._routing.tree import RouteNode, UnroutableError
+from fastapi_scopes._routing.mounts import InnerRouter, is_same, wrapped_router
+from fastapi_scopes._routing.tree import RouteNode, UnroutableError, routers_with
 
 __all__ = ["DependencyView", "PerimeterRuler", "PerimeterView", "RouteTree"]
 
@@ -37,7 +48,8 @@ class PerimeterView:
         self._on_router_found = on_router_found
 
     def opens(self, router: APIRouter) -> bool:
-        return is_watched(router) and wraps_framework_code(router, "matches", "handle")
+        is_frameworks = runs_framework_code(router, "matches")
+        return is_watched(router) and is_frameworks and wraps_framework_code(router, "handle")
 
     def inner_of(self, node: RouteNode) -> InnerRouter | None:
         return node.inner() if node.leads else None
@@ -50,6 +62,32 @@ class PerimeterView:
 
     def methods_of(self, node: RouteNode) -> frozenset[str]:
         return node.methods
+
+    def meets(self, router: Router) -> None:
+        for each in routers_with(router):
+            enforce_in(each, self._ruler)
+
+    def comes(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
+        """Take note of *routes* that were added just now, and of all that is behind them.
+
+        INVARIANT: a route asks for a verdict before anybody can call it, by whatever way
+        (attacks/test_calls_from_within.py).
+        """
+        for route in list(routes):
+            if isinstance(route, _IncludedRouter):
+                self._comes_with(route.original_router, changes)
+                continue
+            inner = wrapped_router(attribute_of(route, "app"))
+            if inner is None:
+                enforce(route, self._ruler)
+            elif self.enters(inner):
+                self._comes_with(inner.router, changes)
+
+    def _comes_with(self, router: Router, changes: ChangeCounter) -> None:
+        # One that is watched already was met before, and may hold itself.
+        if not is_watched_by(router, changes) and watch(router, changes):
+            enforce_in(router, self._ruler)
+            self.comes(router.routes, changes)
 
     def finds(self, node: RouteNode) -> Endpoint | None:
         route = node.route
@@ -72,16 +110,26 @@ class DependencyView:
         effective = node.effective
         if not isinstance(effective, Mount | Host):
             return node.inner() if node.leads else None
-        app = attribute_of(effective, "_base_app") or attribute_of(effective, "app")
+        app = attribute_of(effective, "app")
+        if not isinstance(app, Starlette | Router):
+            # Middleware of the mount hides what it wraps, or shows it; what runs names itself.
+            shown = (each for each in layers_of(app) if isinstance(each, Starlette | Router))
+            app = next(shown, None) or attribute_of(effective, "_base_app")
         if isinstance(app, Starlette):
             return InnerRouter(app.router, app)
-        return InnerRouter(app, app) if isinstance(app, Router) else node.inner()
+        return InnerRouter(app, app) if isinstance(app, Router) else None
 
     def enters(self, inner: InnerRouter) -> bool:
         return not isinstance(inner.app, Starlette)
 
     def methods_of(self, node: RouteNode) -> frozenset[str]:
         return node.spelled_methods
+
+    def meets(self, router: Router) -> None:
+        """Take no note: dependencies ask for themselves."""
+
+    def comes(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
+        """Take no note either."""
 
     def finds(self, node: RouteNode) -> Endpoint | None:  # noqa: ARG002 - dependencies ask themselves
         return None
@@ -93,7 +141,9 @@ class RouteTree:
     def __init__(
         self, app: Starlette, guard: object, *, is_guard: Callable[[object], bool], view: View
     ) -> None:
-        self.context = TreeContext(guard, is_guard, view)
+        changes = ChangeCounter()
+        self.context = TreeContext(guard, is_guard, view, changes)
+        changes.meet = partial(view.comes, changes=changes)
         self.root = RouteIndex(InnerRouter(app.router, app), self.context)
         self._seen = -1
         self._listing: _Listing | None = None
@@ -133,6 +183,18 @@ class RouteTree:
             match.fail()
         return match
 
+    def has_moved(self, index: RouteIndex) -> bool:
+        """Tell whether what led to *index* leads elsewhere by now, of which no router knows.
+
+        INVARIANT: a mount that is given another app takes no rule along
+        (attacks/test_moved_mounts.py).
+        """
+        view = self.context.view
+        return any(
+            place is not None and not is_same(place.inner, view.inner_of(place.node))
+            for place in (each.place for each in (index, *index.outer))
+        )
+
     def indexes(self) -> list[RouteIndex]:
         """Return those of all routers that there are now, the app's own first."""
         self.refresh()
@@ -153,24 +215,38 @@ class RouteTree:
 
     def _listed(self) -> "_Listing":
         self.refresh()
-        if self._listing is None or self._listing.version != self._seen:
-            listing = _Listing(self._seen)
-            for index in self.root.walk():
-                listing.by_router.setdefault(id(index.router), []).append(index)
-            for place in endpoints_in(self.root):
-                if place.endpoint is not None:
-                    listing.by_endpoint.setdefault(place.endpoint, []).append(place)
-            self._listing = listing
-        return self._listing
+        listing = self._listing
+        is_current = listing is not None and not any(map(_has_moved, listing.leading))
+        if listing is None or not is_current:
+            for _ in self.refreshing():
+                pass
+            listing = self._listing = self._list()
+        return listing
+
+    def _list(self) -> "_Listing":
+        listing = _Listing()
+        for index in self.root.walk():
+            listing.by_router.setdefault(id(index.router), []).append(index)
+            listing.leading.extend(index.leading())
+        for place in endpoints_in(self.root):
+            if place.endpoint is not None:
+                listing.by_endpoint.setdefault(place.endpoint, []).append(place)
+        return listing
+
+
+def _has_moved(place: Place) -> bool:
+    """Tell whether *place* leads elsewhere by now, of which no router knows."""
+    return not is_same(place.inner, place.node.inner())
 
 
 @dataclass(slots=True)
 class _Listing:
     """Where routers and endpoints are, for connections that come there by other ways."""
 
-    version: int
     by_router: dict[int, list[RouteIndex]] = field(default_factory=dict[int, list[RouteIndex]])
     by_endpoint: dict[Endpoint, list[Place]] = field(default_factory=dict[Endpoint, list[Place]])
+    leading: list[Place] = field(default_factory=list[Place])
+    """What may lead to other routers."""
 
 
 def endpoints_in(index: RouteIndex) -> Iterator[Place]:

@@ -56,6 +56,7 @@ __all__ = [
     "is_not_found_patched",
     "own_default_of",
     "route_nodes",
+    "routers_with",
     "segments_of",
 ]
 
@@ -117,7 +118,7 @@ class RouteNode:
             return Kind.API_WEBSOCKET if is_api else Kind.WEBSOCKET
         if self.family is Route:
             return Kind.API_ROUTE if isinstance(self.route, APIRoute) else Kind.ROUTE
-        return Kind.MOUNT
+        return Kind.MOUNT if self.family is Mount else Kind.OPAQUE
 
     @property
     def methods(self) -> frozenset[str]:
@@ -186,6 +187,17 @@ class RouteNode:
         """Return the router to which it leads now, where it is one."""
         return wrapped_router(self.route) if self.is_default else inner_router_of(self.effective)
 
+    def texts_in(self, route_path: str) -> dict[str, str] | None:
+        """Return the path parameters as they are written, or None where the path is another's.
+
+        For predictable nodes; of a mount, without what is below.
+        """
+        found = self.effective.path_regex.match(route_path)
+        texts: dict[str, str] | None = found.groupdict() if found is not None else None
+        if texts is not None and self.family is Mount:
+            texts.pop("path", None)
+        return texts
+
     def match(self, route_path: str, method: str) -> Answer:
         """Return what the framework's own matching says; for predictable nodes.
 
@@ -219,13 +231,10 @@ class RouteNode:
         Raises:
             UnroutableError: it fails.
         """
-        matches = self.effective.matches
+        matches, before = self.effective.matches, asgi_scope.get("fastapi")
         if self.context is not None and self.effective is self.context:
             # As the framework does it: the route asks its scope for the context of the inclusion.
-            asgi_scope["fastapi"] = {
-                **asgi_scope.get("fastapi", {}),
-                "effective_route_context": self.context,
-            }
+            asgi_scope["fastapi"] = {**(before or {}), "effective_route_context": self.context}
             matches = self.route.matches
         try:
             match, found = matches(asgi_scope)
@@ -233,6 +242,8 @@ class RouteNode:
         except Exception as error:
             # The developer's code, on the client's text: of which type is anybody's guess.
             raise UnroutableError from error
+        finally:
+            asgi_scope["fastapi"] = before if before is not None else {}
 
     def ask_frontend(self, asgi_scope: dict[str, Any]) -> tuple[Match, int | None]:
         """Return what a frontend says of *asgi_scope*, and how specific its path is.
@@ -382,6 +393,17 @@ def included_routers_in(router: Router) -> Iterator[APIRouter]:
             yield from _behind(route)
 
 
+def routers_with(router: Router, seen: tuple[Router, ...] = ()) -> Iterator[Router]:
+    """Yield *router* and those that it includes, before FastAPI makes anything of them."""
+    # Not by `in`: routers are equal where their routes are.
+    if any(router is each for each in seen):
+        return
+    yield router
+    for route in list(router.routes):
+        if isinstance(route, _IncludedRouter):
+            yield from routers_with(route.original_router, (*seen, router))
+
+
 def _behind(included: _IncludedRouter) -> Iterator[APIRouter]:
     yield included.original_router
     yield from included_routers_in(included.original_router)
@@ -420,11 +442,13 @@ def segments_of(node: RouteNode) -> tuple[list[str | None], bool]:
     return _known_segments(template)
 
 
-def _pattern_text(template: str) -> str:
-    """Return what the framework compiles of *template*."""
+def _pattern_text(template: str) -> str | None:
+    """Return what the framework compiles of *template*, or None where a convertor is gone."""
     text, position = "^", 0
     for parameter in PARAM_REGEX.finditer(template):
-        convertor = CONVERTOR_TYPES[(parameter[2] or ":str")[1:]]
+        convertor = CONVERTOR_TYPES.get((parameter[2] or ":str")[1:])
+        if convertor is None:
+            return None
         text += re.escape(template[position : parameter.start()])
         text += f"(?P<{parameter[1]}>{convertor.regex})"
         position = parameter.end()

@@ -16,6 +16,8 @@ class Kind(Enum):
     ROUTE = "plain route"
     WEBSOCKET = "plain WebSocket route"
     MOUNT = "mounted ASGI app"
+    OPAQUE = "opaque endpoint"
+    """A class of routes, or an included router, that matches in its own way; a default; a host."""
     FRONTEND = "frontend"
     DOCS = "docs page"
     UNKNOWN_PATHS = "unknown paths behind other code"

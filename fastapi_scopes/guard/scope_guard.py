@@ -361,13 +361,15 @@ class ScopeGuard(SecurityBase, Generic[C]):
         verdict = running.verdicts.get(self) if running is not None else None
         if running is None or verdict is None or not is_running(running.route, asgi_scope):
             return None
+        if not verdict.asked.is_asked_by(asgi_scope):
+            return await self._authorizer.judge(asked_of(asgi_scope, None), None, asgi_scope)
         route = cast("ResolvedRoute | None", verdict.asked.route)
-        is_awaited = route is not None and route.awaited is not None
-        if verdict.asked.is_asked_by(asgi_scope):
-            # What awaits the guard by itself asks for more than the perimeter knew of.
-            return None if is_awaited else verdict
-        asked = asked_of(asgi_scope, None)
-        return await self._authorizer.judge(asked, None, asgi_scope)
+        if route is None or route.awaited is None:
+            return verdict
+        # What awaits the guard by itself asks for more than the perimeter knew of.
+        rule = self._rules.rule_for(method_of(asgi_scope), route.awaited)
+        asked = asked_of(asgi_scope, route.awaited, rule)
+        return await self._authorizer.judge(asked, rule, asgi_scope)
 
     async def _authorize(self, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return the verdict on a connection that no perimeter led to this endpoint."""

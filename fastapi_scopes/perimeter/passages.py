@@ -26,7 +26,10 @@ class Passage:
     """Makes of an app one that streams no longer than to a time."""
     passed: int = 0
     """How many routers were shown what was decided on."""
+    is_spent: bool = False
+    """Whether the endpoint ran, or was not found where it was."""
     is_over: bool = False
+    """Whether the connection has ended for whoever decided."""
     bound: Scope | None = None
     """The scope in which the claims were made known to the application."""
 
@@ -57,11 +60,20 @@ class Passage:
         self.passed += 1
         return (step.key, step.pinned) if is_met else (None, router_of_nothing(router))
 
-    def open_for(self, endpoint: Endpoint) -> bool:
-        """Tell whether *endpoint* may run, which it may once."""
-        is_open = self.has_arrived and not self.is_over and self.match.endpoint is endpoint
-        self.is_over = self.is_over or is_open
-        return is_open
+    def open_for(self, endpoint: Endpoint, asgi_scope: Scope) -> bool:
+        """Tell whether *endpoint* may run, which it may once, as it is called in *asgi_scope*.
+
+        INVARIANT: what a route makes of a connection while it matches is looked at, too
+        (attacks/test_overriding_routes.py).
+        """
+        if not self.has_arrived or self.is_spent or self.is_over:
+            return False
+        self.is_spent = True
+        return (
+            self.match.endpoint is endpoint
+            and self.match.steps[-1].leads_to(asgi_scope, self.match.path_params)
+            and self.verdict.asked.is_asked_by(asgi_scope)
+        )
 
     async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
         """Tell the application who the caller is; *route* is what runs now, if it asks.

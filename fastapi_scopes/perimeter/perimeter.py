@@ -320,7 +320,10 @@ class Perimeter:
         return (passage,)
 
     def _passage(self, verdict: Verdict, match: RouteMatch) -> Passage:
-        return Passage(self.guard, self._authorizer, verdict, match, self._ending)
+        # Without routers to come, what was decided on runs now.
+        is_spent = not match.steps
+        ending = self._ending
+        return Passage(self.guard, self._authorizer, verdict, match, ending, is_spent=is_spent)
 
     def _leave(self, verdict: Verdict, scope: Scope) -> Any:
         state = state_of(scope)
@@ -374,9 +377,7 @@ class Perimeter:
             return ()
         if passage.is_met_by(router, scope):
             return (passage,)
-        verdict = await self._authorize(None, None, scope)
-        if verdict.problem is not None:
-            await send_refusal(verdict.problem, scope, receive, send)
+        await self._refuse(scope, receive, send)
         return None
 
     async def decide_at(
@@ -389,6 +390,11 @@ class Perimeter:
         """
         tree = self.tree()
         indexes = tree.indexes_of(router)
+        passage = state_of(scope).passages.get(self)
+        if not indexes and isinstance(passage, Passage) and not passage.is_over:
+            # It came through this perimeter, to what that no longer reaches.
+            await self._refuse(scope, receive, send)
+            return None
         if apps:
             indexes = [each for each in indexes if any(each.app is app for app in apps)]
 
@@ -400,7 +406,7 @@ class Perimeter:
     def opened(self, endpoint: Endpoint, scope: Scope) -> Sequence[Passage]:
         """Return what lets a connection have *endpoint*, right before that runs."""
         passage = state_of(scope).passages.get(self)
-        is_open = isinstance(passage, Passage) and passage.open_for(endpoint)
+        is_open = isinstance(passage, Passage) and passage.open_for(endpoint, scope)
         return (passage,) if isinstance(passage, Passage) and is_open else ()
 
     async def decide_on(
@@ -411,8 +417,23 @@ class Perimeter:
         def resolver_of(route: ResolvedRoute) -> Callable[[Scope], RouteMatch]:
             return lambda _: RouteMatch(route, endpoint)
 
-        resolvers = [resolver_of(place.route) for place in self.tree().places_of(endpoint)]
+        places = self.tree().places_of(endpoint)
+        if places and self._is_on_its_way(scope):
+            # Code in between leads by another way than through the routers.
+            await self._refuse(scope, receive, send)
+            return None
+        resolvers = [resolver_of(place.route) for place in places]
         return await self.decide(resolvers, send_refusal, scope, receive, send)
+
+    def _is_on_its_way(self, scope: Scope) -> bool:
+        passage = state_of(scope).passages.get(self)
+        return passage is not None and passage.is_on_its_way
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a connection that is led elsewhere than was decided."""
+        verdict = await self._authorize(None, None, scope)
+        if verdict.problem is not None:
+            await send_refusal(verdict.problem, scope, receive, send)
 
 
 def _is_on_asyncio() -> bool:

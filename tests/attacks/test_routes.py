@@ -328,7 +328,7 @@ def test_default_of_a_router_is_named_by_the_check(place: str) -> None:
         app.mount("/m", Router([], default=opened) if "router" in place else Open())
     assert TestClient(app).get("/m/any").text == "open"
     (problem,) = guard.check(app).problems
-    assert "/**' (mounted ASGI app)" in problem
+    assert "/**' (opaque endpoint)" in problem
 
 
 def test_head_of_a_docs_page_is_a_gap_of_its_own() -> None:
