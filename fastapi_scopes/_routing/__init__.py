@@ -3,6 +3,7 @@
 from fastapi_scopes._routing.changes import is_watchable
 from fastapi_scopes._routing.dependants import asked_scopes, calls, dependants_in, unwrapped
 from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.fronts import front_of, is_dispatcher
 from fastapi_scopes._routing.gates import Passage, Passages, Shown, entrances_of, install_gate
 from fastapi_scopes._routing.index import Place, RouteIndex
 from fastapi_scopes._routing.inventory import (
@@ -53,9 +54,11 @@ __all__ = [
     "dependants_in",
     "endpoints_of",
     "entrances_of",
+    "front_of",
     "inner_app_of",
     "install_gate",
     "is_answering",
+    "is_dispatcher",
     "is_not_found_patched",
     "is_running",
     "is_watchable",

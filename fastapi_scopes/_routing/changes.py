@@ -3,7 +3,7 @@
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -123,8 +123,9 @@ def _watched_class(kind: type) -> Any:
         set_before(self, name, value)
         if name in _COUNTED and isinstance(before, _WatchedRoutes):
             before.count_change()
-            if name == "routes" and isinstance(value, Iterable) and not isinstance(value, Iterator):
-                before.meet(value)
+            # Frontends come in a list of their own.
+            last = getattr(self, "_low_priority_routes", ()) if name == "_routes_version" else ()
+            before.meet(value if name == "routes" and isinstance(value, list | tuple) else last)
 
     def fill(namespace: dict[str, Any]) -> None:
         named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}

@@ -17,7 +17,7 @@ from fastapi.routing import (
     APIRouter,
     _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
 )
-from starlette.routing import Host, Router
+from starlette.routing import Host, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes._routing.framework import OWN, attribute_of, runs_framework_code
@@ -186,7 +186,8 @@ def _says_no_such_method(route: Any, scope: Scope) -> bool:
     context = scope.get("fastapi", {}).get("effective_route_context")
     is_included = context is not None and context.original_route is route
     methods: Any = getattr(context if is_included else route, "methods", None) or ()
-    is_other = bool(methods) and scope.get("method") not in methods
+    # A mount that lists methods is asked for none.
+    is_other = isinstance(route, Route) and bool(methods) and scope.get("method") not in methods
     return is_other and scope["type"] == "http" and runs_framework_code(route, "handle")
 
 

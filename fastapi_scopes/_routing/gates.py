@@ -17,6 +17,7 @@ from fastapi_scopes._routing.framework import (
 )
 
 __all__ = [
+    "FRONT",
     "Entrance",
     "Gate",
     "Holder",
@@ -32,6 +33,8 @@ __all__ = [
 
 # So many wrappers are looked through; more are nobody's intention.
 _DEPTH: Final = 32
+FRONT: Final = "__fastapi_scopes_front__"
+"""Where a router that matches in its own way has the gate of what stands before it."""
 
 
 Shown = tuple[object, Router]
@@ -250,6 +253,9 @@ def install_gate(router: Router, owner: Holder, entrance: Entrance | None = None
 
 
 def _gate_before(router: Router) -> Gate | None:
+    front = getattr(router, "__dict__", {}).get(FRONT)
+    if isinstance(front, Gate):
+        return front
     *layers, matching = layers_of(router.middleware_stack)
     gate = layers[-1] if layers else None
     return gate if isinstance(gate, Gate) and is_matching_of(router, matching) else None

@@ -139,12 +139,19 @@ class RouteTree:
     """The routes of an app, and of all routers that it leads to, as they are now."""
 
     def __init__(
-        self, app: Starlette, guard: object, *, is_guard: Callable[[object], bool], view: View
+        self,
+        app: Starlette,
+        guard: object,
+        *,
+        is_guard: Callable[[object], bool],
+        view: View,
+        router: Router | None = None,
     ) -> None:
+        """Look into *app* from its own router, or from *router*, which stands before that."""
         changes = ChangeCounter()
         self.context = TreeContext(guard, is_guard, view, changes)
         changes.meet = partial(view.comes, changes=changes)
-        self.root = RouteIndex(InnerRouter(app.router, app), self.context)
+        self.root = RouteIndex(InnerRouter(router or app.router, app), self.context)
         self._seen = -1
         self._listing: _Listing | None = None
 

@@ -25,6 +25,7 @@ from fastapi_scopes._routing import (
     RouteTree,
     apps_in,
     endpoints_of,
+    is_dispatcher,
     is_running,
     placed_endpoints,
     unobservable_routers_in,
@@ -276,6 +277,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
             endpoints = endpoints_of(app, self, tree_of=self._tree_of, is_guard=_is_guard)
             coverage = cover(self._scope_map, endpoints)
             coverage = replace(coverage, notices=(*coverage.notices, *self._notices(app)))
+            if coverage.dead and self._has_dispatchers(app):
+                # What they lead to, nobody sees: the rules may be for that.
+                notices = (*coverage.notices, *map(str, coverage.dead))
+                coverage = replace(coverage, dead=(), notices=notices)
             if self._ending is not None:
                 coverage = replace(coverage, unmet=(_ENDLESS,))
         if raise_on_gap:
@@ -314,6 +319,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
         for _, inner in apps_in(app, self._tree_of):
             yield from untaken_in(placed_endpoints(self._tree_of(inner).root), _is_guard)
         yield from unobservable_routers_in(app, self._tree_of)
+
+    def _has_dispatchers(self, app: Starlette) -> bool:
+        indexes = (self._tree_of(inner).indexes() for _, inner in apps_in(app, self._tree_of))
+        return any(is_dispatcher(each.router) for found in indexes for each in found)
 
     def _enclose(self, app: Starlette, options: PerimeterOptions) -> None:
         def document_inner(inner: Starlette) -> None:

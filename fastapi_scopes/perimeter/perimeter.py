@@ -21,8 +21,10 @@ from fastapi_scopes._routing import (
     RouteMatch,
     RouteTree,
     entrances_of,
+    front_of,
     install_gate,
     is_answering,
+    is_dispatcher,
     is_not_found_patched,
     is_watchable,
     placed_endpoints,
@@ -193,13 +195,16 @@ class Perimeter:
     def _install(self, router: Router) -> _Entrance:
         """Put the gate before *router*, the app's own."""
         view = PerimeterView(self, self._find_router)
-        tree = RouteTree(self.app, self.guard, is_guard=self._is_guard, view=view)
+        # What leads to routes in its own way is one endpoint, as a whole.
+        front = front_of(router) if is_dispatcher(router) else router
+        is_guard = self._is_guard
+        tree = RouteTree(self.app, self.guard, is_guard=is_guard, view=view, router=front)
         entrance = _Entrance(self, tree)
-        if not is_watchable(router) or not install_gate(router, self, entrance):
+        if front is None or not (is_watchable(front) and install_gate(front, self, entrance)):
             raise ConfigurationError(
-                f"the router of the app ({type(router).__name__!r}) keeps or matches its routes in "
-                "its own way, or behind middleware of its own; use a plain Router or APIRouter, "
-                "and give middleware to the app"
+                f"the router of the app ({type(router).__name__!r}) keeps its routes in its own "
+                "way, or behind middleware of its own; use a plain Router or APIRouter, and give "
+                "middleware to the app"
             )
         lifespan: Any = router.lifespan_context
         if not isinstance(lifespan, CheckedLifespan) or lifespan.perimeter is not self:

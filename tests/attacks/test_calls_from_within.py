@@ -61,58 +61,8 @@ def leads(way: str, kind: str) -> bool:
     return kind != "frontend" or way not in OF_ROUTES_ALONE
 
 
-LATE = {
-    "inclusion of its router that has it late",
-    "app that was given its late routes",
-    "bare matching late",
-    "bare matching of a mounted app late",
-    "app that is mounted late",
-    "inclusion of what it includes late",
-}
-SERVED_BEFORE = {
-    "inclusion of its router that served before",
-    "inclusion of what it includes that served before",
-}
-NOT_MADE_ANEW = {"API route", "route of a mounted router", "route of a mounted app", "host"}
-BY_ITS_INCLUSION = {
-    "bare matching of a mounted app",
-    "bare matching",
-    "bare matching that was kept",
-    "mount of its bare matching",
-    "app of its routes",
-    "app that was given its routes",
-    "app that had its routes before",
-    "app with its list of routes",
-    "app from which its routes are",
-    "app that served from which its routes are",
-    "shallow copies",
-}
-BY_ANOTHER_INCLUSION = {
-    "inclusion of its router",
-    "earlier inclusion of its router",
-    "inclusion of what it includes",
-    "earlier inclusion of what it includes",
-}
-
-
-def fault(way: str, kind: str) -> str | None:
-    """Return why the endpoint runs without a verdict by that way, or None."""
-    bare = kind.removeprefix("included ")
-    if way in LATE:
-        return "a route that is new asks for a verdict from the app's next request on"
-    if way in SERVED_BEFORE and bare not in {*NOT_MADE_ANEW, "endpoint that is a router"}:
-        return "what an inclusion made of a route before `protect` asks for no verdict"
-    if way in BY_ITS_INCLUSION and kind == "included frontend":
-        return "an inclusion calls the `handle` that the frontend had before `protect`"
-    if way in BY_ANOTHER_INCLUSION and kind == "included opaque host":
-        return "a host with a prefix is another endpoint in each inclusion"
-    return None
-
-
 def row(way: str, kind: str) -> Any:
-    reason = fault(way, kind) if leads(way, kind) else None
-    marks = [pytest.mark.xfail(reason=reason)] if reason is not None else []
-    return pytest.param(way, kind, id=f"{way}-{kind}", marks=marks)
+    return pytest.param(way, kind, id=f"{way}-{kind}")
 
 
 def rows(*ways: str) -> list[Any]:
@@ -226,7 +176,6 @@ ANOTHER_CALL: dict[str, tuple[dict[str, Any], dict[str, int | None]]] = {
     "another method": ({"method": "DELETE"}, {"read": 403, "read admin": None}),
     "no credentials": ({"headers": []}, {"read": 401, "read admin": 401}),
 }
-DECIDED_THERE = "what was decided at the route itself holds for all calls of that route meanwhile"
 
 
 @pytest.mark.parametrize(("changes", "answers"), ANOTHER_CALL.values(), ids=ANOTHER_CALL)
@@ -237,8 +186,8 @@ DECIDED_THERE = "what was decided at the route itself holds for all calls of tha
         ("app", "other app"),
         ("app", "route"),
         ("other app", "app"),
-        pytest.param("other app", "other app", marks=pytest.mark.xfail(reason=DECIDED_THERE)),
-        pytest.param("other app", "route", marks=pytest.mark.xfail(reason=DECIDED_THERE)),
+        ("other app", "other app"),
+        ("other app", "route"),
     ],
 )
 def test_endpoint_that_calls_itself_has_no_verdict_left_over(
@@ -259,7 +208,6 @@ def test_endpoint_that_calls_itself_has_no_verdict_left_over(
     assert found == answers
 
 
-@pytest.mark.xfail(reason="a mount with `methods` is taken for a route that answers 405")
 def test_mount_that_lists_methods_is_decided_on_for_all() -> None:
     mount: Any = Mount("/x", Opaque("secret"))
     mount.methods = {"GET"}

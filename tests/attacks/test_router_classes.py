@@ -124,12 +124,21 @@ def test_mounted_router_that_matches_in_its_own_way_is_one_endpoint(
     assert guarded.outcome("GET", "/m/open") == ruled_by("secret")
 
 
-@pytest.mark.parametrize("make", UNKNOWN.values(), ids=UNKNOWN)
-def test_router_of_the_app_that_matches_in_its_own_way_is_refused(
-    make: Callable[[], Router],
-) -> None:
+@pytest.mark.parametrize("make", ["Router", "APIRouter", "by itself"])
+def test_router_of_the_app_that_matches_in_its_own_way_is_one_endpoint(make: str) -> None:
+    def app() -> Any:
+        made = make_app()
+        made.router = UNKNOWN[make]()  # type: ignore[assignment]
+        return made
+
+    for path in ("/open", "/secret", "/x/y"):
+        assert Guarded(app(), RULES).outcome("GET", path) == NO_RULE
+    assert Guarded(app(), {"GET /**": "secret"}).outcome("GET", "/secret") == ruled_by("secret")
+
+
+def test_router_of_the_app_that_hides_its_matching_is_refused() -> None:
     app = make_app()
-    app.router = make()  # type: ignore[assignment]
+    app.router = UNKNOWN["another stack"]()  # type: ignore[assignment]
     with pytest.raises(ConfigurationError, match="in its own way"):
         Guarded(app, RULES)
 
