@@ -9,7 +9,12 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Security, WebSocket
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from fastapi.routing import (
+    APIRoute,
+    APIWebSocketRoute,
+    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
+    iter_route_contexts,
+)
 from fastapi.security.base import SecurityBase
 from fastapi.testclient import TestClient
 from starlette.requests import HTTPConnection
@@ -80,6 +85,25 @@ def test_included_socket_is_named_by_a_copy_of_its_route() -> None:
     assert copy.path == "/v1/ws/{i}"
     walked = [found._route_context for found in iter_route_contexts(app.routes)]
     assert any(each is not None and each.starlette_route is copy for each in walked)
+
+
+def test_what_is_made_of_an_inclusion_is_kept_with_a_version() -> None:
+    router, app = APIRouter(), FastAPI(openapi_url=None)
+    router.add_api_route("/x", answer)
+    app.include_router(router)
+    (included,) = app.routes
+    assert isinstance(included, _IncludedRouter)
+    assert included._effective_candidates_version is None
+    assert included._effective_candidates == []
+    first = included.effective_candidates()
+    assert included.effective_candidates() is included._effective_candidates is first
+    assert included._effective_candidates_version is not None
+    included._effective_candidates_version = None
+    assert included.effective_candidates() is not first
+    last = included.effective_low_priority_routes()
+    assert included.effective_low_priority_routes() is last
+    included._effective_low_priority_routes_version = None
+    assert included.effective_low_priority_routes() is not last
 
 
 def test_mount_keeps_the_app_that_middleware_wraps() -> None:

@@ -25,6 +25,7 @@ from fastapi_scopes._routing.matching import RouteMatch, Step
 from fastapi_scopes._routing.mounts import InnerRouter, is_answering
 from fastapi_scopes._routing.paths import pattern_of, sample_of
 from fastapi_scopes._routing.pinning import router_of_nothing
+from fastapi_scopes._routing.reentry import reentries_below, reentries_of
 from fastapi_scopes._routing.resolver import DependencyView, PerimeterView, RouteTree
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import RouteNode, is_not_found_patched
@@ -65,6 +66,8 @@ __all__ = [
     "pattern_of",
     "placed_endpoints",
     "protected_endpoints_of",
+    "reentries_below",
+    "reentries_of",
     "router_of_nothing",
     "sample_of",
     "unobservable_routers_in",

@@ -5,7 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fastapi.routing import APIRouter
+from fastapi.routing import (
+    APIRouter,
+    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
+)
 from starlette.routing import BaseRoute, Host, Match, Mount, Router
 
 from fastapi_scopes._routing.changes import ChangeCounter, watch
@@ -25,6 +28,7 @@ from fastapi_scopes._routing.tree import (
     own_default_of,
     route_nodes,
     segments_of,
+    unread_in,
 )
 from fastapi_scopes._routing.trie import SegmentTrie
 from fastapi_scopes.core.endpoints import Kind
@@ -75,6 +79,8 @@ class TreeContext:
     view: View
     changes: ChangeCounter
     """Counts those of all routers."""
+    unread: list[_IncludedRouter] = field(default_factory=list[_IncludedRouter])
+    """Inclusions of which FastAPI had made nothing before they were looked at."""
 
 
 @dataclass(slots=True, eq=False)
@@ -188,6 +194,7 @@ class RouteIndex:
     def reading(self, *, anew: bool = False) -> Generator[None, None, _Snapshot]:
         """Read the routes, some at a time."""
         self._context.view.meets(self.router)
+        self._context.unread.extend(unread_in(self.router))
         for counter in (self._changes, self._context.changes):
             watch(self.router, counter)
             for included in included_routers_in(self.router):

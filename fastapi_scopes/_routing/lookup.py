@@ -110,6 +110,8 @@ class DependencyRoutes:
         return table, entry if entry is not None and entry.source is source else None
 
     def _current(self) -> _Table:
+        if self.tree.serve():
+            return self._read()
         # The list of the app itself is looked at for who goes behind its back.
         self.tree.root.current()
         is_current = self._table.version == self.tree.version

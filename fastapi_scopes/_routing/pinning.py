@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes._routing.framework import attribute_of
 from fastapi_scopes._routing.tree import RouteNode
@@ -148,3 +148,10 @@ class _Unrunnable(Route):
         """Return what the route says, as if it had not that method."""
         match, found = self.node.ask(dict(scope))
         return (Match.PARTIAL if match is Match.FULL else match), found
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the route does, which is what handlers of the application find."""
+        if scope.get("route") is self:
+            effective = self.node.effective
+            scope["route"] = effective if isinstance(effective, BaseRoute) else self.node.route
+        await super().handle(scope, receive, send)

@@ -29,7 +29,7 @@ from fastapi_scopes._routing.gates import Holder, install_gate, layers_of
 from fastapi_scopes._routing.index import Place, RouteIndex, TreeContext, View
 from fastapi_scopes._routing.matching import RouteMatch, router_scope_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same, wrapped_router
-from fastapi_scopes._routing.tree import RouteNode, UnroutableError, routers_with
+from fastapi_scopes._routing.tree import RouteNode, UnroutableError, forget, routers_with
 
 __all__ = ["DependencyView", "PerimeterRuler", "PerimeterView", "RouteTree"]
 
@@ -154,11 +154,24 @@ class RouteTree:
         self.root = RouteIndex(InnerRouter(router or app.router, app), self.context)
         self._seen = -1
         self._listing: _Listing | None = None
+        self._is_serving = False
 
     @property
     def version(self) -> int:
         """How many changes of routes there were so far."""
         return self.context.changes.count
+
+    def serve(self) -> bool:
+        """Let what FastAPI makes of inclusions stay as it is from now on; tell whether it did not.
+
+        Until connections come, looking leaves no trace: as without it, the first finds what was
+        put on the routes before.
+        """
+        is_first = not self._is_serving
+        if is_first:
+            self._is_serving = True
+            self._seen = -1
+        return is_first
 
     def refresh(self, *, anew: bool = False) -> None:
         """Look at what changed; with *anew* at all that there is.
@@ -173,14 +186,19 @@ class RouteTree:
     def refreshing(self, *, anew: bool = False) -> Iterator[None]:
         """Look at what changed, some at a time."""
         # What changes meanwhile, or is left out where this fails, is looked at the next time.
-        count = self.version
-        yield from self.root.refreshing(anew=anew)
+        count, is_first = self.version, self._seen < 0
+        yield from self.root.refreshing(anew=anew or is_first)
+        while self.context.unread:
+            included = self.context.unread.pop()
+            if not self._is_serving:
+                forget(included)
         self._seen, self._listing = count, None
 
     def resolve(
         self, asgi_scope: MutableMapping[str, Any], index: RouteIndex | None = None
     ) -> RouteMatch:
         """Return where a connection gets that the app's router, or that of *index*, is to match."""
+        self.serve()
         self.refresh()
         match = RouteMatch()
         try:
@@ -221,6 +239,7 @@ class RouteTree:
         return self._listed().by_endpoint.get(endpoint, [])
 
     def _listed(self) -> "_Listing":
+        self.serve()
         self.refresh()
         listing = self._listing
         is_current = listing is not None and not any(map(_has_moved, listing.leading))

@@ -51,6 +51,7 @@ __all__ = [
     "UnroutableError",
     "default_node",
     "docs_of",
+    "forget",
     "frontend_nodes",
     "included_routers_in",
     "is_not_found_patched",
@@ -58,6 +59,7 @@ __all__ = [
     "route_nodes",
     "routers_with",
     "segments_of",
+    "unread_in",
 ]
 
 _FAMILIES: Final = (Route, WebSocketRoute, Mount, Host)
@@ -409,9 +411,25 @@ def _behind(included: _IncludedRouter) -> Iterator[APIRouter]:
     yield from included_routers_in(included.original_router)
     # INVARIANT: what FastAPI still serves is looked at too, if it was taken out meanwhile
     # (attacks/test_late_sharing.py).
-    for candidate in included.effective_candidates():
+    for candidate in included._effective_candidates:
         if isinstance(candidate, _IncludedRouter):
             yield from _behind(candidate)
+
+
+def unread_in(router: Router) -> list[_IncludedRouter]:
+    """Return the inclusions in *router* of which FastAPI has made nothing yet."""
+    inclusions = (each for each in list(router.routes) if isinstance(each, _IncludedRouter))
+    return [each for each in inclusions if each._effective_candidates_version is None]
+
+
+def forget(included: _IncludedRouter) -> None:
+    """Let FastAPI make anew what it makes of an inclusion, as it does for the first connection.
+
+    INVARIANT: what is put on an included route until then counts, and runs
+    (attacks/test_late_dependencies.py).
+    """
+    included._effective_candidates_version = None
+    included._effective_low_priority_routes_version = None
 
 
 def docs_of(app: object) -> frozenset[str]:

@@ -28,6 +28,7 @@ from fastapi_scopes._routing import (
     is_dispatcher,
     is_running,
     placed_endpoints,
+    reentries_of,
     unobservable_routers_in,
     untaken_in,
 )
@@ -319,6 +320,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         for _, inner in apps_in(app, self._tree_of):
             yield from untaken_in(placed_endpoints(self._tree_of(inner).root), _is_guard)
         yield from unobservable_routers_in(app, self._tree_of)
+        yield from reentries_of(app, self._tree_of)
 
     def _has_dispatchers(self, app: Starlette) -> bool:
         indexes = (self._tree_of(inner).indexes() for _, inner in apps_in(app, self._tree_of))

@@ -29,6 +29,7 @@ from fastapi_scopes._routing import (
     is_watchable,
     placed_endpoints,
     protected_endpoints_of,
+    reentries_below,
     untaken_in,
 )
 from fastapi_scopes.authorizer import (
@@ -252,6 +253,7 @@ class Perimeter:
 
     def _notices(self, tree: RouteTree) -> Iterable[str]:
         yield from untaken_in(placed_endpoints(tree.root), self._is_guard)
+        yield from reentries_below(tree.root, self.app)
         if not self.options.hide_unknown and is_answering(self.app):
             yield _CUSTOM_404_NOTICE
         if not self.options.hide_unknown and is_not_found_patched(self.app.router):
@@ -269,6 +271,7 @@ class Perimeter:
         self, entrance: _Entrance, run: Callable[[Check], Awaitable[tuple[str, ...]]]
     ) -> tuple[str, ...]:
         """Return what keeps the app from serving at *entrance*; log what does not."""
+        entrance.tree.serve()
         found = await run(self._check(entrance))
         override = await override_problem(self.app, self.guard)
         if self._ending is not None and not _is_on_asyncio():

@@ -1,5 +1,6 @@
 """The check of a protected app: when it starts, or before its first request."""
 
+import copy
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -67,6 +68,10 @@ class CheckedLifespan:
 
     perimeter: Startable
     lifespan: Callable[[Any], AbstractAsyncContextManager[Any]]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        # The copy of a router is another router, and not under guard until its app is.
+        return copy.deepcopy(self.lifespan, memo)
 
     @asynccontextmanager
     async def __call__(self, app: Any) -> AsyncIterator[Any]:

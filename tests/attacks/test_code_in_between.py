@@ -179,6 +179,38 @@ def test_copy_of_a_mounted_router_has_the_rules_of_the_original_and_no_gate() ->
     assert other.get("/n/a", headers=bearer("b")).text == "ran a"
 
 
+def test_copy_of_the_own_router_is_another_one() -> None:
+    app = Starlette(routes=[Route("/a", running("a"))])
+    guard = make_guard({"GET /a": "a"})
+    guard.check(guard.protect(app))
+    copied = copy.deepcopy(app.router)
+    # Its routes are copies of those that are ruled.
+    assert TestClient(copied).get("/a").status_code == 401
+    assert TestClient(copied).get("/a", headers=bearer("a")).text == "ran a"
+    assert TestClient(app).get("/a", headers=bearer("a")).text == "ran a"
+
+
+class AuditedRoute(Route):
+    def __init__(self, *arguments: Any, audit: str) -> None:
+        super().__init__(*arguments)
+        self.audit = audit
+
+
+def test_handler_of_the_app_finds_the_route_that_has_not_the_method() -> None:
+    def not_allowed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return PlainTextResponse(request.scope["route"].audit, 405, headers=error.headers)
+
+    router = Router([AuditedRoute("/y", running("y"), audit="mounted")])
+    routes = [AuditedRoute("/x", running("x"), audit="own"), Mount("/m", router)]
+    app = Starlette(routes=routes, exception_handlers={405: not_allowed})
+    client = TestClient(make_guard({"GET /x": PUBLIC, "GET /m/y": PUBLIC}).protect(app))
+    for path, audit in (("/x", "own"), ("/m/y", "mounted")):
+        answer = client.post(path)
+        assert (answer.status_code, answer.text) == (405, audit)
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
 class WithOtherBases(ABC, APIRouter): ...
 
 
