@@ -390,7 +390,7 @@ def patched(*, is_late: bool) -> Iterator[Any]:
                 yield pytest.param(name, how, make, id=named, marks=marks)
 
 
-@pytest.mark.parametrize(("name", "how", "make"), patched(is_late=False))
+@pytest.mark.parametrize(("name", "how", "make"), list(patched(is_late=False)))
 def test_framework_that_names_another_method_takes_no_verdict_along(
     name: str, how: Any, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +405,7 @@ def test_framework_that_names_another_method_takes_no_verdict_along(
     assert_kept(app, path)
 
 
-@pytest.mark.parametrize(("name", "how", "make"), patched(is_late=True))
+@pytest.mark.parametrize(("name", "how", "make"), list(patched(is_late=True)))
 def test_framework_that_names_another_method_from_now_on_takes_no_verdict_along(
     name: str, how: Any, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
