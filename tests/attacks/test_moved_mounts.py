@@ -1,6 +1,7 @@
 """Attacks by mounts that lead elsewhere at run time: no rule of what was there moves along."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_scopes import PUBLIC, ScopeGuard, ScopeMap
-from tests.apps import make_guard
+from fastapi_scopes import PUBLIC, Claims, ScopeGuard, ScopeMap
+from tests.apps import make_guard, make_verifier
 from tests.perimeter.calling import (
     SPEAKS,
     Guarded,
@@ -23,7 +24,16 @@ from tests.perimeter.calling import (
     ruled_by,
     running,
 )
-from tests.perimeter.places import ANYWHERE, Where, in_the_app, included, make_app
+from tests.perimeter.places import (
+    ANYWHERE,
+    Where,
+    behind_a_host,
+    in_the_app,
+    included,
+    make_app,
+    mounted,
+    mounted_app,
+)
 
 # Under a perimeter.
 
@@ -229,6 +239,40 @@ def test_app_that_moves_meanwhile_takes_no_verdict_along(
     assert call(guarded.app, "GET", path).ran is None
     for scopes in (None, {"other"}):
         assert call(guarded.app, "GET", path, scopes).ran != "secret"
+
+
+class Moving:
+    """A verifier that takes its time, in which a mount moves."""
+
+    def __init__(self, moving: Callable[[], None]) -> None:
+        self.moving = moving
+
+    async def verify(self, token: str) -> Claims:
+        claims: Claims = await make_verifier().verify(token)
+        self.moving()
+        return claims
+
+
+@pytest.mark.parametrize("when", ["while the token is verified", "while the caller is made known"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    # One rule is for all opaque apps of a mount.
+    [each for each in product(("opaque", "app", "router"), repeat=2) if set(each) != {"opaque"}],
+)
+@pytest.mark.parametrize("where", [in_the_app, mounted, mounted_app, behind_a_host])
+def test_mount_that_moves_while_it_is_decided_on_opens_nothing(
+    where: Where, before: str, after: str, when: str
+) -> None:
+    def moving() -> None:
+        mount.app = APPS[after]()
+
+    app, mount, _ = scene(where, APPS[before]())
+    rules = {"MOUNT /m": "x", "GET /m/open": "x", "GET /m/secret": "x", "GET /door/x": PUBLIC}
+    is_verifying = when == "while the token is verified"
+    options = {"verifier": Moving(moving)} if is_verifying else {"bind": lambda *_: moving()}
+    guarded = Guarded(app, rules, **options)
+    answer = call(guarded.app, "GET", "/m/secret", {"x"})
+    assert (answer.ran, answer.status in {401, 403, 404}) == (None, True)
 
 
 # Where the guard is a dependency.

@@ -23,7 +23,6 @@ from fastapi_scopes.errors import ConfigurationError
 from tests.apps import make_guard, mint
 from tests.perimeter.calling import SOCKET, SPEAKS, Opaque, call, running, talking
 from tests.perimeter.places import in_the_app, included, make_app, mounted, mounted_app
-from tests.perimeter.small import CountingVerifier
 
 try:
     import wrapt
@@ -223,16 +222,20 @@ def writing(**written: Any) -> Change:
     return change
 
 
-def alternating(original: Any) -> Callable[..., Any]:
-    """Say other path parameters whenever it is asked."""
-    asked: list[int] = []
+def alternating(*values: Any) -> Change:
+    """Say the first of *values* when it is asked first, and the last from then on."""
 
-    def matches(self: Any, scope: Scope) -> tuple[Match, Scope]:
-        match, found = original(self, scope)
-        asked.append(1)
-        return match, {**found, "path_params": {"id": str(len(asked))}}
+    def change(original: Any) -> Callable[..., Any]:
+        left = list(values)
 
-    return matches
+        def matches(self: Any, scope: Scope) -> tuple[Match, Scope]:
+            match, found = original(self, scope)
+            named = left.pop(0) if len(left) > 1 else left[0]
+            return match, {**found, "path_params": named}
+
+        return matches
+
+    return change
 
 
 def field_of(*scopes: str) -> list[tuple[bytes, bytes]]:
@@ -268,18 +271,32 @@ def test_route_that_takes_credentials_away_is_decided_on_without(make: Any, how:
     assert call(app, "GET", "/x/1", {"x"}).status == 401
 
 
-@pytest.mark.parametrize("make", ROUTES.values(), ids=ROUTES)
-def test_route_that_names_other_path_parameters_whenever_it_is_asked_is_decided_on_anew(
-    make: Any,
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param({"id": 1}, id="another type"),
+        pytest.param({"other": "1"}, id="another name"),
+        pytest.param({}, id="none"),
+        pytest.param(
+            {"id": "2"},
+            id="another value",
+            marks=pytest.mark.xfail(
+                strict=True, reason="of values of one type only the text of the path is compared"
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [Route, APIRoute])
+@pytest.mark.parametrize("of", [Router, in_the_app])
+def test_route_that_names_other_path_parameters_when_it_is_asked_again_is_decided_on_anew(
+    of: Any, kind: Any, later: dict[str, Any]
 ) -> None:
-    """By a check of the token of its own, and by the rule of the route."""
-    verifier = CountingVerifier()
-    app = make(lambda kind: overriding(kind, alternating))
-    rules = {"GET /x/{id}": "x", "* /x/{id}": "x"}
-    make_guard(rules, verifier=verifier).protect(app, strict=False)
-    assert call(app, "GET", "/x/1", {"other"}).status == 403
-    assert call(app, "GET", "/x/1").status == 401
-    assert call(app, "GET", "/x/1", {"x"}).ran in {"x", None}
+    """By what all of its keys ask for, as nobody knows which of them it is called for."""
+    route = overriding(kind, alternating({"id": "1"}, later))("/x/{id}", running("x"))
+    app = in_the_app([Mount("/a", of([route])), Mount("/b", of([route]))])
+    rules = {"GET /a/x/{id}": PUBLIC, "GET /b/x/{id}": "x"}
+    make_guard(ScopeMap(rules, optional=True)).protect(app, strict=False)
+    assert call(app, "GET", "/a/x/1").status == 401
 
 
 @pytest.mark.parametrize("how", [adding, writing])
