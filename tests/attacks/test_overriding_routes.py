@@ -10,13 +10,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute, _IncludedRouter
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC, ScopeMap
 from fastapi_scopes.errors import ConfigurationError
@@ -195,6 +196,80 @@ def test_route_that_leaves_the_method_alone_is_open_to_who_has_its_scope(make: M
     else:
         assert call(app, "POST", path).ran == "POST"
         assert call(app, "DELETE", path, {"admin"}).ran == "DELETE"
+
+
+# Before it runs.
+
+
+class Overriding:
+    """Middleware of a route that names another method."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["method"] = wanted(scope) or scope["method"]
+        await self.app(scope, receive, send)
+
+
+def by_its_handle(kind: Any) -> Any:
+    return overriding(kind, into_the_scope, "handle")
+
+
+def by_its_middleware(kind: Any) -> Any:
+    def make(*arguments: Any, **options: Any) -> Any:
+        return kind(*arguments, **options, middleware=[Middleware(Overriding)])
+
+    return make
+
+
+RUNS_AS_THE_ROUTE = pytest.mark.xfail(
+    strict=True, reason="code of the route itself runs after the last look at the method"
+)
+BEFORE_IT_RUNS = [
+    pytest.param(by_its_handle, make, marks=RUNS_AS_THE_ROUTE)
+    for make in (
+        plain_route,
+        api_route,
+        included_api_route,
+        route_of_a_mount,
+        opaque_mount,
+        opaque_host,
+    )
+] + [
+    pytest.param(by_its_middleware, plain_route, marks=RUNS_AS_THE_ROUTE),
+    pytest.param(by_its_middleware, route_of_a_mount, marks=RUNS_AS_THE_ROUTE),
+    pytest.param(by_its_middleware, opaque_mount, marks=RUNS_AS_THE_ROUTE),
+    pytest.param(by_its_handle, mount_of_a_router),
+    pytest.param(by_its_handle, host_of_a_router),
+    pytest.param(by_its_middleware, mount_of_a_router),
+]
+
+
+@pytest.mark.parametrize(("of", "make"), BEFORE_IT_RUNS)
+def test_route_that_names_another_method_before_it_runs_takes_no_verdict_along(
+    of: Callable[[Any], Any], make: Make
+) -> None:
+    app, template, path = make(of)
+    assert call(app, "POST", path, fields=OVERRIDE).ran == "DELETE"
+    protect(app, template)
+    assert_kept(app, path)
+
+
+@pytest.mark.parametrize("method", ["matches", "handle"])
+@pytest.mark.parametrize("is_protected", [True, False], ids=["protected", "alone"])
+def test_dependency_decides_by_the_method_with_which_its_route_runs(
+    is_protected: bool, method: str
+) -> None:
+    guard, app = make_guard({"POST /x": PUBLIC, "DELETE /x": "admin"}), make_app()
+    kind = overriding(APIRoute, into_the_scope, method)
+    router = APIRouter(route_class=kind, dependencies=[Depends(guard)])
+    router.add_api_route("/x", by_method, methods=METHODS)
+    app.include_router(router)
+    if is_protected:
+        guard.protect(app, strict=False)
+    assert call(app, "POST", "/x").ran == "POST"
+    assert_kept(app, "/x")
 
 
 # What else a verdict rests on.
