@@ -4,9 +4,13 @@ A failure here means that a new version stores or says something otherwise: `_ro
 `guard` want a look before that version is supported.
 """
 
+import ast
 import inspect
+import textwrap
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, Security, WebSocket
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import (
@@ -18,7 +22,9 @@ from fastapi.routing import (
 from fastapi.security.base import SecurityBase
 from fastapi.testclient import TestClient
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount, Router
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 
 class Probe:
@@ -151,3 +157,183 @@ def test_exception_handlers_are_found_in_the_connection() -> None:
 
 def test_security_schemes_are_documented_by_two_attributes() -> None:
     assert set(SecurityBase.__annotations__) == {"model", "scheme_name"}
+
+
+# What pinning leans on: a copy of a router, or of an inclusion, has what is read of it.
+
+
+def read_of_self(function: Callable[..., Any]) -> set[str]:
+    """Return what *function* reads of its first parameter, `a.b` where it reads on from there."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Name) and node.id == "self"):
+            continue
+        names, parent = [], parents.get(node)
+        while isinstance(parent, ast.Attribute):
+            names.append(parent.attr)
+            parent = parents.get(parent)
+        # Else the object is passed on as a whole.
+        found.add(".".join(names) or "self")
+    return found
+
+
+READ: dict[Callable[..., Any], tuple[set[str], set[str]]] = {
+    Router.__call__: ({"middleware_stack"}, set()),
+    Router.app: ({"routes", "redirect_slashes", "default", "lifespan", "self"}, set()),
+    Router.not_found: (set(), set()),
+    APIRouter.app: (
+        {"routes", "redirect_slashes", "default", "lifespan", "_match_low_priority", "self"},
+        {"form_limits"},
+    ),
+    APIRouter.handle: ({"app", "self"}, set()),
+    APIRouter.matches: ({"self"}, set()),
+    APIRouter._iter_low_priority_routes: ({"_low_priority_routes", "routes"}, set()),
+    APIRouter._match_low_priority: (
+        {"_iter_low_priority_routes", "_frontend_match_is_more_specific"},
+        set(),
+    ),
+    APIRouter._frontend_match_is_more_specific: (set(), set()),
+    _IncludedRouter._match: ({"effective_candidates"}, set()),
+    _IncludedRouter.matches: ({"original_router.matches", "self"}, set()),
+    _IncludedRouter.handle: (
+        {"original_router.handle", "self"},
+        {"include_context.form_limits"},
+    ),
+    _IncludedRouter._handle_selected: (
+        {"original_router.default", "_match"},
+        {"include_context.max_body_size"},
+    ),
+}
+"""Of each function what it reads in all versions, and what later ones read besides."""
+
+
+@pytest.mark.parametrize("function", [pytest.param(each, id=each.__qualname__) for each in READ])
+def test_matching_reads_of_a_router_what_a_copy_of_it_is_given(
+    function: Callable[..., Any],
+) -> None:
+    always, later = READ[function]
+    read = read_of_self(function)
+    assert always <= read <= always | later
+
+
+def test_reading_of_self_is_found_wherever_it_is() -> None:
+    class Reading:
+        def read(self) -> Any:
+            return [self.a.b(self.c) for _ in self.d], self
+
+    assert read_of_self(Reading.read) == {"a.b", "c", "d", "self"}
+
+
+# What an inclusion makes of a route.
+
+
+async def plain(request: Request) -> Response:
+    return PlainTextResponse("ran")
+
+
+async def nothing(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+def context_of(route: BaseRoute, *, prefix: str = "/p") -> Any:
+    app = FastAPI(openapi_url=None)
+    app.include_router(APIRouter(routes=[route]), prefix=prefix)
+    included = app.router.routes[-1]
+    assert isinstance(included, _IncludedRouter)
+    (context,) = included.effective_candidates()
+    assert context.original_route is route
+    return context
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        pytest.param(Route("/x", plain), id="plain route"),
+        pytest.param(WebSocketRoute("/x", greet), id="plain socket"),
+        pytest.param(APIWebSocketRoute("/x", greet), id="API socket"),
+        pytest.param(Host("{any}", nothing), id="host"),
+    ],
+)
+def test_inclusion_makes_another_route_of_the_framework_anew(route: BaseRoute) -> None:
+    class Own(type(route)):  # type: ignore[misc]
+        """A class of the developer's, of which the inclusion keeps nothing."""
+
+    route.__class__ = Own
+    vars(route)["mark"] = "of the developer"
+    made = context_of(route).starlette_route
+    assert made is not route
+    assert type(made) is Own.__mro__[1]
+    assert not hasattr(made, "mark")
+
+
+def test_inclusion_copies_a_mount_with_all_that_is_set_on_it() -> None:
+    class Own(Mount):
+        """A class of the developer's, which the copy has too."""
+
+    route = Own("/x", nothing)
+    vars(route)["mark"] = "of the developer"
+    made = context_of(route).starlette_route
+    assert made is not route
+    assert type(made) is Own
+    assert (made.app, made.mark) == (route.app, "of the developer")
+
+
+def test_inclusion_leads_to_a_host_by_a_mount_below_a_prefix_alone() -> None:
+    bare = context_of(Host("{any}", nothing), prefix="").starlette_route
+    assert bare.app is nothing
+    below = context_of(Host("{any}", nothing)).starlette_route
+    (mount,) = below.app.routes
+    assert (type(mount), mount.path, mount.app) == (Mount, "/p", nothing)
+
+
+def test_inclusion_makes_no_route_of_an_api_route() -> None:
+    context = context_of(APIRoute("/x", answer))
+    assert context.starlette_route is None
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_api_route_that_is_included_runs_by_its_own_matches_and_handle(depth: int) -> None:
+    asked: list[str] = []
+
+    class Own(APIRoute):
+        def matches(self, scope: Scope) -> Any:
+            asked.append("matches")
+            return super().matches(scope)
+
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            asked.append("handle")
+            await super().handle(scope, receive, send)
+
+    router = APIRouter(route_class=Own)
+    router.add_api_route("/x", answer)
+    for _ in range(depth - 1):
+        outer = APIRouter()
+        outer.include_router(router)
+        router = outer
+    app = FastAPI(openapi_url=None)
+    app.include_router(router, prefix="/p")
+    assert TestClient(app).get("/p/x").text == '"ran"'
+    # It is asked when it is chosen, and once more at each router on the way to it.
+    assert set(asked[:-1]) == {"matches"}
+    assert asked[-1] == "handle"
+
+
+def test_default_of_an_included_router_runs_where_its_route_says_no_by_then() -> None:
+    """Why a pinned inclusion has a router without one."""
+    asked: list[int] = []
+
+    class Once(APIRoute):
+        def matches(self, scope: Scope) -> Any:
+            asked.append(1)
+            match, found = super().matches(scope)
+            return (match if len(asked) == 1 else type(match).NONE), found
+
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("default")(scope, receive, send)
+
+    router = APIRouter(route_class=Once, default=default)
+    router.add_api_route("/x", answer)
+    app = FastAPI(openapi_url=None)
+    app.include_router(router)
+    assert TestClient(app).get("/x").text == "default"
