@@ -190,6 +190,10 @@ class ConnectionState:
     withheld: Withheld | None = None
     """What was withheld from the application, among its subprotocols."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ConnectionState":
+        # Whoever copies a scope in depth has of it what others have in a shallow copy.
+        return self
+
     def is_of(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether it was found on this very connection, of which a copy may be another.
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 __all__ = [
     "OWN",
@@ -23,7 +23,8 @@ _FRAMEWORKS: Final = frozenset({"starlette", "fastapi"})
 OWN: Final = "__fastapi_scopes__"
 """Marks a class of ours that takes the place of a class of routes or routers."""
 
-_namespaces: WeakKeyDictionary[type, Sequence[Mapping[str, object]]] = WeakKeyDictionary()
+# By weak references: what a class defines may lead back to it, and would keep it.
+_bases: WeakKeyDictionary[type, Sequence["ref[type]"]] = WeakKeyDictionary()
 
 # By name: versions differ in which of them they have.
 _BODY_LIMITS: Final = frozenset(
@@ -76,11 +77,12 @@ def defined_for(instance: object, name: str) -> Sequence[object]:
 
 def _namespaces_of(kind: type) -> Sequence[Mapping[str, object]]:
     """Return what *kind* and its bases define, as it is whenever that is looked at."""
-    known = _namespaces.get(kind)
+    known = _bases.get(kind)
     if known is None:
         bases = (each for each in kind.__mro__ if OWN not in vars(each) and each is not object)
-        known = _namespaces[kind] = [vars(each) for each in bases]
-    return known
+        known = _bases[kind] = [ref(each) for each in bases]
+    found = (reference() for reference in known)
+    return [vars(each) for each in found if each is not None]
 
 
 def runs_framework_code(instance: object, *names: str) -> bool:

@@ -272,7 +272,8 @@ class RouteIndex:
         if inner is None or is_circular or not view.enters(inner):
             self._note_move(place, None)
             place.inner = place.index = None
-            place.endpoint = view.finds(node)
+            # Where it leads in a circle, it is on the way elsewhere, and may not ask itself.
+            place.endpoint = Endpoint() if is_circular else view.finds(node)
             return
         self._note_move(place, inner)
         if place.index is None or place.index.router is not inner.router:

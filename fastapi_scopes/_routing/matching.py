@@ -177,16 +177,18 @@ def _are_same(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text:
     if one is other or (not one and not other):
         return True
     return one.keys() == other.keys() and all(
-        _is_same_value(value, other[name]) or (is_same_text and type(value) is type(other[name]))
-        for name, value in one.items()
+        _is_same_value(value, other[name], is_same_text=is_same_text) for name, value in one.items()
     )
 
 
-def _is_same_value(one: object, other: object) -> bool:
+def _is_same_value(one: object, other: object, *, is_same_text: bool) -> bool:
+    is_same_kind = is_same_text and type(one) is type(other)
     try:
-        return bool(one == other)
+        is_equal = bool(one == other)
     except Exception:  # noqa: BLE001 - the developer's class has its say
-        return False
+        return is_same_kind
+    # What is equal to itself alone has but its text to go by.
+    return is_equal or (is_same_kind and type(one).__eq__ is object.__eq__)
 
 
 class Index(Protocol):

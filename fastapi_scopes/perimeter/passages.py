@@ -28,6 +28,8 @@ class Passage:
     """How many routers were shown what was decided on."""
     is_spent: bool = False
     """Whether the endpoint ran, or was not found where it was."""
+    has_opened: bool = False
+    """Whether it ran."""
     is_over: bool = False
     """Whether the connection has ended for whoever decided."""
     bound: Scope | None = None
@@ -69,11 +71,12 @@ class Passage:
         if not self.has_arrived or self.is_spent or self.is_over:
             return False
         self.is_spent = True
-        return (
+        self.has_opened = (
             self.match.endpoint is endpoint
             and self.match.steps[-1].leads_to(asgi_scope, self.match.path_params)
             and self.verdict.asked.is_asked_by(asgi_scope)
         )
+        return self.has_opened
 
     async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
         """Tell the application who the caller is; *route* is what runs now, if it asks.

@@ -426,16 +426,24 @@ class Perimeter:
             return lambda _: RouteMatch(route, endpoint)
 
         places = self.tree().places_of(endpoint)
-        if places and self._is_on_its_way(scope):
-            # Code in between leads by another way than through the routers.
+        if self._is_led_elsewhere(scope, is_reached=bool(places)):
             await self._refuse(scope, receive, send)
             return None
         resolvers = [resolver_of(place.route) for place in places]
         return await self.decide(resolvers, send_refusal, scope, receive, send)
 
-    def _is_on_its_way(self, scope: Scope) -> bool:
+    def _is_led_elsewhere(self, scope: Scope, *, is_reached: bool) -> bool:
+        """Tell whether a connection that came through here has come to another endpoint.
+
+        That may be one that no router leads to any more: a mount that was one may be on the way,
+        and what is behind the one that runs is not ruled.
+        """
         passage = state_of(scope).passages.get(self)
-        return passage is not None and passage.is_on_its_way
+        if not isinstance(passage, Passage) or passage.is_over:
+            return False
+        if is_reached:
+            return passage.is_on_its_way
+        return passage.has_arrived and not passage.has_opened
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection that is led elsewhere than was decided."""

@@ -1,10 +1,12 @@
 """A scope is copied for another call: nobody else's credentials and claims come along."""
 
+import copy
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import pytest
-from fastapi import WebSocket
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.testclient import TestClient
 from starlette.requests import HTTPConnection
 
 from fastapi_scopes import OPTIONAL
@@ -120,3 +122,30 @@ async def test_headers_that_were_read_twice_hold_no_token() -> None:
     socket.scope["app"] = None
     with pytest.raises(Exception, match="Forbidden"):
         await guard(socket)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_scope_is_copied_in_depth_as_it_is_otherwise(copied: Callable[[Any], Any]) -> None:
+    inner = FastAPI()
+
+    async def whom(request: Request) -> str | None:
+        claims = guard.claims_of(request)
+        return claims.sub if claims is not None else None
+
+    inner.add_api_route("/me", whom)
+
+    class Copying:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            own = {"fastapi_scopes": copied(scope["fastapi_scopes"])}
+            await self.app({**scope, **own}, receive, send)
+
+    inner.add_middleware(Copying)
+    app = FastAPI()
+    app.mount("/in", inner)
+    guard = make_guard({"GET /in/me": "x"})
+    client = TestClient(guard.protect(app, strict=False))
+    assert client.get("/in/me").status_code == 401
+    assert client.get("/in/me", headers=bearer("x", sub="bob")).json() == "bob"

@@ -36,6 +36,7 @@ from tests.perimeter.places import (
     ANYWHERE,
     Where,
     in_the_app,
+    included,
     make_app,
     mounted,
     mounted_app,
@@ -247,6 +248,11 @@ def test_convertor_that_is_no_longer_registered_shuts_and_opens_nothing(
     if is_late:
         assert guarded.outcome("GET", "/a/ff") == ruled_by("a")
     monkeypatch.delitem(CONVERTOR_TYPES, "hex")
+    if where is included and not is_late:
+        # FastAPI makes such routes when the first connection comes, and cannot.
+        with pytest.raises(AssertionError, match="hex"):
+            guarded.outcome("GET", "/b")
+        return
     for _ in range(2):
         assert guarded.outcome("GET", "/b") == OPEN
     if where is in_the_app:

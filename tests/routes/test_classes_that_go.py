@@ -82,9 +82,6 @@ PUT: dict[str, tuple[Any, Put]] = {
     ),
     "router of the app": (APIRouter, dispatching),
 }
-KEPT = pytest.mark.xfail(
-    strict=True, reason="what was looked up of a class leads to it, and is kept as long as it is"
-)
 
 
 def rows() -> list[Any]:
@@ -96,8 +93,7 @@ def rows() -> list[Any]:
                 continue
             if named == "call" and base not in {Router, APIRouter}:
                 continue
-            marks: Any = KEPT if of in {with_super, with_an_app} else ()
-            found.append(pytest.param(base, put, of, id=f"{name}, {named}", marks=marks))
+            found.append(pytest.param(base, put, of, id=f"{name}, {named}"))
     return found
 
 
