@@ -65,6 +65,10 @@ class View(Protocol):
         """Take note of *routes* when they are added; *changes* counts those behind them."""
         ...
 
+    def meets_all(self, router: Router, changes: ChangeCounter) -> None:
+        """Take note of all that there is behind *router*, of which nothing was read yet."""
+        ...
+
     def finds(self, node: RouteNode) -> Endpoint | None:
         """Take note of *node*, an endpoint; return what its route is known by."""
         ...

@@ -29,7 +29,13 @@ from fastapi_scopes._routing.gates import Holder, install_gate, layers_of
 from fastapi_scopes._routing.index import Place, RouteIndex, TreeContext, View
 from fastapi_scopes._routing.matching import RouteMatch, router_scope_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same, wrapped_router
-from fastapi_scopes._routing.tree import RouteNode, UnroutableError, forget, routers_with
+from fastapi_scopes._routing.tree import (
+    RouteNode,
+    UnroutableError,
+    forget,
+    own_node,
+    routers_with,
+)
 
 __all__ = ["DependencyView", "PerimeterRuler", "PerimeterView", "RouteTree"]
 
@@ -78,6 +84,8 @@ class PerimeterView:
                 self._comes_with(route.original_router, changes)
                 continue
             inner = wrapped_router(attribute_of(route, "app"))
+            if inner is not None:
+                inner = self.inner_of(own_node(route))
             if inner is None:
                 enforce(route, self._ruler)
             elif self.enters(inner):
@@ -88,6 +96,13 @@ class PerimeterView:
         if not is_watched_by(router, changes) and watch(router, changes):
             enforce_in(router, self._ruler)
             self.comes(router.routes, changes)
+            inner = wrapped_router(attribute_of(router, "default"))
+            if inner is not None and self.enters(inner):
+                self._comes_with(inner.router, changes)
+
+    def meets_all(self, router: Router, changes: ChangeCounter) -> None:
+        """Take note of all that there is behind *router*, before FastAPI makes anything of it."""
+        self._comes_with(router, changes)
 
     def finds(self, node: RouteNode) -> Endpoint | None:
         route = node.route
@@ -131,6 +146,9 @@ class DependencyView:
     def comes(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
         """Take no note either."""
 
+    def meets_all(self, router: Router, changes: ChangeCounter) -> None:
+        """Take none of these."""
+
     def finds(self, node: RouteNode) -> Endpoint | None:  # noqa: ARG002 - dependencies ask themselves
         return None
 
@@ -172,6 +190,10 @@ class RouteTree:
             self._is_serving = True
             self._seen = -1
         return is_first
+
+    def meet_all(self) -> None:
+        """Take note of all that there is now, before FastAPI makes anything of it."""
+        self.context.view.meets_all(self.root.router, self.context.changes)
 
     def refresh(self, *, anew: bool = False) -> None:
         """Look at what changed; with *anew* at all that there is.

@@ -56,6 +56,7 @@ __all__ = [
     "included_routers_in",
     "is_not_found_patched",
     "own_default_of",
+    "own_node",
     "route_nodes",
     "routers_with",
     "segments_of",
@@ -327,6 +328,11 @@ def _known_node(
     node = RouteNode(route, effective, inclusions, context, path, family, is_predictable)
     node.leads = _leads(node)
     return node
+
+
+def own_node(route: BaseRoute) -> RouteNode:
+    """Return what *route* is in the router that has it."""
+    return _known_node({}, route, route, None, ())
 
 
 def _matched(route: object, effective: Any) -> Any:

@@ -218,7 +218,8 @@ class Perimeter:
 
     def find_apps(self) -> None:
         """Tell of every app that is mounted now, and of the protected one."""
-        self._find_apps_in(self.tree())
+        self._on_app_found(self.app)
+        self.tree().meet_all()
 
     def _find_apps_in(self, tree: RouteTree) -> None:
         for index in tree.indexes():

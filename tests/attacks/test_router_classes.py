@@ -209,6 +209,15 @@ def test_mount_with_its_own_matching_is_one_endpoint() -> None:
     assert guarded.outcome("GET", "/m/secret", host="tenant") == ruled_by("secret")
 
 
+def test_mount_with_its_own_matching_that_comes_late_is_one_endpoint() -> None:
+    app = in_the_app()
+    guarded = Guarded(app, RULES | {"GET /m/**": "secret"})
+    inner = Router([Mount("/m", Router(inner_routes()))])
+    app.router.routes.append(Tenants("/m", inner))
+    assert call(guarded.app, "GET", "/m/open", host="tenant").status == 401
+    assert guarded.outcome("GET", "/m/secret", host="tenant") == ruled_by("secret")
+
+
 @pytest.mark.parametrize("path", ["/m/open", "/m/secret", "/n/open"])
 def test_host_with_its_own_matching_is_one_endpoint(path: str) -> None:
     def make() -> FastAPI:
