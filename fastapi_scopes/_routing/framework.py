@@ -72,17 +72,21 @@ def defined_for(instance: object, name: str) -> Sequence[object]:
     """
     if name in getattr(instance, "__dict__", {}):
         return ()
-    return [each[name] for each in _namespaces_of(type(instance)) if name in each]
+    return _defined_by_classes(instance, name)
 
 
-def _namespaces_of(kind: type) -> Sequence[Mapping[str, object]]:
-    """Return what *kind* and its bases define, as it is whenever that is looked at."""
+def _defined_by_classes(instance: object, name: str) -> Sequence[object]:
+    kind = type(instance)
     known = _bases.get(kind)
     if known is None:
         bases = (each for each in kind.__mro__ if OWN not in vars(each) and each is not object)
         known = _bases[kind] = [ref(each) for each in bases]
-    found = (reference() for reference in known)
-    return [vars(each) for each in found if each is not None]
+    found: list[object] = []
+    for reference in known:
+        namespace: Mapping[str, object] = reference().__dict__
+        if name in namespace:
+            found.append(namespace[name])
+    return found
 
 
 def runs_framework_code(instance: object, *names: str) -> bool:
@@ -120,11 +124,9 @@ def computes(instance: object, *names: str) -> bool:
 
     Such an attribute may be another whenever it is read.
     """
-    found = [
-        next((each[name] for each in _namespaces_of(type(instance)) if name in each), None)
-        for name in names
-    ]
-    return any(hasattr(each, "__get__") and not _is_read_plainly(each) for each in found)
+    found = (_defined_by_classes(instance, name) for name in names)
+    nearest = [each[0] for each in found if each]
+    return any(hasattr(each, "__get__") and not _is_read_plainly(each) for each in nearest)
 
 
 def _is_read_plainly(descriptor: object) -> bool:

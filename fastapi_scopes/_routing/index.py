@@ -384,10 +384,10 @@ class RouteIndex:
         (benchmarks/hostile_targets.py).
         """
         snapshot, at = self._snapshot, match.steps[-1].at
-        if snapshot is not None:
-            other = at.with_slash_changed()
+        # To match parameters took as long.
+        if snapshot is not None and not match.path_params:
             with suppress(UnroutableError, RouteChangedError):
-                snapshot.choose(other, other.route_path)
+                snapshot.choose(at, at.route_path + "/")
         match.behind_other_code()
 
     def _take_partly(
