@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Host, Match, Router
 from starlette.types import ASGIApp
 
-from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.enforcement import Endpoint, endpoint_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import RouteNode
@@ -133,6 +133,10 @@ class Step:
         """Whether the route leads to another router by now, of which nothing was decided."""
         node = self.node
         return node is not None and node.leads and not is_same(self.inner, node.inner())
+
+    def goes_by(self, endpoint: Endpoint) -> bool:
+        """Tell whether the route of the step was *endpoint* once, before it led to a router."""
+        return self.node is not None and endpoint_of(self.node.route) is endpoint
 
     def is_met_by(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether the router would come to the same, with the same path parameters."""

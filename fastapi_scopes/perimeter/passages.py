@@ -45,6 +45,11 @@ class Passage:
         """Whether there is a router to come that is to be shown it."""
         return not self.is_over and not self.has_arrived
 
+    def goes_by(self, endpoint: Endpoint) -> bool:
+        """Tell whether what the last router was shown is *endpoint*, and leads on."""
+        is_shown = self.passed > 0 and self.is_on_its_way
+        return is_shown and self.match.steps[self.passed - 1].goes_by(endpoint)
+
     def is_met_by(self, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether *router* is the next on the way, and gets what was decided on."""
         step = self.match.steps[self.passed]

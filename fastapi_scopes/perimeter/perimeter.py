@@ -426,6 +426,10 @@ class Perimeter:
         def resolver_of(route: ResolvedRoute) -> Callable[[Scope], RouteMatch]:
             return lambda _: RouteMatch(route, endpoint)
 
+        passage = state_of(scope).passages.get(self)
+        if isinstance(passage, Passage) and passage.goes_by(endpoint):
+            # A mount that is one endpoint no more; the router behind it has a gate.
+            return ()
         places = self.tree().places_of(endpoint)
         if self._is_led_elsewhere(scope, is_reached=bool(places)):
             await self._refuse(scope, receive, send)

@@ -434,3 +434,22 @@ def test_dependency_in_what_moves_asks_for_what_it_is_now(
         assert call(outer, "GET", f"{prefix}/admin/x", {"other"}).status == 403
         assert call(outer, "GET", f"{prefix}/admin/x", {"admin"}).ran == "x"
         assert call(outer, "GET", f"{prefix}/open/x", {"admin"}).status == 404
+
+
+def test_mount_that_leads_to_an_app_in_one_inclusion_and_elsewhere_in_the_next() -> None:
+    """FastAPI has made a copy for the first, and makes another of what is there by then."""
+    router, app = APIRouter(), FastAPI(openapi_url=None)
+    mount = Mount("/m", Opaque("opaque"))
+    router.routes.append(mount)
+    app.include_router(router, prefix="/a")
+    rules = {"* /a/m/**": "a", "GET /b/m/x": "b"}
+    make_guard(ScopeMap(rules, optional=True)).protect(app, strict=False)
+    assert call(app, "GET", "/a/m/x", {"a"}).ran == "opaque"
+    mount.app = Router([Route("/x", running("x"))])
+    outer = APIRouter()
+    outer.routes.append(mount)
+    app.include_router(outer, prefix="/b")
+    assert call(app, "GET", "/b/m/x", {"a"}).status == 403
+    assert call(app, "GET", "/b/m/x", {"b"}).ran == "x"
+    assert call(app, "GET", "/a/m/x", {"b"}).status == 403
+    assert call(app, "GET", "/a/m/x", {"a"}).ran == "opaque"

@@ -194,6 +194,9 @@ class Pair:
             yield BROKE, f"{shut.raised or shut.status} instead of {bare.raised or bare.status}"
         elif self._is_led_elsewhere(shut, asked):
             self.report.counts[LED_ELSEWHERE] += 1
+        elif any(run.name in self.shut.moved for run in (*bare.runs, *shut.runs)):
+            # What has another path where it stands goes unnoticed where another route matches.
+            self.report.counts[UNNOTICED] += shut.seen != bare.seen
         elif shut.seen != bare.seen:
             yield DIFFERENT, f"{shut.seen} instead of {bare.seen}"
 
@@ -216,6 +219,10 @@ class Pair:
         app.
         """
         places = self._places_of(run)
+        if run.name.startswith("answer"):
+            # It answers in the place of what is there.
+            template = (run.verdict or (None, None))[1]
+            places = [place for place in self.places if place.template == template]
         is_closed = any(place.is_closed for place in places)
         is_rewritten = any(place.is_rewritten for place in places)
         return is_closed and (self.shut.is_guarded or is_rewritten)
