@@ -378,7 +378,7 @@ class RouteIndex:
         place.index.follow(at.below(place.node, place.inner, mounted, parameters), match)
 
     def look_for_nothing(self, match: RouteMatch) -> None:
-        """Do what is done where there is no route, for *match* that has one.
+        """Take as long for *match*, which has a route, as where there is none.
 
         INVARIANT: a clock tells nobody who is refused whether there is a route
         (benchmarks/hostile_targets.py).

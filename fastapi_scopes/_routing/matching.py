@@ -199,7 +199,7 @@ class Index(Protocol):
     """The routes of a router."""
 
     def look_for_nothing(self, match: "RouteMatch") -> None:
-        """Do what is done where there is no route, for *match* that has one."""
+        """Take as long for *match*, which has a route, as where there is none."""
         ...
 
 

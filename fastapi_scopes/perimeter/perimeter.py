@@ -1,4 +1,4 @@
-"""The closed perimeter: every connection of an app is decided on before the app sees it."""
+"""The closed perimeter: every connection of an app is decided on before its router sees it."""
 
 import asyncio
 import logging
@@ -217,7 +217,7 @@ class Perimeter:
             self._on_app_found(inner.app)
 
     def find_apps(self) -> None:
-        """Tell of every app that is mounted now, and of the protected one."""
+        """Tell of the protected app and of all that are mounted, before anything was read."""
         self._on_app_found(self.app)
         self.tree().meet_all()
 

@@ -42,10 +42,10 @@ class PerimeterOptions:
     """Whether only verified callers learn that there is no such route."""
 
     def require_docs(self) -> None:
-        """Return where docs pages can be asked for what they are.
+        """Return where *docs* is something to ask for.
 
         Raises:
-            ConfigurationError: they cannot.
+            ConfigurationError: it is not.
         """
         if self.docs is not None:
             problems: list[str] = []
