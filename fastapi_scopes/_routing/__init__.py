@@ -1,10 +1,11 @@
 """How FastAPI and Starlette store routes; the only package that knows.
 
-The way of a connection through a perimeter: `gates.Gate` stands before the matching of a router and
-has the perimeter decide; that asks `resolver.RouteTree.resolve`, which follows one `index.RouteIndex`
-after the other, and each route is matched by `tree.RouteNode.match`. What was decided on is shown to
-the routers by `pinning`, compared on the way by `matching.Step`, and asked for once more where it
-runs, by `enforcement.Endpoint.run`. `changes` counts what makes an index old.
+The way of a connection through a perimeter: `gates.Gate` stands before the matching of a router
+and has the perimeter decide. That asks `resolver.RouteTree.resolve`, which follows one
+`index.RouteIndex` after the other; each route is matched by `tree.RouteNode.match`. What was
+decided on is shown to the routers by `pinning`, compared on the way by `matching.Step`, and asked
+for once more where it runs, by `enforcement.Endpoint.run`. `changes` counts what makes an index
+old.
 
 A dependency alone finds its route by `lookup`, and `check` lists all of them by `inventory`.
 """
