@@ -32,7 +32,7 @@ from fastapi_scopes._routing.lookup import (
     unobservable_routers_in,
 )
 from fastapi_scopes._routing.matching import RouteMatch, Step
-from fastapi_scopes._routing.mounts import InnerRouter, is_answering
+from fastapi_scopes._routing.mounts import InnerRouter, is_answering, is_running_its_router
 from fastapi_scopes._routing.paths import pattern_of, sample_of
 from fastapi_scopes._routing.pinning import router_of_nothing
 from fastapi_scopes._routing.reentry import reentries_below, reentries_of
@@ -72,6 +72,7 @@ __all__ = [
     "is_dispatcher",
     "is_not_found_patched",
     "is_running",
+    "is_running_its_router",
     "is_watchable",
     "pattern_of",
     "placed_endpoints",

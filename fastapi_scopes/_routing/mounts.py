@@ -20,7 +20,14 @@ from fastapi_scopes._routing.framework import (
 )
 from fastapi_scopes._routing.gates import Gate, has_gate_of, is_matching_of, layers_of
 
-__all__ = ["InnerRouter", "inner_router_of", "is_answering", "is_same", "wrapped_router"]
+__all__ = [
+    "InnerRouter",
+    "inner_router_of",
+    "is_answering",
+    "is_running_its_router",
+    "is_same",
+    "wrapped_router",
+]
 
 # With what a router says that there is no such route.
 _ANSWERED: Final[tuple[int | type[Exception], ...]] = (404, 405, HTTPException)
@@ -72,7 +79,11 @@ def wrapped_router(outer: Any) -> InnerRouter | None:
     is_unwrapped, app = True, outer
     while app is not None:
         if isinstance(app, Starlette):
-            return InnerRouter(app.router, app, is_unwrapped)
+            # INVARIANT: an app that serves already runs the router that it had then
+            # (attacks/test_late_replacements.py).
+            return (
+                InnerRouter(app.router, app, is_unwrapped) if is_running_its_router(app) else None
+            )
         if isinstance(app, Router):
             return InnerRouter(app, app, is_unwrapped)
         if not is_transparent(app):
@@ -80,6 +91,13 @@ def wrapped_router(outer: Any) -> InnerRouter | None:
         is_unwrapped = is_unwrapped and is_body_limit(app)
         app = attribute_of(app, "app")
     return None
+
+
+def is_running_its_router(app: Starlette) -> bool:
+    """Tell whether *app* runs the router that it has now, as far as its stack shows."""
+    layers = layers_of(app.middleware_stack)
+    running = next((each for each in layers if isinstance(each, Router)), app.router)
+    return running is app.router
 
 
 def _is_plain_app(app: Starlette) -> bool:

@@ -73,7 +73,9 @@ class PerimeterView:
         for each in routers_with(router):
             enforce_in(each, self._ruler)
 
-    def comes(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
+    def comes(
+        self, routes: Iterable[Any], changes: ChangeCounter, *, is_included: bool = False
+    ) -> None:
         """Take note of *routes* that were added just now, and of all that is behind them.
 
         INVARIANT: a route asks for a verdict before anybody can call it, by whatever way
@@ -81,21 +83,28 @@ class PerimeterView:
         """
         for route in list(routes):
             if isinstance(route, _IncludedRouter):
-                self._comes_with(route.original_router, changes)
+                self._comes_with(route.original_router, changes, is_included=True)
                 continue
             inner = wrapped_router(attribute_of(route, "app"))
+            # FastAPI makes another route of one that it includes, which need not lead to a router.
+            is_kept = not is_included or isinstance(route, Mount | Host)
             if inner is not None:
-                inner = self.inner_of(own_node(route))
+                inner = self.inner_of(own_node(route)) if is_kept else None
             if inner is None:
                 enforce(route, self._ruler)
             elif self.enters(inner):
                 self._comes_with(inner.router, changes)
 
-    def _comes_with(self, router: Router, changes: ChangeCounter) -> None:
+    def _comes_with(
+        self, router: Router, changes: ChangeCounter, *, is_included: bool = False
+    ) -> None:
         # One that is watched already was met before, and may hold itself.
         if not is_watched_by(router, changes) and watch(router, changes):
             enforce_in(router, self._ruler)
-            self.comes(router.routes, changes)
+            self.comes(router.routes, changes, is_included=is_included)
+            if is_included and isinstance(router, APIRouter):
+                # What another app that includes it had made of its routes asks for nothing.
+                router._mark_routes_changed()
             inner = wrapped_router(attribute_of(router, "default"))
             if inner is not None and self.enters(inner):
                 self._comes_with(inner.router, changes)

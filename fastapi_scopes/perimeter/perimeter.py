@@ -26,6 +26,7 @@ from fastapi_scopes._routing import (
     is_answering,
     is_dispatcher,
     is_not_found_patched,
+    is_running_its_router,
     is_watchable,
     placed_endpoints,
     protected_endpoints_of,
@@ -172,6 +173,9 @@ class Perimeter:
         self._ending = ending
         self.rules: Rules = Rules(scope_map, options.docs)
         self._install(app.router)
+        if not is_running_its_router(app):
+            # It serves already, by a router that it had before: with the next call by this one.
+            app.middleware_stack = None
         self._build: Callable[[], ASGIApp] = app.build_middleware_stack
         app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -131,3 +132,31 @@ def test_default_that_comes_late_is_ruled_as_all_that_is_below() -> None:
     assert guarded.outcome("GET", "/m/x/y") == ruled_by("late")
     at.router.default = Router([secret("/x/y")])
     assert guarded.outcome("GET", "/m/x/y") == ruled_by("secret")
+
+
+def test_app_that_served_by_another_router_before_it_was_protected_serves_by_its_own() -> None:
+    app = FastAPI(openapi_url=None)
+    app.router.routes.append(Route("/admin", running("old")))
+    assert call(app, "GET", "/admin").ran == "old"
+    app.router = APIRouter(routes=[Route("/admin", running("new"))])
+    guarded = Guarded(app, {"GET /admin": "new"})
+    assert guarded.outcome("GET", "/admin") == ruled_by("new")
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "while it serves"])
+@pytest.mark.parametrize("kind", [Starlette, FastAPI])
+def test_mounted_app_that_serves_by_another_router_than_its_own_is_one_endpoint(
+    kind: Any, is_late: bool
+) -> None:
+    inner = kind(routes=[secret("/secret")])
+    app = FastAPI(openapi_url=None)
+    app.mount("/m", inner)
+    if is_late:
+        guarded = Guarded(app, RULES)
+        assert guarded.outcome("GET", "/m/secret") == ruled_by("secret")
+    else:
+        assert call(inner, "GET", "/secret").ran == "secret"
+    inner.router = Router([Route("/{name}", running("public"))])
+    guarded = guarded if is_late else Guarded(app, RULES)
+    assert_secret_is_kept(guarded, "/m/secret")
+    assert guarded.outcome("GET", "/m/other") == NO_RULE
