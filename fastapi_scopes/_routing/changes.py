@@ -1,7 +1,6 @@
 """Routers that count the changes of their routes."""
 
 import threading
-import types
 import weakref
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -9,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.routing import BaseRoute, Router
 
-from fastapi_scopes._routing.framework import OWN
+from fastapi_scopes._routing.framework import OWN, subclass_of
 
 __all__ = ["ChangeCounter", "is_watchable", "is_watched", "is_watched_by", "watch"]
 
@@ -106,16 +105,11 @@ class _WatchedRoutes(list[BaseRoute]):
 # What a router goes by; with the last, FastAPI looks at an included router again.
 _COUNTED: Final = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
 
-# A class goes with the routers that have it.
 _classes: "weakref.WeakKeyDictionary[type, weakref.ref[type]]" = weakref.WeakKeyDictionary()
 
 
 def _watched_class(kind: type) -> Any:
-    """Return the class of routers that are watched and otherwise of the class *kind*.
-
-    *kind* is its only base: with another, Python would not take one for the other.
-    """
-
+    """Return the class of routers that are watched and otherwise of the class *kind*."""
     set_before: Any = kind.__setattr__
 
     def set_attribute(self: Any, name: str, value: object) -> None:
@@ -127,16 +121,7 @@ def _watched_class(kind: type) -> Any:
             last = getattr(self, "_low_priority_routes", ()) if name == "_routes_version" else ()
             before.meet(value if name == "routes" and isinstance(value, list | tuple) else last)
 
-    def fill(namespace: dict[str, Any]) -> None:
-        named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-        namespace.update(named, __setattr__=set_attribute, **{OWN: True})
-
-    known = _classes.get(kind)
-    watched = known() if known is not None else None
-    if watched is None:
-        watched = types.new_class(kind.__name__, (kind,), exec_body=fill)
-        _classes[kind] = weakref.ref(watched)
-    return watched
+    return subclass_of(kind, _classes, {"__setattr__": set_attribute})
 
 
 def is_watched(router: Router) -> bool:

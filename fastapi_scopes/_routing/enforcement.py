@@ -6,7 +6,6 @@ matching. So the class of each route that a perimeter rules is replaced by a sub
 name whose `handle` asks for a verdict first.
 """
 
-import types
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from typing import Any, Final, Protocol
@@ -20,7 +19,7 @@ from fastapi.routing import (
 from starlette.routing import Host, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes._routing.framework import OWN, attribute_of, runs_framework_code
+from fastapi_scopes._routing.framework import OWN, attribute_of, runs_framework_code, subclass_of
 from fastapi_scopes._routing.gates import Passage, Passages
 from fastapi_scopes._routing.mounts import wrapped_router
 
@@ -28,7 +27,6 @@ __all__ = ["Endpoint", "Ruler", "endpoint_of", "enforce"]
 
 _ENDPOINT: Final = "__fastapi_scopes_endpoint__"
 _IS_ENFORCED: Final = "__fastapi_scopes_enforced__"
-# A class goes with the routes that have it.
 _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 
 
@@ -149,10 +147,6 @@ def _enforced_class(kind: type) -> Any:
     """
     if _IS_ENFORCED in vars(kind):
         return kind
-    reference = _classes.get(kind)
-    enforced: Any = reference() if reference is not None else None
-    if enforced is not None:
-        return enforced
 
     def get(self: Any) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         own = vars(self).get("handle")
@@ -164,11 +158,8 @@ def _enforced_class(kind: type) -> Any:
     def take(self: Any) -> None:
         del vars(self)["handle"]
 
-    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     handle = property(get, put, take)
-    namespace = {**named, "handle": handle, OWN: True, _IS_ENFORCED: True}
-    enforced = types.new_class(kind.__name__, (kind,), exec_body=lambda own: own.update(namespace))
-    _classes[kind] = ref(enforced)
+    enforced = subclass_of(kind, _classes, {"handle": handle, _IS_ENFORCED: True})
     return enforced
 
 

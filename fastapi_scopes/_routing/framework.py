@@ -1,6 +1,7 @@
 """What is the framework's own code, asked of the functions that decide."""
 
 import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final
@@ -15,6 +16,7 @@ __all__ = [
     "is_plumbing",
     "is_transparent",
     "runs_framework_code",
+    "subclass_of",
     "wraps_framework_code",
 ]
 
@@ -131,6 +133,24 @@ def computes(instance: object, *names: str) -> bool:
 
 def _is_read_plainly(descriptor: object) -> bool:
     return isinstance(descriptor, property) and is_framework_function(descriptor.fget)
+
+
+def subclass_of(
+    kind: type, known: WeakKeyDictionary[type, "ref[type]"], defined: Mapping[str, object]
+) -> Any:
+    """Return the class that takes the place of *kind*, and has what is *defined* beside that.
+
+    *kind* is its only base: with another, Python would not take one for the other. It is kept in
+    *known* no longer than there is something of it.
+    """
+    reference = known.get(kind)
+    made = reference() if reference is not None else None
+    if made is None:
+        named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+        namespace = {**named, **defined, OWN: True}
+        made = types.new_class(kind.__name__, (kind,), exec_body=lambda own: own.update(namespace))
+        known[kind] = ref(made)
+    return made
 
 
 def attribute_of(instance: object, name: str) -> Any:

@@ -1,6 +1,5 @@
 """A router to stand before one that matches in its own way."""
 
-import types
 from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -8,12 +7,11 @@ from weakref import WeakKeyDictionary, ref
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from fastapi_scopes._routing.framework import OWN, wraps_framework_code
+from fastapi_scopes._routing.framework import subclass_of, wraps_framework_code
 from fastapi_scopes._routing.gates import FRONT, Gate
 
 __all__ = ["front_of", "is_dispatcher"]
 
-# A class goes with the routers that have it.
 _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 
 
@@ -42,10 +40,6 @@ def front_of(router: Router) -> Router | None:
 
 def _fronted_class(kind: Any) -> Any:
     """Return the class of routers that are called by way of their front, and are else *kind*."""
-    reference = _classes.get(kind)
-    known = reference() if reference is not None else None
-    if known is not None:
-        return known
 
     async def call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("router", self)
@@ -55,8 +49,4 @@ def _fronted_class(kind: Any) -> Any:
         else:
             await gate(scope, receive, send)
 
-    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    namespace = {**named, "__call__": call, OWN: True}
-    fronted = types.new_class(kind.__name__, (kind,), exec_body=lambda own: own.update(namespace))
-    _classes[kind] = ref(fronted)
-    return fronted
+    return subclass_of(kind, _classes, {"__call__": call})

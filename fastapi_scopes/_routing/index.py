@@ -33,6 +33,7 @@ from fastapi_scopes._routing.tree import (
 from fastapi_scopes._routing.trie import SegmentTrie
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.methods import ANY_METHOD
+from fastapi_scopes.core.steps import drained
 from fastapi_scopes.core.templates import RouteTemplate
 
 __all__ = ["Place", "RouteIndex", "TreeContext", "View"]
@@ -187,13 +188,7 @@ class RouteIndex:
 
     def read(self, *, anew: bool = False) -> _Snapshot:
         """Read the routes; *anew* also where a route is the very object that it was."""
-        steps = self.reading(anew=anew)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                snapshot: _Snapshot = end.value
-                return snapshot
+        return drained(self.reading(anew=anew))
 
     def reading(self, *, anew: bool = False) -> Generator[None, None, _Snapshot]:
         """Read the routes, some at a time."""
@@ -211,7 +206,7 @@ class RouteIndex:
         known = {} if before is None or anew else _by_object(before.places)
         nodes = {key: place.node for key, place in known.items()}
         for node in route_nodes(self.router, self._context.view.opens, nodes):
-            place = known.get(_key_of(node))
+            place = known.get(node.identity)
             place = place if place is not None and place.node is node else self._place(node)
             self._look_behind(place)
             self._add(place, snapshot)
@@ -276,8 +271,7 @@ class RouteIndex:
         if inner is None or is_circular or not view.enters(inner):
             self._note_move(place, None)
             place.inner = place.index = None
-            # Where it leads in a circle, it is on the way elsewhere, and may not ask itself.
-            place.endpoint = Endpoint() if is_circular else view.finds(node)
+            place.endpoint = view.finds(node)
             return
         self._note_move(place, inner)
         if place.index is None or place.index.router is not inner.router:
@@ -442,12 +436,8 @@ def _is_mount(node: RouteNode) -> bool:
     return isinstance(node.effective, Mount)
 
 
-def _key_of(node: RouteNode) -> tuple[object, ...]:
-    return id(node.route), id(node.effective), node.path
-
-
 def _by_object(places: list[Place]) -> dict[tuple[object, ...], Place]:
-    return {_key_of(place.node): place for place in places if place.node.effective is not None}
+    return {place.node.identity: place for place in places if place.node.effective is not None}
 
 
 def _frontend_at(frontends: list[Place], at: RouterScope) -> Place | None:

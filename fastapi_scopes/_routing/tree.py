@@ -107,6 +107,11 @@ class RouteNode:
     """Whether it may lead to another router."""
 
     @property
+    def identity(self) -> tuple[object, ...]:
+        """The objects that it was read from, and its path there."""
+        return _identity_of(self.route, self.effective, self.path)
+
+    @property
     def key(self) -> tuple[object, ...]:
         """What tells it from the other routes of its router, whoever looks at them."""
         return id(self.route), self.path, id(self.frontend)
@@ -311,7 +316,7 @@ def _known_node(
 ) -> RouteNode:
     path = attribute_of(effective, "path")
     path = path if isinstance(path, str) else ""
-    node = known.get((id(route), id(effective), path))
+    node = known.get(_identity_of(route, effective, path))
     if node is not None and node.route is route and node.effective is effective:
         node.inclusions = inclusions
         return node
@@ -328,6 +333,10 @@ def _known_node(
     node = RouteNode(route, effective, inclusions, context, path, family, is_predictable)
     node.leads = _leads(node)
     return node
+
+
+def _identity_of(route: object, effective: object, path: str) -> tuple[object, ...]:
+    return id(route), id(effective), path
 
 
 def own_node(route: BaseRoute) -> RouteNode:

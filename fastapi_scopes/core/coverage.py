@@ -11,6 +11,7 @@ from fastapi_scopes.core.notices import Decided, notices_on
 from fastapi_scopes.core.requirements import Access, Requirement
 from fastapi_scopes.core.rules import Resolution, Rule, with_scopes
 from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.core.steps import drained
 from fastapi_scopes.errors import ConfigurationError, collecting
 
 __all__ = [
@@ -185,13 +186,7 @@ def cover(
     scope_map: ScopeMap, endpoints: Iterable[Endpoint], *, docs_map: ScopeMap | None = None
 ) -> Coverage:
     """Return the coverage of *endpoints* by *scope_map*, that of docs pages by *docs_map*."""
-    steps = covering(scope_map, list(endpoints), docs_map=docs_map)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            coverage: Coverage = end.value
-            return coverage
+    return drained(covering(scope_map, list(endpoints), docs_map=docs_map))
 
 
 def covering(

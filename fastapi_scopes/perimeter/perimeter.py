@@ -52,6 +52,7 @@ from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import UNDECIDED, Problem
 from fastapi_scopes.core.requirements import AUTHENTICATED, Access, parse_requirement
 from fastapi_scopes.core.scope_map import ANY_METHOD, Rule, ScopeMap
+from fastapi_scopes.core.steps import drained
 from fastapi_scopes.core.templates import Pattern
 from fastapi_scopes.errors import ConfigurationError, collecting
 from fastapi_scopes.perimeter.overrides import (
@@ -66,7 +67,6 @@ from fastapi_scopes.perimeter.startup import (
     Check,
     CheckedLifespan,
     PerimeterOptions,
-    drained,
     run_at_once,
     run_in_slices,
 )
@@ -385,8 +385,8 @@ class Perimeter:
 
     async def hold(self, router: Router, scope: Scope, receive: Receive, send: Send) -> Passages:
         """Return what was decided on before a connection came to *router*."""
-        passage = state_of(scope).passages.get(self)
-        if not isinstance(passage, Passage) or not passage.is_on_its_way:
+        passage = self._passage_in(scope)
+        if passage is None or not passage.is_on_its_way:
             return ()
         if passage.is_met_by(router, scope):
             return (passage,)
@@ -403,8 +403,8 @@ class Perimeter:
         """
         tree = self.tree()
         indexes = tree.indexes_of(router)
-        passage = state_of(scope).passages.get(self)
-        if not indexes and isinstance(passage, Passage) and not passage.is_over:
+        passage = self._passage_in(scope)
+        if not indexes and passage is not None and not passage.is_over:
             # It came through this perimeter, to what that no longer reaches.
             await self._refuse(scope, receive, send)
             return None
@@ -418,9 +418,9 @@ class Perimeter:
 
     def opened(self, endpoint: Endpoint, scope: Scope) -> Sequence[Passage]:
         """Return what lets a connection have *endpoint*, right before that runs."""
-        passage = state_of(scope).passages.get(self)
-        is_open = isinstance(passage, Passage) and passage.open_for(endpoint, scope)
-        return (passage,) if isinstance(passage, Passage) and is_open else ()
+        passage = self._passage_in(scope)
+        is_open = passage is not None and passage.open_for(endpoint, scope)
+        return (passage,) if passage is not None and is_open else ()
 
     async def decide_on(
         self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
@@ -430,35 +430,40 @@ class Perimeter:
         def resolver_of(route: ResolvedRoute) -> Callable[[Scope], RouteMatch]:
             return lambda _: RouteMatch(route, endpoint)
 
-        passage = state_of(scope).passages.get(self)
-        if isinstance(passage, Passage) and passage.goes_by(endpoint):
+        passage = self._passage_in(scope)
+        if passage is not None and passage.goes_by(endpoint):
             # A mount that is one endpoint no more; the router behind it has a gate.
             return ()
         places = self.tree().places_of(endpoint)
-        if self._is_led_elsewhere(scope, is_reached=bool(places)):
+        if passage is not None and _is_led_elsewhere(passage, is_reached=bool(places)):
             await self._refuse(scope, receive, send)
             return None
         resolvers = [resolver_of(place.route) for place in places]
         return await self.decide(resolvers, send_refusal, scope, receive, send)
 
-    def _is_led_elsewhere(self, scope: Scope, *, is_reached: bool) -> bool:
-        """Tell whether a connection that came through here has come to another endpoint.
-
-        That may be one that no router leads to any more: a mount that was one may be on the way,
-        and what is behind the one that runs is not ruled.
-        """
+    def _passage_in(self, scope: Scope) -> Passage | None:
+        """Return what this perimeter decided on a connection that came through it."""
         passage = state_of(scope).passages.get(self)
-        if not isinstance(passage, Passage) or passage.is_over:
-            return False
-        if is_reached:
-            return passage.is_on_its_way
-        return passage.has_arrived and not passage.has_opened
+        return passage if isinstance(passage, Passage) else None
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a connection that is led elsewhere than was decided."""
         verdict = await self._authorize(None, None, scope)
         if verdict.problem is not None:
             await send_refusal(verdict.problem, scope, receive, send)
+
+
+def _is_led_elsewhere(passage: Passage, *, is_reached: bool) -> bool:
+    """Tell whether a connection has come to another endpoint than was decided on.
+
+    That may be one that no router leads to any more: a mount that was one may be on the way,
+    and what is behind the one that runs is not ruled.
+    """
+    if passage.is_over:
+        return False
+    if is_reached:
+        return passage.is_on_its_way
+    return passage.has_arrived and not passage.has_opened
 
 
 def _is_on_asyncio() -> bool:

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import anyio
 import anyio.lowlevel
 
 from fastapi_scopes.core.requirements import RequirementLike, parse_requirement
+from fastapi_scopes.core.steps import drained
 from fastapi_scopes.errors import ConfigurationError, collecting
 
 __all__ = [
@@ -19,12 +20,9 @@ __all__ = [
     "CheckedLifespan",
     "PerimeterOptions",
     "Startable",
-    "drained",
     "run_at_once",
     "run_in_slices",
 ]
-
-T = TypeVar("T")
 
 SLICE: Final = 0.01
 """For how many seconds a check holds the event loop in a row."""
@@ -86,16 +84,6 @@ class CheckedLifespan:
 
 Check = Generator[None, None, tuple[str, ...]]
 """Looks at an app, step by step; what it returns keeps the app from serving."""
-
-
-def drained(steps: Generator[None, None, T]) -> T:
-    """Return what *steps* come to, taken all at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: T = end.value
-            return found
 
 
 async def run_at_once(check: Check) -> tuple[str, ...]:
