@@ -14,14 +14,13 @@ from fastapi_scopes._routing.changes import is_watchable
 from fastapi_scopes._routing.dependants import asked_scopes, calls, dependants_in, unwrapped
 from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.fronts import front_of, is_dispatcher
-from fastapi_scopes._routing.gates import Passage, Passages, Shown, entrances_of, install_gate
-from fastapi_scopes._routing.index import Place, RouteIndex
+from fastapi_scopes._routing.gates import Passages, Shown, entrances_of, install_gate
+from fastapi_scopes._routing.index import RouteIndex
 from fastapi_scopes._routing.inventory import (
-    PlacedEndpoint,
     apps_in,
     endpoints_of,
-    inner_app_of,
     placed_endpoints,
+    places_in,
     protected_endpoints_of,
     unreachable_in,
     untaken_in,
@@ -31,34 +30,28 @@ from fastapi_scopes._routing.lookup import (
     is_running,
     unobservable_routers_in,
 )
-from fastapi_scopes._routing.matching import RouteMatch, Step
+from fastapi_scopes._routing.matching import RouteMatch
 from fastapi_scopes._routing.mounts import InnerRouter, is_answering, is_running_its_router
 from fastapi_scopes._routing.paths import pattern_of, sample_of
 from fastapi_scopes._routing.pinning import router_of_nothing
 from fastapi_scopes._routing.reentry import reentries_below, reentries_of
-from fastapi_scopes._routing.resolver import DependencyView, PerimeterView, RouteTree
+from fastapi_scopes._routing.resolver import PerimeterView, RouteTree
 from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes._routing.tree import RouteNode, is_not_found_patched
+from fastapi_scopes._routing.tree import is_not_found_patched
 from fastapi_scopes._routing.trie import SegmentTrie
 
 __all__ = [
     "DependencyRoutes",
-    "DependencyView",
     "Endpoint",
     "InnerRouter",
-    "Passage",
     "Passages",
     "PerimeterView",
-    "Place",
-    "PlacedEndpoint",
     "ResolvedRoute",
     "RouteIndex",
     "RouteMatch",
-    "RouteNode",
     "RouteTree",
     "SegmentTrie",
     "Shown",
-    "Step",
     "apps_in",
     "asked_scopes",
     "calls",
@@ -66,7 +59,6 @@ __all__ = [
     "endpoints_of",
     "entrances_of",
     "front_of",
-    "inner_app_of",
     "install_gate",
     "is_answering",
     "is_dispatcher",
@@ -76,6 +68,7 @@ __all__ = [
     "is_watchable",
     "pattern_of",
     "placed_endpoints",
+    "places_in",
     "protected_endpoints_of",
     "reentries_below",
     "reentries_of",

@@ -26,12 +26,11 @@ __all__ = [
     "endpoints_of",
     "inner_app_of",
     "placed_endpoints",
+    "places_in",
     "protected_endpoints_of",
     "unreachable_in",
     "untaken_in",
 ]
-
-_REACHABLE = frozenset({Kind.API_ROUTE, Kind.API_WEBSOCKET, Kind.FRONTEND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +71,25 @@ def endpoints_of(
 
     *is_guard* tells of a dependency whether it is a guard of any map.
     """
+    for mount, place, is_ambiguous in places_in(app, tree_of):
+        reach = _reach_of(place, guard, is_guard, is_ambiguous=is_ambiguous)
+        placed = PlacedEndpoint(place.route, place.node.target, place.node.dependant)
+        yield from _endpoints_at(placed, guard, reach, mount)
+
+
+def places_in(
+    app: Starlette, tree_of: Callable[[Starlette], RouteTree]
+) -> Iterator[tuple[str, Place, bool]]:
+    """Yield every endpoint of *app* and of the apps mounted in it, as dependencies run there.
+
+    Before it is where its app is mounted; after it, whether one object is at two places of that.
+    """
     for mount, inner in apps_in(app, tree_of):
         places = list(tree_of(inner).places())
         seen = Counter(id(place.node.effective) for place in places)
         for place in places:
-            if inner_app_of(place) is not None:
-                continue
-            is_ambiguous = seen[id(place.node.effective)] > 1
-            reach = _reach_of(place, guard, is_guard, is_ambiguous=is_ambiguous)
-            placed = PlacedEndpoint(place.route, place.node.target, place.node.dependant)
-            yield from _endpoints_at(placed, guard, reach, mount)
+            if inner_app_of(place) is None:
+                yield mount, place, seen[id(place.node.effective)] > 1
 
 
 def apps_in(
@@ -125,7 +133,7 @@ def _reach_of(
     place: Place, guard: object, is_guard: Callable[[object], bool], *, is_ambiguous: bool
 ) -> Reach:
     kind, tree = place.route.kind, place.node.dependant
-    if kind not in _REACHABLE or tree is None:
+    if not kind.has_dependencies or tree is None:
         return Reach.UNREACHABLE
     nodes = list(dependants_in(tree))
     if any(calls(each, guard) for each in nodes):

@@ -27,9 +27,6 @@ __all__ = [
     "cover",
 ]
 
-# Where FastAPI runs dependencies.
-_DEPENDENT = frozenset({Kind.API_ROUTE, Kind.API_WEBSOCKET, Kind.FRONTEND})
-
 
 class Gap(Enum):
     """Why an endpoint is open, or shut by accident."""
@@ -125,7 +122,7 @@ class Coverage:
     @property
     def perimeter_only(self) -> tuple[CoveredEndpoint, ...]:
         """The endpoints that only a perimeter reaches, and no dependency."""
-        return tuple(each for each in self.endpoints if each.endpoint.kind not in _DEPENDENT)
+        return tuple(each for each in self.endpoints if not each.endpoint.kind.has_dependencies)
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -37,9 +37,15 @@ class Kind(Enum):
         """True where the method of the endpoint is the word WEBSOCKET."""
         return self in _SOCKETS
 
+    @property
+    def has_dependencies(self) -> bool:
+        """True where FastAPI runs dependencies."""
+        return self in _DEPENDENT
+
 
 _MOUNTS = frozenset({Kind.MOUNT, Kind.FRONTEND})
 _SOCKETS = frozenset({Kind.API_WEBSOCKET, Kind.WEBSOCKET})
+_DEPENDENT = frozenset({Kind.API_ROUTE, Kind.API_WEBSOCKET, Kind.FRONTEND})
 _ROUTES = frozenset({Kind.API_ROUTE, Kind.ROUTE}) | _SOCKETS
 
 

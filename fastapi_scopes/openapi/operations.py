@@ -1,7 +1,6 @@
 """What an operation of an OpenAPI document is about, in the words of a guard."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,9 +18,9 @@ from fastapi_scopes._routing import (
     asked_scopes,
     calls,
     dependants_in,
-    inner_app_of,
     pattern_of,
     placed_endpoints,
+    places_in,
     sample_of,
     unwrapped,
 )
@@ -31,7 +30,6 @@ from fastapi_scopes.core.templates import RouteTemplate
 
 __all__ = ["DependencyMountPoints", "Documented", "MountPoint", "ProtectedMountPoints"]
 
-_DEPENDENT = frozenset({Kind.API_ROUTE, Kind.API_WEBSOCKET, Kind.FRONTEND})
 _BRACED = re.compile(r"\{[^{}]*\}")
 _ONE_SEGMENT = re.compile(r"\{[^{}:]*(?::(?:str|int|float|uuid))?\}")
 
@@ -221,23 +219,18 @@ class DependencyMountPoints:
         )
 
     def _run_in(self, app: FastAPI) -> Iterator[Documented]:
-        for mount, inner in apps_in(app, self._tree_of):
-            places = list(self._tree_of(inner).places())
-            seen = Counter(id(place.node.effective) for place in places)
-            for place in places:
-                if inner_app_of(place) is not None:
-                    continue
-                node, route = place.node, place.route
-                is_known = route.kind is not Kind.FRONTEND and seen[id(node.effective)] == 1
-                yield Documented(
-                    _spelled(mount + route.template.text),
-                    mount + route.template.language,
-                    route.methods,
-                    route if is_known else None,
-                    route.template,
-                    node.dependant,
-                    is_decided=route.kind in _DEPENDENT and self._is_run_on(node.dependant),
-                )
+        for mount, place, is_ambiguous in places_in(app, self._tree_of):
+            node, route = place.node, place.route
+            is_known = route.kind is not Kind.FRONTEND and not is_ambiguous
+            yield Documented(
+                _spelled(mount + route.template.text),
+                mount + route.template.language,
+                route.methods,
+                route if is_known else None,
+                route.template,
+                node.dependant,
+                is_decided=route.kind.has_dependencies and self._is_run_on(node.dependant),
+            )
 
     def _is_run_on(self, tree: Dependant | None) -> bool:
         nodes = dependants_in(tree) if tree is not None else ()
