@@ -25,8 +25,8 @@ class ChangeCounter:
 
     def __init__(self, meet: Callable[[Iterable[Any]], None] | None = None) -> None:
         """Count from 0; *meet* is told of routes that come, when they do."""
-        self.count = 0
-        self.meet = meet
+        self.count: int = 0
+        self.meet: Callable[[Iterable[Any]], None] | None = meet
 
 
 def _changing(method: F) -> F:

@@ -9,6 +9,7 @@ from fastapi.routing import (
     APIRouter,
     _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
 )
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, Router
 
 from fastapi_scopes._routing.changes import ChangeCounter, watch
@@ -154,8 +155,8 @@ class RouteIndex:
         place: Place | None = None,
     ) -> None:
         self.place = place
-        self.router = inner.router
-        self.app = inner.app
+        self.router: Router = inner.router
+        self.app: Router | Starlette = inner.app
         self.prefix = prefix
         self.outer = outer
         self._docs = docs_of(inner.app)

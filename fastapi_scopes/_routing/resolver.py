@@ -176,9 +176,9 @@ class RouteTree:
     ) -> None:
         """Look into *app* from its own router, or from *router*, which stands before that."""
         changes = ChangeCounter()
-        self.context = TreeContext(guard, is_guard, view, changes)
+        self.context: TreeContext = TreeContext(guard, is_guard, view, changes)
         changes.meet = partial(view.comes, changes=changes)
-        self.root = RouteIndex(InnerRouter(router or app.router, app), self.context)
+        self.root: RouteIndex = RouteIndex(InnerRouter(router or app.router, app), self.context)
         self._seen = -1
         self._listing: _Listing | None = None
         self._is_serving = False

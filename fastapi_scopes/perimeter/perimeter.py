@@ -404,8 +404,7 @@ class Perimeter:
         tree = self.tree()
         indexes = tree.indexes_of(router)
         passage = self._passage_in(scope)
-        if not indexes and passage is not None and not passage.is_over:
-            # It came through this perimeter, to what that no longer reaches.
+        if not indexes and passage is not None and _is_led_elsewhere(passage, is_reached=False):
             await self._refuse(scope, receive, send)
             return None
         if apps:

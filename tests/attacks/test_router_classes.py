@@ -180,6 +180,33 @@ def test_included_router_that_matches_in_its_own_way_is_one_endpoint(
         }
 
 
+class Watchful(APIRouter):
+    """Matches as the framework does, for all that anybody can see."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope)
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["early", "late"])
+def test_what_is_mounted_in_an_included_router_that_is_one_endpoint_has_its_rule(
+    is_late: bool,
+) -> None:
+    app, included = make_app(), Watchful()
+
+    def mount() -> None:
+        included.mount("/in", Router(inner_routes()))
+        included.mount("", Router(inner_routes()))
+
+    if not is_late:
+        mount()
+    app.include_router(included, prefix="/m")
+    guarded = Guarded(app, RULES | {"GET /m/**": "secret"})
+    if is_late:
+        mount()
+    for path in ("/m/in/secret", "/m/secret"):
+        assert guarded.outcome("GET", path) == ruled_by("secret")
+
+
 class Tenants(Mount):
     """Is where it is for one host only, and takes nothing of the path for itself."""
 

@@ -141,7 +141,9 @@ class Pair:
         tree = RouteTree(self.bare.app, None, is_guard=lambda _: False, view=view)
         router = self.bare.app.router
         router.middleware_stack = _Observed(router.middleware_stack, tree)
-        # FastAPI reads an included router when it first matches there; both shall now.
+        # FastAPI reads an included router when it first matches there, and again when the count of
+        # its changes is another, which goes up by one where it is met; both shall now.
+        tree.meet_all()
         deque(tree.places(), maxlen=0)
         self.places = self.bare.places()
 
@@ -194,11 +196,18 @@ class Pair:
             yield BROKE, f"{shut.raised or shut.status} instead of {bare.raised or bare.status}"
         elif self._is_led_elsewhere(shut, asked):
             self.report.counts[LED_ELSEWHERE] += 1
-        elif any(run.name in self.shut.moved for run in (*bare.runs, *shut.runs)):
+        elif self._is_of_a_moved(bare, shut):
             # What has another path where it stands goes unnoticed where another route matches.
             self.report.counts[UNNOTICED] += shut.seen != bare.seen
         elif shut.seen != bare.seen:
             yield DIFFERENT, f"{shut.seen} instead of {bare.seen}"
+
+    def _is_of_a_moved(self, bare: Outcome, shut: Outcome) -> bool:
+        """Tell whether a route that moved where it stands answers, if only with its methods."""
+        runs = (*bare.runs, *shut.runs)
+        is_of_its_methods = not runs and 405 in (bare.status, shut.status)
+        is_one = any(run.name in self.shut.moved for run in runs)
+        return is_one or (bool(self.shut.moved) and is_of_its_methods)
 
     def _unsafe(self, shut: Outcome, asked: Asked) -> Iterator[tuple[str, str]]:
         for run in shut.runs:
