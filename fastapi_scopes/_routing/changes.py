@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Final, TypeVar
 
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Mount, Router
 
 from fastapi_scopes._routing.framework import OWN, subclass_of
 
@@ -117,11 +117,20 @@ def _watched_class(kind: type) -> Any:
         set_before(self, name, value)
         if name in _COUNTED and isinstance(before, _WatchedRoutes):
             before.count_change()
-            # Frontends come in a list of their own.
-            last = getattr(self, "_low_priority_routes", ()) if name == "_routes_version" else ()
-            before.meet(value if name == "routes" and isinstance(value, list | tuple) else last)
+            before.meet(_coming_with(self, name, value))
 
     return subclass_of(kind, _classes, {"__setattr__": set_attribute})
+
+
+def _coming_with(router: Any, name: str, value: Any) -> Iterable[Any]:
+    """Return the routes that may have come to *router* where its *name* was set to *value*."""
+    if name == "routes":
+        return value if isinstance(value, list | tuple) else ()
+    if name == "default":
+        # What answers where no route does is as good as mounted.
+        return [Mount("", value)]
+    # Frontends come in a list of their own.
+    return getattr(router, "_low_priority_routes", ()) if name == "_routes_version" else ()
 
 
 def is_watched(router: Router) -> bool:

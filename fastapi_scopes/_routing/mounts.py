@@ -76,8 +76,8 @@ def wrapped_router(outer: Any) -> InnerRouter | None:
     INVARIANT: only what is known to pass all on to its ``app`` is looked through; other code may
     show one app and run another (attacks/test_code_in_between.py).
     """
-    is_unwrapped, app = True, outer
-    while app is not None:
+    is_unwrapped = True
+    for app in layers_of(outer):
         if isinstance(app, Starlette):
             # INVARIANT: an app that serves already runs the router that it had then
             # (attacks/test_late_replacements.py).
@@ -89,7 +89,6 @@ def wrapped_router(outer: Any) -> InnerRouter | None:
         if not is_transparent(app):
             return None
         is_unwrapped = is_unwrapped and is_body_limit(app)
-        app = attribute_of(app, "app")
     return None
 
 

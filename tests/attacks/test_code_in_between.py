@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Mount, Route, Router
@@ -141,6 +142,14 @@ def test_app_that_is_wrapped_by_hand_is_looked_into() -> None:
     client = TestClient(guard.protect(make_app(Mount("/api", wrapped))))
     assert client.get("/api/me", headers=bearer("other")).status_code == 403
     assert client.get("/api/me", headers=bearer("me")).status_code == 200
+
+
+def test_wrapper_that_leads_to_itself_is_one_endpoint() -> None:
+    app, circle = FastAPI(openapi_url=None), GZipMiddleware(running("secret"))
+    circle.app = circle
+    app.mount("/m", circle)
+    make_guard({"GET /m/**": "secret"}).protect(app)
+    assert TestClient(app).get("/m/x").status_code == 401
 
 
 def test_call_from_within_the_process_to_a_mounted_app_is_decided_on_what_it_carries() -> None:

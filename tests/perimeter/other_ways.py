@@ -482,6 +482,14 @@ def app_that_is_mounted_late(scene: Scene) -> tuple[ASGIApp, str]:
 
 
 @_way
+def app_that_is_the_default_late(scene: Scene) -> tuple[ASGIApp, str]:
+    inner, app = scene.made(), make_app()
+    scene.protect(app)
+    app.router.default = inner
+    return inner, ""
+
+
+@_way
 def inclusion_of_what_it_includes_late(scene: Scene) -> tuple[ASGIApp, str]:
     shared, app, other = APIRouter(), make_app(), make_app()
     scene.put(shared)
