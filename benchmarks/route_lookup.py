@@ -86,7 +86,7 @@ class Nobody:
     async def decide_at(self, *_: Any) -> tuple[()]:
         return ()
 
-    def opened(self, *_: Any) -> tuple[()]:
+    def open(self, *_: Any) -> tuple[()]:
         return ()
 
     async def decide_on(self, *_: Any) -> tuple[()]:

@@ -64,7 +64,7 @@ def test_all_gaps_are_named_at_once() -> None:
         "add a rule, or map it to PUBLIC",
         "no rule for 'GET /guarded'; add one, or map it to PUBLIC",
         "no dependency reaches 'GET /plain' (plain route); map it to PUBLIC, or take it out",
-        "no dependency reaches 'GET /static/**' (mounted ASGI app); map it to PUBLIC, "
+        "no dependency reaches 'GET /static/**' (mounted ASGI app); map 'MOUNT /static' to PUBLIC, "
         "or take it out",
         "'GET /dead' matches no endpoint; correct it, or take it out",
     )

@@ -1,11 +1,11 @@
 """How FastAPI and Starlette store routes; the only package that knows.
 
 The way of a connection through a perimeter: `gates.Gate` stands before the matching of a router
-and has the perimeter decide. That asks `resolver.RouteTree.resolve`, which follows one
-`index.RouteIndex` after the other; each route is matched by `tree.RouteNode.match`. What was
-decided on is shown to the routers by `pinning`, compared on the way by `matching.Step`, and asked
-for once more where it runs, by `enforcement.Endpoint.run`. `changes` counts what makes an index
-old.
+and has the perimeter decide. That asks `tree.RouteTree.resolve`, which by `following.follow` goes
+from one `index.RouteIndex` to the next; each route is matched by `nodes.RouteNode.match`. What
+was decided on is shown to the routers by `pinning`, compared on the way by `matching.Step`, and
+asked for once more where it runs, by `enforcement.Endpoint.run`. `changes` counts what makes an
+index old.
 
 A dependency alone finds its route by `lookup`, and `check` lists all of them by `inventory`.
 """
@@ -31,14 +31,20 @@ from fastapi_scopes._routing.lookup import (
     unobservable_routers_in,
 )
 from fastapi_scopes._routing.matching import RouteMatch
-from fastapi_scopes._routing.mounts import InnerRouter, is_answering, is_running_its_router
+from fastapi_scopes._routing.mounts import (
+    InnerRouter,
+    hides_its_router,
+    is_answering,
+    is_running_its_router,
+)
 from fastapi_scopes._routing.paths import pattern_of, sample_of
 from fastapi_scopes._routing.pinning import router_of_nothing
+from fastapi_scopes._routing.reading import is_not_found_patched
 from fastapi_scopes._routing.reentry import reentries_below, reentries_of
-from fastapi_scopes._routing.resolver import PerimeterView, RouteTree
 from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes._routing.tree import is_not_found_patched
+from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes._routing.trie import SegmentTrie
+from fastapi_scopes._routing.views import PerimeterView
 
 __all__ = [
     "DependencyRoutes",
@@ -59,6 +65,7 @@ __all__ = [
     "endpoints_of",
     "entrances_of",
     "front_of",
+    "hides_its_router",
     "install_gate",
     "is_answering",
     "is_dispatcher",

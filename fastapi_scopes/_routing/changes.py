@@ -4,15 +4,19 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from functools import wraps
+from itertools import count
 from typing import Any, Final, TypeVar
 
+from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount, Router
 
 from fastapi_scopes._routing.framework import OWN, subclass_of
 
-__all__ = ["ChangeCounter", "is_watchable", "is_watched", "is_watched_by", "watch"]
+__all__ = ["ChangeCounter", "is_watchable", "is_watched", "is_watched_by", "mark_changed", "watch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_steps: Final = count(1 << 32, 1 << 32)
 
 # Whatever the garbage collector runs meanwhile may change routes as well.
 _lock = threading.RLock()
@@ -21,12 +25,12 @@ _lock = threading.RLock()
 class ChangeCounter:
     """Counts the changes of the routers that are watched with it."""
 
-    __slots__ = ("__weakref__", "count", "meet")
+    __slots__ = ("__weakref__", "count", "on_added")
 
-    def __init__(self, meet: Callable[[Iterable[Any]], None] | None = None) -> None:
-        """Count from 0; *meet* is told of routes that come, when they do."""
+    def __init__(self, on_added: Callable[[Iterable[Any]], None] | None = None) -> None:
+        """Count from 0; *on_added* is told of routes that come, when they do."""
         self.count: int = 0
-        self.meet: Callable[[Iterable[Any]], None] | None = meet
+        self.on_added: Callable[[Iterable[Any]], None] | None = on_added
 
 
 def _changing(method: F) -> F:
@@ -53,7 +57,7 @@ def _adding(method: F, *, many: bool) -> F:
             return method(self, *leading, last)
         finally:
             self.count_change()
-            self.meet(last if is_many else [last])
+            self.tell_of(last if is_many else [last])
 
     return changed  # type: ignore[return-value]
 
@@ -75,12 +79,12 @@ class _WatchedRoutes(list[BaseRoute]):
             for counter in self.counters:
                 counter.count += 1
 
-    def meet(self, routes: Iterable[Any]) -> None:
+    def tell_of(self, routes: Iterable[Any]) -> None:
         """Tell whoever asked for it of *routes* that came."""
         with _lock:
-            meeting = [counter.meet for counter in self.counters if counter.meet is not None]
-        for meet in meeting:
-            meet(routes)
+            told = [each.on_added for each in self.counters if each.on_added is not None]
+        for on_added in told:
+            on_added(routes)
 
     # INVARIANT: every method by which a list changes is here
     # (routes/test_changes.py: test_every_method_that_changes_a_list_is_noticed).
@@ -117,7 +121,7 @@ def _watched_class(kind: type) -> Any:
         set_before(self, name, value)
         if name in _COUNTED and isinstance(before, _WatchedRoutes):
             before.count_change()
-            before.meet(_coming_with(self, name, value))
+            before.tell_of(_coming_with(self, name, value))
 
     return subclass_of(kind, _classes, {"__setattr__": set_attribute})
 
@@ -131,6 +135,15 @@ def _coming_with(router: Any, name: str, value: Any) -> Iterable[Any]:
         return [Mount("", value)]
     # Frontends come in a list of their own.
     return getattr(router, "_low_priority_routes", ()) if name == "_routes_version" else ()
+
+
+def mark_changed(router: APIRouter) -> None:
+    """Have FastAPI make anew what it makes of *router* wherever that is included.
+
+    INVARIANT: it adds up the versions of nested routers, and no other change makes up for this one
+    (attacks/test_late_sharing.py).
+    """
+    router._routes_version += next(_steps)
 
 
 def is_watched(router: Router) -> bool:

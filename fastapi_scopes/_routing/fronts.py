@@ -8,7 +8,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes._routing.framework import subclass_of, wraps_framework_code
-from fastapi_scopes._routing.gates import FRONT, Gate
+from fastapi_scopes._routing.gates import FRONT, Gate, matches_as_framework
 
 __all__ = ["front_of", "is_dispatcher"]
 
@@ -17,7 +17,7 @@ _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 
 def is_dispatcher(router: Router) -> bool:
     """Tell whether *router* leads to routes in a way of its own, which nobody sees."""
-    return not wraps_framework_code(router, "__call__", "app")
+    return not (wraps_framework_code(router, "__call__") and matches_as_framework(router))
 
 
 def front_of(router: Router) -> Router | None:

@@ -29,10 +29,17 @@ __all__ = [
     "install_gate",
     "is_matching_of",
     "layers_of",
+    "matches_as_framework",
 ]
 
 # So many wrappers are looked through; more are nobody's intention.
 _DEPTH: Final = 32
+# What FastAPI's routers go by where no route matches.
+_ASKED_LAST: Final = (
+    "_match_low_priority",
+    "_iter_low_priority_routes",
+    "_frontend_match_is_more_specific",
+)
 FRONT: Final = "__fastapi_scopes_front__"
 """Where a router that matches in its own way has the gate of what stands before it."""
 
@@ -44,8 +51,8 @@ Shown = tuple[object, Router]
 class Passage(Protocol):
     """What was decided on one connection, on its way to the endpoint."""
 
-    def shown_to(self, router: Router, asgi_scope: Scope) -> Shown:
-        """Return what *router* is shown."""
+    def show(self, router: Router, asgi_scope: Scope) -> Shown:
+        """Go on to *router*, the next on the way, and return what it is shown."""
         ...
 
     async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
@@ -57,6 +64,10 @@ class Passage(Protocol):
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return *app*, as it runs for this caller."""
+        ...
+
+    def close(self) -> None:
+        """Note that the endpoint that was decided on has run."""
         ...
 
     def end(self) -> None:
@@ -182,7 +193,7 @@ class Gate:
 
     def _shown(self, passages: Sequence[Passage], scope: Scope) -> ASGIApp:
         """Return the matching of what all *passages* let the router have."""
-        shown = [passage.shown_to(self.router, scope) for passage in passages]
+        shown = [passage.show(self.router, scope) for passage in passages]
         if not shown:
             return self.app
         key, router = shown[0]
@@ -221,7 +232,13 @@ def layers_of(outer: Any) -> Iterator[Any]:
 def is_matching_of(router: Router, app: object) -> bool:
     """Tell whether *app* is the framework's matching of *router*, by which it runs its routes."""
     is_bound = isinstance(app, MethodType) and app.__self__ is router and app.__name__ == "app"
-    return is_bound and wraps_framework_code(router, "app")
+    return is_bound and matches_as_framework(router)
+
+
+def matches_as_framework(router: Router) -> bool:
+    """Tell whether *router* looks for the route as the framework's routers do."""
+    by_version = (each for each in _ASKED_LAST if hasattr(router, each))
+    return wraps_framework_code(router, "app", *by_version)
 
 
 def entrances_of(router: Router) -> dict[object, Entrance]:

@@ -1,92 +1,42 @@
-"""The routes of one router at one place in an app, and which of them a connection leads to."""
+"""The routes of one router at one place in an app."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from fastapi.routing import (
-    APIRouter,
-    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
-)
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, Router
 
 from fastapi_scopes._routing.changes import ChangeCounter, watch
+from fastapi_scopes._routing.context import TreeContext
 from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
 from fastapi_scopes._routing.enforcement import Endpoint
-from fastapi_scopes._routing.matching import RouteChangedError, RouteMatch, RouterScope, Step
+from fastapi_scopes._routing.framework import is_framework_function
+from fastapi_scopes._routing.matching import RouterScope
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
-from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
-from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes._routing.tree import (
-    RouteNode,
-    UnroutableError,
+from fastapi_scopes._routing.nodes import RouteNode
+from fastapi_scopes._routing.reading import (
     default_node,
     docs_of,
     frontend_nodes,
     included_routers_in,
     own_default_of,
     route_nodes,
-    segments_of,
     unread_in,
 )
+from fastapi_scopes._routing.route import ResolvedRoute
+from fastapi_scopes._routing.segments import segments_of
 from fastapi_scopes._routing.trie import SegmentTrie
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.methods import ANY_METHOD
 from fastapi_scopes.core.steps import drained
 from fastapi_scopes.core.templates import RouteTemplate
 
-__all__ = ["Place", "RouteIndex", "TreeContext", "View"]
-
-
-class View(Protocol):
-    """What looks into an app: a perimeter, or the dependencies of a guard."""
-
-    def opens(self, router: APIRouter) -> bool:
-        """Tell whether the routes of an included *router* are looked at, one by one."""
-        ...
-
-    def inner_of(self, node: RouteNode) -> InnerRouter | None:
-        """Return the router to which *node* leads, where that is to be looked into."""
-        ...
-
-    def enters(self, inner: InnerRouter) -> bool:
-        """Tell whether *inner* can be looked into."""
-        ...
-
-    def methods_of(self, node: RouteNode) -> frozenset[str]:
-        """Return the methods for which *node* needs rules."""
-        ...
-
-    def meets(self, router: Router) -> None:
-        """Take note of the routes of *router* and of what it includes, before they are read."""
-        ...
-
-    def comes(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
-        """Take note of *routes* when they are added; *changes* counts those behind them."""
-        ...
-
-    def meets_all(self, router: Router, changes: ChangeCounter) -> None:
-        """Take note of all that there is behind *router*, of which nothing was read yet."""
-        ...
-
-    def finds(self, node: RouteNode) -> Endpoint | None:
-        """Take note of *node*, an endpoint; return what its route is known by."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TreeContext:
-    """What the indexes of all routers of one guarded app share."""
-
-    guard: object
-    is_guard: Callable[[object], bool]
-    view: View
-    changes: ChangeCounter
-    """Counts those of all routers."""
-    unread: list[_IncludedRouter] = field(default_factory=list[_IncludedRouter])
-    """Inclusions of which FastAPI had made nothing before they were looked at."""
+__all__ = [
+    "Place",
+    "RouteIndex",
+    "Snapshot",
+]
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +56,7 @@ class Place:
 
 
 @dataclass(slots=True, eq=False)
-class _Snapshot:
+class Snapshot:
     """The routes of a router as they were read once."""
 
     count: int
@@ -162,9 +112,7 @@ class RouteIndex:
         self._docs = docs_of(inner.app)
         self._context = context
         self._changes = ChangeCounter()
-        self._snapshot: _Snapshot | None = None
-
-    # What there is.
+        self._snapshot: Snapshot | None = None
 
     def places(self) -> list[Place]:
         """Return all that the router may lead to, in the order in which it does."""
@@ -172,7 +120,7 @@ class RouteIndex:
         default = [snapshot.default] if snapshot.default is not None else []
         return [*snapshot.places, *snapshot.frontends, *default]
 
-    def current(self) -> _Snapshot:
+    def current(self) -> Snapshot:
         """Return the routes as they are now.
 
         INVARIANT: to see whether they changed costs the same however many there are, because every
@@ -182,18 +130,18 @@ class RouteIndex:
         snapshot = self._snapshot
         return snapshot if snapshot is not None and self._is_current(snapshot) else self.read()
 
-    def _is_current(self, snapshot: _Snapshot) -> bool:
+    def _is_current(self, snapshot: Snapshot) -> bool:
         routes = self.router.routes
         is_same_list = routes is snapshot.routes and len(routes) == snapshot.length
         return is_same_list and snapshot.count == self._changes.count
 
-    def read(self, *, anew: bool = False) -> _Snapshot:
+    def read(self, *, anew: bool = False) -> Snapshot:
         """Read the routes; *anew* also where a route is the very object that it was."""
         return drained(self.reading(anew=anew))
 
-    def reading(self, *, anew: bool = False) -> Generator[None, None, _Snapshot]:
+    def reading(self, *, anew: bool = False) -> Generator[None, None, Snapshot]:
         """Read the routes, some at a time."""
-        self._context.view.meets(self.router)
+        self._context.view.on_reading(self.router)
         self._context.unread.extend(unread_in(self.router))
         for counter in (self._changes, self._context.changes):
             watch(self.router, counter)
@@ -202,32 +150,32 @@ class RouteIndex:
         # INVARIANT: the count is taken before the routes: what changes while they are read
         # is noticed at the next look.
         routes = self.router.routes
-        snapshot = _Snapshot(self._changes.count, routes, len(routes))
+        snapshot = Snapshot(self._changes.count, routes, len(routes))
         before = self._snapshot
         known = {} if before is None or anew else _by_object(before.places)
         nodes = {key: place.node for key, place in known.items()}
-        for node in route_nodes(self.router, self._context.view.opens, nodes):
+        for node in route_nodes(self.router, self._context.view.looks_into, nodes):
             place = known.get(node.identity)
             place = place if place is not None and place.node is node else self._place(node)
-            self._look_behind(place)
+            self.look_behind(place)
             self._add(place, snapshot)
             yield
         self._add_last(snapshot)
         self._snapshot = snapshot
         return snapshot
 
-    def _add_last(self, snapshot: _Snapshot) -> None:
+    def _add_last(self, snapshot: Snapshot) -> None:
         """Add what the router asks where no route matches."""
         for node in frontend_nodes(self.router):
             place = self._place(node)
-            place.endpoint = self._context.view.finds(node)
+            place.endpoint = self._context.view.on_endpoint(node)
             snapshot.frontends.append(place)
         default = own_default_of(self.router)
         if default is not None:
             snapshot.default = self._place(default_node(default))
-            self._look_behind(snapshot.default)
+            self.look_behind(snapshot.default)
 
-    def _add(self, place: Place, snapshot: _Snapshot) -> None:
+    def _add(self, place: Place, snapshot: Snapshot) -> None:
         node = place.node
         snapshot.places.append(place)
         place.pinned = place.answering = None
@@ -240,7 +188,8 @@ class RouteIndex:
     def _place(self, node: RouteNode) -> Place:
         guard, tree, kind = self._context.guard, node.dependant, node.kind
         template = self._template_of(node)
-        if kind is Kind.ROUTE and node.path in self._docs:
+        is_page = node.path in self._docs and is_framework_function(node.target)
+        if kind is Kind.ROUTE and is_page:
             kind = Kind.DOCS
         methods, scopes = self._context.view.methods_of(node), asked_scopes(tree, guard)
         awaited = None
@@ -261,7 +210,7 @@ class RouteIndex:
         is_whole = node.kind in {Kind.MOUNT, Kind.OPAQUE}
         return RouteTemplate.below(text) if is_whole else RouteTemplate.parse(text)
 
-    def _look_behind(self, place: Place) -> None:
+    def look_behind(self, place: Place) -> None:
         """Find the index of the router to which *place* leads now, or note an endpoint."""
         view, node = self._context.view, place.node
         inner = view.inner_of(node)
@@ -269,10 +218,10 @@ class RouteIndex:
         is_circular = inner is not None and any(
             inner.router is each.router for each in (*self.outer, self)
         )
-        if inner is None or is_circular or not view.enters(inner):
+        if inner is None or is_circular or not view.prepare(inner):
             self._note_move(place, None)
             place.inner = place.index = None
-            place.endpoint = view.finds(node)
+            place.endpoint = view.on_endpoint(node)
             return
         self._note_move(place, inner)
         if place.index is None or place.index.router is not inner.router:
@@ -304,7 +253,7 @@ class RouteIndex:
         for place in (*snapshot.places, snapshot.default):
             if place is None or place.behind is None:
                 continue
-            self._look_behind(place)
+            self.look_behind(place)
             if place.index is not None:
                 # Where all was read anew, so was what is behind.
                 yield from place.index.refreshing()
@@ -316,122 +265,6 @@ class RouteIndex:
             if place.index is not None:
                 yield from place.index.walk()
 
-    # Where a connection leads.
-
-    def follow(self, at: RouterScope, match: RouteMatch) -> None:
-        """Add to *match* where the framework would lead a connection from here.
-
-        Raises:
-            UnroutableError: the code of a route fails on the path.
-        """
-        match.index, route_path = self, at.route_path
-        snapshot, found, place, parameters = self._choose(at, route_path)
-        if place is None:
-            self._take_nothing(snapshot, at, match)
-        elif found is Match.FULL:
-            self._take(place, at, route_path, parameters, match)
-        else:
-            self._take_partly(place, at, parameters, match)
-
-    def _choose(
-        self, at: RouterScope, route_path: str
-    ) -> tuple[_Snapshot, Match, Place | None, Any]:
-        try:
-            snapshot = self.current()
-            return snapshot, *snapshot.choose(at, route_path)
-        except RouteChangedError:
-            # A route changed in itself; read once, it is what it is now.
-            snapshot = self.read()
-        try:
-            return snapshot, *snapshot.choose(at, route_path)
-        except RouteChangedError as error:
-            raise UnroutableError from error
-
-    def _take(
-        self,
-        place: Place,
-        at: RouterScope,
-        route_path: str,
-        parameters: Any,
-        match: RouteMatch,
-    ) -> None:
-        step = self._step(place, at)
-        if not place.node.leads:
-            match.end(step, place.route, place.endpoint, parameters)
-            return
-        self._look_behind(place)
-        match.entered.append((place.behind or place.route, place.inner))
-        step.inner = place.node.inner()
-        mounted = ""
-        if place.node.family is Mount:
-            parameters = dict(parameters)
-            mounted = route_path[: -len("/" + parameters.pop("path"))]
-        if place.inner is None or place.index is None:
-            match.end(step, place.route, place.endpoint, parameters)
-            return
-        match.steps.append(step)
-        place.index.follow(at.below(place.node, place.inner, mounted, parameters), match)
-
-    def look_for_nothing(self, match: RouteMatch) -> None:
-        """Take as long for *match*, which has a route, as where there is none.
-
-        INVARIANT: a clock tells nobody who is refused whether there is a route
-        (benchmarks/hostile_targets.py).
-        """
-        snapshot, at = self._snapshot, match.steps[-1].at
-        # To match parameters took as long.
-        if snapshot is not None and not match.path_params:
-            with suppress(UnroutableError, RouteChangedError):
-                snapshot.choose(at, at.route_path + "/")
-        match.behind_other_code()
-
-    def _take_partly(
-        self, place: Place, at: RouterScope, parameters: Any, match: RouteMatch
-    ) -> None:
-        """Add to *match* that the framework says which methods there are, or else what runs."""
-        node = place.node
-        methods = node.listed_methods
-        # INVARIANT: only where this holds does the framework not run what it matched partly
-        # (attacks/test_route_classes.py).
-        is_refused = bool(methods) and at.method not in methods
-        if is_refused and not node.answers_partial:
-            match.end_nowhere(self._answer(place, at))
-        else:
-            match.end(self._step(place, at), place.route, place.endpoint, parameters)
-
-    def _take_nothing(self, snapshot: _Snapshot, at: RouterScope, match: RouteMatch) -> None:
-        """Add to *match* that the router redirects, or else what answers where no route matches."""
-        redirected: Place | None = None
-        if not at.is_socket and self.router.redirect_slashes and at.route_path != "/":
-            other = at.with_slash_changed()
-            try:
-                _, redirected, _ = snapshot.choose(other, other.route_path)
-            except RouteChangedError as error:
-                raise UnroutableError from error
-        if redirected is not None:
-            match.end_nowhere(self._answer(redirected, at), redirected.route)
-            return
-        frontend = None if at.is_socket else _frontend_at(snapshot.frontends, at)
-        default = snapshot.default
-        if frontend is not None:
-            match.end(self._step(frontend, at), frontend.route, frontend.endpoint, {})
-        elif default is not None:
-            self._take(default, at, at.route_path, {}, match)
-        else:
-            if snapshot.nothing is None:
-                snapshot.nothing = router_of_nothing(self.router)
-            match.end_nowhere(Step(self.router, None, snapshot.nothing, at))
-
-    def _step(self, place: Place, at: RouterScope) -> Step:
-        if place.pinned is None:
-            place.pinned = pinned_router(self.router, place.node)
-        return Step(self.router, place.node.key, place.pinned, at, place.node)
-
-    def _answer(self, place: Place, at: RouterScope) -> Step:
-        if place.answering is None:
-            place.answering = answering_router(self.router, place.node)
-        return Step(self.router, None, place.answering, at)
-
 
 def _is_mount(node: RouteNode) -> bool:
     return isinstance(node.effective, Mount)
@@ -439,18 +272,3 @@ def _is_mount(node: RouteNode) -> bool:
 
 def _by_object(places: list[Place]) -> dict[tuple[object, ...], Place]:
     return {place.node.identity: place for place in places if place.node.effective is not None}
-
-
-def _frontend_at(frontends: list[Place], at: RouterScope) -> Place | None:
-    """Return the frontend, or what else is asked last, that the framework would choose.
-
-    The most specific one; one that matches partly, only where none does wholly.
-    """
-    chosen: dict[Match, tuple[Place, int | None]] = {}
-    for place in frontends:
-        match, specificity = place.node.ask_frontend(at.visible_scope())
-        before = chosen.get(match)
-        if before is None or (before[1] is not None and (specificity or -1) > before[1]):
-            chosen[match] = place, specificity
-    found = chosen.get(Match.FULL) or chosen.get(Match.PARTIAL)
-    return found[0] if found is not None else None

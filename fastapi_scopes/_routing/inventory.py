@@ -17,8 +17,9 @@ from fastapi_scopes._routing.dependants import (
     unwrapped,
 )
 from fastapi_scopes._routing.index import Place, RouteIndex
-from fastapi_scopes._routing.resolver import DependencyView, RouteTree
 from fastapi_scopes._routing.route import ResolvedRoute
+from fastapi_scopes._routing.tree import RouteTree
+from fastapi_scopes._routing.views import DependencyView
 from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
 
 __all__ = [

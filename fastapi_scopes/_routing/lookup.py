@@ -26,9 +26,10 @@ from fastapi_scopes._routing.changes import is_watched
 from fastapi_scopes._routing.index import RouteIndex
 from fastapi_scopes._routing.inventory import apps_in
 from fastapi_scopes._routing.paths import pattern_of
-from fastapi_scopes._routing.resolver import DependencyView, RouteTree
+from fastapi_scopes._routing.reading import included_routers_in
 from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes._routing.tree import included_routers_in
+from fastapi_scopes._routing.tree import RouteTree
+from fastapi_scopes._routing.views import DependencyView
 from fastapi_scopes.core.endpoints import Kind
 
 __all__ = ["DependencyRoutes", "is_running", "unobservable_routers_in"]
@@ -110,7 +111,8 @@ class DependencyRoutes:
         return table, entry if entry is not None and entry.source is source else None
 
     def _current(self) -> _Table:
-        if self.tree.serve():
+        if not self.tree.is_serving:
+            self.tree.start_serving()
             return self._read()
         # The list of the app itself is looked at for who goes behind its back.
         self.tree.root.current()

@@ -1,6 +1,7 @@
 """A connection on its way through the routers of an app, found before the framework routes it."""
 
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -11,8 +12,8 @@ from starlette.types import ASGIApp
 
 from fastapi_scopes._routing.enforcement import Endpoint, endpoint_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
+from fastapi_scopes._routing.nodes import RouteNode, UnroutableError
 from fastapi_scopes._routing.route import ResolvedRoute
-from fastapi_scopes._routing.tree import RouteNode
 from fastapi_scopes.core.methods import WEBSOCKET
 
 __all__ = ["RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
@@ -26,7 +27,8 @@ class RouteChangedError(Exception):
 class RouterScope:
     """What of a connection a router goes by."""
 
-    asgi_scope: MutableMapping[str, Any]
+    # A token is in there.
+    asgi_scope: MutableMapping[str, Any] = field(repr=False)
     is_socket: bool
     method: str
     path: str
@@ -38,7 +40,7 @@ class RouterScope:
     """What led here from there."""
     app: ASGIApp | None = None
     """What that led into."""
-    _visible: dict[str, Any] | None = field(default=None, init=False)
+    _visible: dict[str, Any] | None = field(default=None, init=False, repr=False)
 
     @property
     def route_path(self) -> str:
@@ -132,7 +134,11 @@ class Step:
     def has_moved(self) -> bool:
         """Whether the route leads to another router by now, of which nothing was decided."""
         node = self.node
-        return node is not None and node.leads and not is_same(self.inner, node.inner())
+        if node is None or not node.leads:
+            return False
+        # What has a `handle` of its own by now may run anything.
+        is_other_code = not node.is_default and node.answers_partial
+        return is_other_code or not is_same(self.inner, node.inner())
 
     def goes_by(self, endpoint: Endpoint) -> bool:
         """Tell whether the route of the step was *endpoint* once, before it led to a router."""
@@ -195,11 +201,11 @@ def _is_same_value(one: object, other: object, *, is_same_text: bool) -> bool:
     return is_equal or (is_same_kind and type(one).__eq__ is object.__eq__)
 
 
-class Index(Protocol):
-    """The routes of a router."""
+class Routes(Protocol):
+    """Those of a router, as they were read once."""
 
-    def look_for_nothing(self, match: "RouteMatch") -> None:
-        """Take as long for *match*, which has a route, as where there is none."""
+    def choose(self, at: RouterScope, route_path: str) -> object:
+        """Look for the one to which a path leads."""
         ...
 
 
@@ -215,8 +221,8 @@ class RouteMatch:
     """Whether the framework itself would fail on the path."""
     redirected: ResolvedRoute | None = None
     """Where a router points that has no such route."""
-    index: Index | None = None
-    """That of the last router on the way."""
+    routes: Routes | None = None
+    """Those of the last router on the way."""
     path_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Those with which the endpoint runs."""
     steps: list[Step] = field(default_factory=list[Step])
@@ -251,6 +257,20 @@ class RouteMatch:
         """
         behind = (each for each, inner in self.entered if inner is None or not inner.is_plain)
         return next(behind, None)
+
+    def look_for_nothing(self) -> None:
+        """Take as long as where there is no route.
+
+        INVARIANT: a clock tells nobody who is refused whether there is one
+        (benchmarks/hostile_targets.py).
+        """
+        at = self.steps[-1].at
+        # To match parameters took as long.
+        if self.routes is not None and not self.path_params:
+            with suppress(UnroutableError, RouteChangedError):
+                self.routes.choose(at, at.route_path + "/")
+        # For the time that it takes alone.
+        self.behind_other_code()
 
     def fail(self) -> None:
         """Note that nothing is found: the framework itself would fail on the path."""

@@ -22,6 +22,7 @@ from fastapi_scopes._routing.gates import Gate, has_gate_of, is_matching_of, lay
 
 __all__ = [
     "InnerRouter",
+    "hides_its_router",
     "inner_router_of",
     "is_answering",
     "is_running_its_router",
@@ -94,9 +95,18 @@ def wrapped_router(outer: Any) -> InnerRouter | None:
 
 def is_running_its_router(app: Starlette) -> bool:
     """Tell whether *app* runs the router that it has now, as far as its stack shows."""
+    running = _running_router_of(app)
+    return running is None or running is app.router
+
+
+def hides_its_router(app: Starlette) -> bool:
+    """Tell whether *app* serves already, and its stack does not show by which router."""
+    return app.middleware_stack is not None and _running_router_of(app) is None
+
+
+def _running_router_of(app: Starlette) -> Router | None:
     layers = layers_of(app.middleware_stack)
-    running = next((each for each in layers if isinstance(each, Router)), app.router)
-    return running is app.router
+    return next((each for each in layers if isinstance(each, Router)), None)
 
 
 def _is_plain_app(app: Starlette) -> bool:

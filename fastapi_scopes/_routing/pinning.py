@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes._routing.framework import attribute_of
-from fastapi_scopes._routing.tree import RouteNode
+from fastapi_scopes._routing.nodes import RouteNode
 
 __all__ = ["answering_router", "pinned_router", "router_of_nothing"]
 

@@ -17,7 +17,7 @@ from fastapi_scopes._routing.enforcement import endpoint_of
 from fastapi_scopes._routing.framework import attribute_of
 from fastapi_scopes._routing.index import Place, RouteIndex
 from fastapi_scopes._routing.inventory import inner_app_of
-from fastapi_scopes._routing.resolver import RouteTree
+from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes.core.endpoints import Kind
 
 __all__ = ["reentries_below", "reentries_of"]

@@ -35,10 +35,12 @@ class Gap(Enum):
         "{endpoint} is open: no rule, and no guard runs; put Depends(guard) on the route and add a"
         " rule, or map it to PUBLIC"
     )
-    NO_RULE = "no rule for {endpoint}; add one, or map it to PUBLIC"
+    NO_RULE = "no rule for {endpoint}; {way_out}"
     NOT_ENFORCED = "nothing enforces {rule} on {endpoint}; put Depends(guard) on the route"
     OTHER_GUARD = "another guard decides on {endpoint}, {rule} does not; drop one of the two"
-    UNREACHABLE = "no dependency reaches {endpoint} ({kind}); map it to PUBLIC, or take it out"
+    UNREACHABLE = (
+        "no dependency reaches {endpoint} ({kind}); map {mapped} to PUBLIC, or take it out"
+    )
     UNRESOLVED = (
         "the framework does not say which route {endpoint} ({kind}) is, so the guard denies it;"
         " put it into an app of its own"
@@ -67,10 +69,18 @@ class CoveredEndpoint:
         """The gap as a sentence, or None."""
         if self.gap is None:
             return None
+        way_out, mapped = "add one, or map it to PUBLIC", "it"
+        if self.endpoint.kind.is_mount:
+            # A pattern would decide on routes, too, that were left without a rule.
+            prefix = str(self.endpoint.template).removesuffix("/**") or "/"
+            mapped = repr(f"{MOUNT} {prefix}")
+            way_out = f"add one for {mapped}, which decides on nothing else"
         return self.gap.value.format(
             endpoint=self,
             rule=repr(self.rule.key) if self.rule else "",
             kind=self.endpoint.kind.value,
+            way_out=way_out,
+            mapped=mapped,
         )
 
 

@@ -1,7 +1,7 @@
 """What a perimeter decided on one connection, held on its way from router to router."""
 
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.routing import Router
@@ -27,12 +27,12 @@ class Passage:
     passed: int = 0
     """How many routers were shown what was decided on."""
     is_spent: bool = False
-    """Whether the endpoint ran, or was not found where it was."""
-    has_opened: bool = False
-    """Whether it ran."""
+    """Whether the endpoint ran, was not found where it was, or may run no longer."""
+    is_running: bool = False
+    """Whether it runs now."""
     is_over: bool = False
     """Whether the connection has ended for whoever decided."""
-    bound: Scope | None = None
+    bound: Scope | None = field(default=None, repr=False)
     """The scope in which the claims were made known to the application."""
 
     @property
@@ -56,8 +56,8 @@ class Passage:
         is_next = step.router is router and step.is_met_by(asgi_scope)
         return is_next and self.verdict.asked.is_asked_by(asgi_scope)
 
-    def shown_to(self, router: Router, asgi_scope: Scope) -> Shown:
-        """Return what tells apart what *router* is shown, and the copy of it that has that.
+    def show(self, router: Router, asgi_scope: Scope) -> Shown:
+        """Go on to *router*; return what tells apart what it is shown, and its copy that has that.
 
         INVARIANT: nothing is awaited between this look and the router's
         (attacks/test_late_verdicts.py): what is no longer what was decided on is not shown.
@@ -67,21 +67,25 @@ class Passage:
         self.passed += 1
         return (step.key, step.pinned) if is_met else (None, router_of_nothing(router))
 
-    def open_for(self, endpoint: Endpoint, asgi_scope: Scope) -> bool:
-        """Tell whether *endpoint* may run, which it may once, as it is called in *asgi_scope*.
+    def open(self, endpoint: Endpoint, asgi_scope: Scope) -> bool:
+        """Let *endpoint* run, once, as it is called in *asgi_scope*; tell whether it may.
 
         INVARIANT: what a route makes of a connection while it matches is looked at, too
         (attacks/test_overriding_routes.py).
         """
-        if not self.has_arrived or self.is_spent or self.is_over:
+        if not self.has_arrived or self.is_spent:
             return False
         self.is_spent = True
-        self.has_opened = (
+        self.is_running = (
             self.match.endpoint is endpoint
             and self.match.steps[-1].leads_to(asgi_scope, self.match.path_params)
             and self.verdict.asked.is_asked_by(asgi_scope)
         )
-        return self.has_opened
+        return self.is_running
+
+    def close(self) -> None:
+        """Note that what was opened has run: what comes now is no part of it."""
+        self.is_running = False
 
     async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
         """Tell the application who the caller is; *route* is what runs now, if it asks.
@@ -114,4 +118,5 @@ class Passage:
 
     def end(self) -> None:
         """Let nothing pass any more."""
-        self.is_over, self.bound = True, None
+        self.is_over = self.is_spent = True
+        self.bound = None

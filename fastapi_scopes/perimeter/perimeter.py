@@ -22,6 +22,7 @@ from fastapi_scopes._routing import (
     RouteTree,
     entrances_of,
     front_of,
+    hides_its_router,
     install_gate,
     is_answering,
     is_dispatcher,
@@ -39,6 +40,7 @@ from fastapi_scopes.authorizer import (
     Rules,
     Verdict,
     asked_of,
+    fields_of,
     fork_state,
     is_unruly,
     method_of,
@@ -172,9 +174,9 @@ class Perimeter:
         self._on_app_found = on_app_found
         self._ending = ending
         self.rules: Rules = Rules(scope_map, options.docs)
-        self._install(app.router)
-        if not is_running_its_router(app):
-            # It serves already, by a router that it had before: with the next call by this one.
+        self._served: _Entrance = self._install(app.router)
+        if hides_its_router(app) or not is_running_its_router(app):
+            # It serves already, maybe by a router that it had before: from now on by this one.
             app.middleware_stack = None
         self._build: Callable[[], ASGIApp] = app.build_middleware_stack
         app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
@@ -223,7 +225,7 @@ class Perimeter:
     def find_apps(self) -> None:
         """Tell of the protected app and of all that are mounted, before anything was read."""
         self._on_app_found(self.app)
-        self.tree().meet_all()
+        self.tree().first_look()
 
     def _find_apps_in(self, tree: RouteTree) -> None:
         for index in tree.indexes():
@@ -231,8 +233,14 @@ class Perimeter:
                 self._on_app_found(index.app)
 
     def _build_stack(self) -> ASGIApp:
-        self.entrance()
+        self._served = self.entrance()
         return self._build()
+
+    def _trees(self) -> list[RouteTree]:
+        """Return the routes of the app as it has them now, and as it still serves them."""
+        entrance, served = self.entrance(), self._served
+        is_other = served is not entrance and self.app.middleware_stack is not None
+        return [entrance.tree, served.tree] if is_other else [entrance.tree]
 
     # What it finds at the start.
 
@@ -276,7 +284,7 @@ class Perimeter:
         self, entrance: _Entrance, run: Callable[[Check], Awaitable[tuple[str, ...]]]
     ) -> tuple[str, ...]:
         """Return what keeps the app from serving at *entrance*; log what does not."""
-        entrance.tree.serve()
+        entrance.tree.start_serving()
         found = await run(self._check(entrance))
         override = await override_problem(self.app, self.guard)
         if self._ending is not None and not _is_on_asyncio():
@@ -315,13 +323,15 @@ class Perimeter:
         Each of *resolvers* says where it leads; all must allow.
         """
         passage: Passage | None = None
+        # What can be read once is read once.
+        fields_of(scope)
         for resolve in resolvers:
             # What no rule can hold for leads nowhere: nothing is looked up for it.
             match = RouteMatch(is_refused=True) if is_unruly(scope) else resolve(scope)
             verdict = await self._verdict_on(match, scope)
             if verdict.problem is not None:
-                if self.options.hide_unknown and match.index is not None and match.endpoint:
-                    match.index.look_for_nothing(match)
+                if self.options.hide_unknown and match.endpoint is not None:
+                    match.look_for_nothing()
                 self._leave(verdict, scope)
                 await refuse(verdict.problem, scope, *channels)
                 return None
@@ -401,24 +411,24 @@ class Perimeter:
         Where *apps* were decided on as protected themselves, their verdict is enough, but for
         those that are in this app.
         """
-        tree = self.tree()
-        indexes = tree.indexes_of(router)
+        indexes = [(tree, each) for tree in self._trees() for each in tree.indexes_of(router)]
         passage = self._passage_in(scope)
         if not indexes and passage is not None and _is_led_elsewhere(passage, is_reached=False):
             await self._refuse(scope, receive, send)
             return None
         if apps:
-            indexes = [each for each in indexes if any(each.app is app for app in apps)]
+            indexes = [each for each in indexes if any(each[1].app is app for app in apps)]
 
-        def resolver_of(index: RouteIndex) -> Callable[[Scope], RouteMatch]:
+        def resolver_of(tree: RouteTree, index: RouteIndex) -> Callable[[Scope], RouteMatch]:
             return lambda asgi_scope: tree.resolve(asgi_scope, index)
 
-        return await self.decide(map(resolver_of, indexes), send_refusal, scope, receive, send)
+        resolvers = [resolver_of(*each) for each in indexes]
+        return await self.decide(resolvers, send_refusal, scope, receive, send)
 
-    def opened(self, endpoint: Endpoint, scope: Scope) -> Sequence[Passage]:
+    def open(self, endpoint: Endpoint, scope: Scope) -> Sequence[Passage]:
         """Return what lets a connection have *endpoint*, right before that runs."""
         passage = self._passage_in(scope)
-        is_open = passage is not None and passage.open_for(endpoint, scope)
+        is_open = passage is not None and passage.open(endpoint, scope)
         return (passage,) if passage is not None and is_open else ()
 
     async def decide_on(
@@ -433,7 +443,7 @@ class Perimeter:
         if passage is not None and passage.goes_by(endpoint):
             # A mount that is one endpoint no more; the router behind it has a gate.
             return ()
-        places = self.tree().places_of(endpoint)
+        places = [each for tree in self._trees() for each in tree.places_of(endpoint)]
         if passage is not None and _is_led_elsewhere(passage, is_reached=bool(places)):
             await self._refuse(scope, receive, send)
             return None
@@ -462,7 +472,7 @@ def _is_led_elsewhere(passage: Passage, *, is_reached: bool) -> bool:
         return False
     if is_reached:
         return passage.is_on_its_way
-    return passage.has_arrived and not passage.has_opened
+    return passage.has_arrived and not passage.is_running
 
 
 def _is_on_asyncio() -> bool:

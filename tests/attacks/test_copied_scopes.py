@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.routing import Host, Match, Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes import OPTIONAL
+from fastapi_scopes import AUTHENTICATED, OPTIONAL, Claims
+from fastapi_scopes.authorizer import state_of
+from fastapi_scopes.errors import TokenError, TokenFault
 from tests.apps import bearer, make_guard, make_verifier, mint
 from tests.doors import DOORS, Door
 
@@ -149,3 +156,87 @@ def test_scope_is_copied_in_depth_as_it_is_otherwise(copied: Callable[[Any], Any
     client = TestClient(guard.protect(app, strict=False))
     assert client.get("/in/me").status_code == 401
     assert client.get("/in/me", headers=bearer("x", sub="bob")).json() == "bob"
+
+
+def test_repr_of_what_was_decided_shows_no_token() -> None:
+    told: list[str] = []
+
+    async def endpoint(request: Request) -> Response:
+        told.extend(map(repr, state_of(request.scope).passages.values()))
+        return Response()
+
+    inner = Starlette(routes=[Host("{host}", Router([Route("/x", endpoint)]))])
+    app = make_guard({"GET /m/x": AUTHENTICATED}).protect(Starlette(routes=[Mount("/m", inner)]))
+    token = mint()
+    assert TestClient(app).get("/m/x", headers={"Authorization": f"Bearer {token}"}).is_success
+    (text,) = told
+    assert "Passage" in text
+    assert token not in text
+
+
+class Revoking:
+    is_revoked = False
+
+    async def verify(self, token: str) -> Claims:
+        if self.is_revoked:
+            raise TokenError(TokenFault.REVOKED)
+        claims: Claims = await make_verifier().verify(token)
+        return claims
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_asked_before", [False, True], ids=["not before", "before"])
+async def test_call_that_outlives_its_connection_is_decided_anew(is_asked_before: bool) -> None:
+    """What a middleware kept of a connection is no verdict when the token is revoked."""
+    kept: list[Scope] = []
+    ran: list[str] = []
+
+    class Keeping:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if is_asked_before:
+                await answered(self.app, scope)
+            kept.append(dict(scope))
+            await Response("old")(scope, receive, send)
+
+    class Once(Route):
+        """Is there for the decision, and not when its router looks for it then."""
+
+        looks = 0
+
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            self.looks += 1
+            return super().matches(scope) if self.looks == 1 else (Match.NONE, {})
+
+    async def endpoint(request: Request) -> Response:
+        ran.append("x")
+        return Response()
+
+    verifier, route = Revoking(), Once("/x", endpoint)
+    inner = Starlette(routes=[route], middleware=[Middleware(Keeping)])
+    app = Starlette(routes=[Mount("/m", inner)])
+    make_guard({"* /m/x": AUTHENTICATED}, verifier=verifier).protect(app)
+    headers = [(b"authorization", f"Bearer {mint()}".encode())]
+    asked = {"type": "http", "method": "GET", "path": "/m/x", "headers": headers}
+    assert await answered(app, asked) == "200"
+    verifier.is_revoked = True
+    for call_again in (route.handle, inner.router):
+        route.looks = 0
+        assert await answered(call_again, dict(kept[0])) == "401"
+    assert ran == []
+
+
+async def answered(app: ASGIApp, asgi_scope: Scope) -> str:
+    """Return the status of what *app* answers."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(asgi_scope, receive, send)
+    return str(sent[0]["status"])

@@ -16,7 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Match, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
@@ -336,7 +336,9 @@ def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
     guarded = Guarded(make(), {"GET /m/secret": "secret", "GET /m/open": PUBLIC})
     assert call(guarded.app, "GET", "/m/open").status == 401
     (gap,) = guarded.guard.check(guarded.app).gaps
-    assert gap.problem == "no rule for '* /m/**'; add one, or map it to PUBLIC"
+    assert gap.problem == (
+        "no rule for '* /m/**'; add one for 'MOUNT /m', which decides on nothing else"
+    )
     assert Guarded(make(), {"* /m/**": "secret"}).outcome("GET", "/m/open") == ruled_by("secret")
 
 
@@ -359,6 +361,30 @@ def test_routes_that_change_while_an_inner_perimeter_verifies_open_nothing_of_th
     make_guard({"GET /*": AUTHENTICATED}, verifier=Slow()).protect(inner)
     assert call(app, "GET", "/b/late", {"none"}).ran in {None, "public"}
     assert call(app, "GET", "/b/late", {"none"}).status == 403
+
+
+def test_two_that_decided_on_two_routes_run_neither() -> None:
+    class Shy(Route):
+        """Matches from the time on that the outer perimeter verified a token."""
+
+        is_there = False
+
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            return super().matches(scope) if self.is_there else (Match.NONE, {})
+
+    class Waking:
+        async def verify(self, token: str) -> Claims:
+            claims: Claims = await make_verifier().verify(token)
+            shy.is_there = True
+            return claims
+
+    shy = Shy("/x", running("shy"))
+    inner = Starlette(routes=[shy, leaf("other")])
+    make_guard({"* /x": "shy", "GET /{name}": "other"}).protect(inner)
+    app = Starlette(routes=[Mount("/m", inner)])
+    make_guard({"* /m/x": "b", "GET /m/{name}": "b"}, verifier=Waking()).protect(app)
+    answer = call(app, "GET", "/m/x", {"shy", "b"})
+    assert (answer.ran, answer.status) == (None, 404)
 
 
 # What came late, and was never visited.

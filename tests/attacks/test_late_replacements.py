@@ -143,6 +143,82 @@ def test_app_that_served_by_another_router_before_it_was_protected_serves_by_its
     assert guarded.outcome("GET", "/admin") == ruled_by("new")
 
 
+def hidden_by_a_closure(app: Any) -> Any:
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return run
+
+
+def app_that_served_and_shows_nothing(now: str) -> FastAPI:
+    """Serves by a router with `/secret` still, and has another one."""
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(hidden_by_a_closure)  # type: ignore[arg-type]
+    app.router.routes.append(secret())
+    assert call(app, "GET", "/secret").ran == "secret"
+    app.router = APIRouter(routes=[Route(now, running("new"))])
+    return app
+
+
+def test_app_whose_middleware_hides_by_which_router_it_serves_serves_by_its_own() -> None:
+    guarded = Guarded(app_that_served_and_shows_nothing("/new"), {"GET /new": "new"})
+    assert guarded.outcome("GET", "/secret") == NOT_FOUND
+    assert guarded.outcome("GET", "/new") == ruled_by("new")
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "late"])
+def test_mounted_app_whose_middleware_hides_by_which_router_it_serves_serves_by_its_own(
+    is_late: bool,
+) -> None:
+    inner, app = app_that_served_and_shows_nothing("/{name}"), make_app()
+    if not is_late:
+        app.mount("/m", inner)
+    guarded = Guarded(app, {"GET /m/{name}": "new"})
+    if is_late:
+        app.mount("/m", inner)
+    assert guarded.outcome("GET", "/m/secret") == ruled_by("new")
+
+
+class Twice:
+    """Passes what is asked of `/m/public` on, and then asks for `/m/secret`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def drop(_: Any) -> None: ...
+
+        if scope["type"] == "http" and scope["path"] == "/m/public":
+            await self.app(scope, receive, drop)
+            scope = {**scope, "path": "/m/secret"}
+        await self.app(scope, receive, send)
+
+
+def test_router_by_which_an_app_still_serves_is_ruled_though_the_app_has_another() -> None:
+    inner, app = make_app(), make_app()
+    inner.add_middleware(Twice)
+    inner.router.routes += [Route("/public", running("public")), secret()]
+    app.mount("/m", inner)
+    guarded = Guarded(app, {"GET /m/public": PUBLIC, "GET /m/secret": "secret"})
+    assert call(guarded.app, "GET", "/m/public").status == 401
+    app.router = APIRouter()
+    assert call(guarded.app, "GET", "/m/public").status == 401
+    assert call(inner, "GET", "/secret").status == 401
+    app.middleware_stack = None
+    assert guarded.outcome("GET", "/m/secret") == NOT_FOUND
+    # What no app that is protected leads to is not ruled.
+    assert call(inner, "GET", "/secret").ran == "secret"
+
+
+def test_mount_that_is_given_code_of_its_own_while_it_serves_runs_nothing() -> None:
+    app = make_app()
+    app.mount("/m", plain_router())
+    guarded = Guarded(app, RULES)
+    assert guarded.outcome("GET", "/m/open") == OPEN
+    app.router.routes[-1].handle = Opaque("secret")  # type: ignore[method-assign]
+    assert_secret_is_kept(guarded, "/m/open")
+
+
 @pytest.mark.parametrize("is_late", [False, True], ids=["before", "while it serves"])
 @pytest.mark.parametrize("kind", [Starlette, FastAPI])
 def test_mounted_app_that_serves_by_another_router_than_its_own_is_one_endpoint(

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC, Claims, ScopeGuard, ScopeMap
@@ -273,6 +273,22 @@ def test_mount_that_moves_while_it_is_decided_on_opens_nothing(
     guarded = Guarded(app, rules, **options)
     answer = call(guarded.app, "GET", "/m/secret", {"x"})
     assert (answer.ran, answer.status in {401, 403, 404}) == (None, True)
+
+
+@pytest.mark.parametrize("after", ["app", "router"])
+@pytest.mark.parametrize("kind", [Mount, Host])
+def test_mount_that_moves_while_a_call_by_another_way_is_decided_on_opens_nothing(
+    kind: Any, after: str
+) -> None:
+    def moving() -> None:
+        mount.app = APPS[after]()
+
+    mount = kind("/m" if kind is Mount else "{host}", APPS["opaque"]())
+    app, other = in_the_app([mount]), in_the_app([mount])
+    make_guard({"* /**": "x"}, verifier=Moving(moving)).protect(app)
+    path = "/m/secret" if kind is Mount else "/secret"
+    answer = call(other, "GET", path, {"x"})
+    assert (answer.ran, answer.status) == (None, 404)
 
 
 # Where the guard is a dependency.

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -71,6 +72,40 @@ def test_code_that_runs_for_any_method_has_a_rule_for_each(make: Any, where: Whe
         assert guarded.outcome(method, "/x") == NO_RULE
     guarded = Guarded(where(routes()), {"GET /x": "get", "DELETE /x": "x"})
     assert guarded.outcome("DELETE", "/x") == ruled_by("x")
+
+
+@pytest.mark.parametrize("make", [Anyway, AnywayApi, anyway_by_itself])
+def test_code_that_runs_for_any_method_asks_for_a_verdict_in_another_app_too(make: Any) -> None:
+    app = in_the_app([make("/x", running("x"))])
+    Guarded(app, {"GET /x": "x"})
+    other = Starlette(routes=list(app.routes))
+    for method in ("GET", "DELETE", "PURGE"):
+        answer = call(other, method, "/x")
+        assert (answer.ran, answer.status) == (None, 401)
+
+
+class Unsteady(Route):
+    """Lists another method at one of the looks at it."""
+
+    looks, other = 0, -1
+
+    @property
+    def methods(self) -> Any:
+        self.looks += 1
+        return {"POST"} if self.looks == self.other else {"GET"}
+
+    @methods.setter
+    def methods(self, value: Any) -> None: ...
+
+
+@pytest.mark.parametrize("look", range(8))
+def test_route_that_lists_other_methods_now_and_then_asks_for_a_verdict(look: int) -> None:
+    route = Unsteady("/x", running("x"))
+    app = in_the_app([route])
+    Guarded(app, {"* /x": "x"})
+    other = Starlette(routes=[route])
+    route.looks, route.other = 0, look
+    assert call(other, "GET", "/x").ran is None
 
 
 class PartlyRoute(Route):

@@ -91,6 +91,18 @@ class OwnApiMatching(APIRouter):
         await self.routes[0].handle(scope, receive, send)
 
 
+class OwnLast(APIRouter):
+    """Finds a route of its own where no other matches."""
+
+    def _match_low_priority(self, scope: Scope) -> Any:
+        return Match.FULL, {}, Route("/x", running("secret")), None
+
+
+class OwnLastRoutes(APIRouter):
+    def _iter_low_priority_routes(self) -> Any:
+        yield Mount("/x", Opaque("secret"))
+
+
 def matching_by_itself() -> Router:
     router = Router(inner_routes())
     vars(router)["app"] = OwnMatching(inner_routes()).app
@@ -122,6 +134,25 @@ def test_mounted_router_that_matches_in_its_own_way_is_one_endpoint(
     rules = RULES | {"GET /m/**": "secret"}
     guarded = Guarded(in_the_app(Mount("/m", make())), rules)
     assert guarded.outcome("GET", "/m/open") == ruled_by("secret")
+
+
+@pytest.mark.parametrize("kind", [OwnLast, OwnLastRoutes])
+@pytest.mark.parametrize("prefix", ["", "/m"], ids=["of the app", "mounted"])
+def test_router_with_its_own_way_where_no_route_matches_is_one_endpoint(
+    kind: Any, prefix: str
+) -> None:
+    def app() -> FastAPI:
+        made, router = make_app(), kind(routes=inner_routes())
+        if prefix:
+            made.mount(prefix, router)
+        else:
+            made.router = router
+        return made
+
+    path = f"{prefix}/x/y"
+    assert Guarded(app(), RULES).outcome("GET", path) == NO_RULE
+    guarded = Guarded(app(), RULES | {f"GET {prefix}/**": "secret"})
+    assert guarded.outcome("GET", path) == ruled_by("secret")
 
 
 @pytest.mark.parametrize("make", ["Router", "APIRouter", "by itself"])

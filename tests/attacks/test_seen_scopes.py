@@ -206,6 +206,18 @@ def test_value_that_cannot_be_compared_keeps_no_one_out() -> None:
     assert Guarded(app, RULES).outcome("GET", "/t/acme/x") == ruled_by("choosy")
 
 
+@pytest.mark.parametrize("kind", [tuple, iter], ids=["tuple", "iterator"])
+def test_headers_that_can_be_read_once_reach_the_route_and_the_decision(kind: Any) -> None:
+    app = in_the_app([choosy("/x", "choosy", lambda _: True)])
+    guarded = Guarded(app, {"GET /x": "choosy"})
+
+    async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "headers": kind(scope["headers"])}, receive, send)
+
+    guarded.app = with_headers
+    assert guarded.outcome("GET", "/x") == ruled_by("choosy")
+
+
 def test_route_is_asked_for_the_decision_and_by_its_router() -> None:
     asked: list[object] = []
 

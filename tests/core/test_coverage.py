@@ -71,7 +71,8 @@ def test_endpoint_is_a_gap_unless_its_rule_is_enforced(
         pytest.param(
             {"* /**": "a"},
             endpoint("* /m/**", Kind.MOUNT, Reach.UNREACHABLE),
-            "no dependency reaches '* /m/**' (mounted ASGI app); map it to PUBLIC, or take it out",
+            "no dependency reaches '* /m/**' (mounted ASGI app); map 'MOUNT /m' to PUBLIC, "
+            "or take it out",
             id="unreachable",
         ),
         pytest.param(

@@ -118,7 +118,7 @@ class _Nobody:
     async def decide_at(self, *connection: Any) -> tuple[()]:
         return ()
 
-    def opened(self, *connection: Any) -> tuple[()]:
+    def open(self, *connection: Any) -> tuple[()]:
         return ()
 
     async def decide_on(self, *connection: Any) -> tuple[()]:
@@ -143,7 +143,7 @@ class Pair:
         router.middleware_stack = _Observed(router.middleware_stack, tree)
         # FastAPI reads an included router when it first matches there, and again when the count of
         # its changes is another, which goes up by one where it is met; both shall now.
-        tree.meet_all()
+        tree.first_look()
         deque(tree.places(), maxlen=0)
         self.places = self.bare.places()
 
@@ -237,12 +237,12 @@ class Pair:
         return is_closed and (self.shut.is_guarded or is_rewritten)
 
     def _is_led_elsewhere(self, shut: Outcome, asked: Asked) -> bool:
-        """Tell whether code in between made another request of one, to which nothing answers.
+        """Tell whether code in between made another request of one, for which nothing runs.
 
         What runs then is what was decided on, or nothing.
         """
         is_rewritten = "alias" in asked.path and any(each.is_rewritten for each in self.places)
-        is_nothing = not shut.runs and shut.status in {404, "websocket.close"}
+        is_nothing = not shut.runs and shut.status in {307, 404, 405, "websocket.close"}
         return is_rewritten and (is_nothing or bool(shut.runs))
 
     def _places_of(self, run: Run) -> list[Place]:

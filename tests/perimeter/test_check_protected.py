@@ -84,7 +84,9 @@ def test_opaque_mount_with_at_least_one_rule_is_no_gap(key: str) -> None:
         pytest.param(["GET /s/**"], [], id="GET is HEAD too"),
         pytest.param(["* /s/**"], [], id="any method"),
         pytest.param(
-            ["HEAD /s/**"], ["no rule for 'GET /s/**'; add one, or map it to PUBLIC"], id="HEAD"
+            ["HEAD /s/**"],
+            ["no rule for 'GET /s/**'; add one for 'MOUNT /s', which decides on nothing else"],
+            id="HEAD",
         ),
         pytest.param(
             ["GET /s/**", "POST /s/**"],
@@ -176,7 +178,9 @@ def make_self_mounted() -> FastAPI:
 def test_app_mounted_in_itself_is_listed_once_and_opaque_below_itself() -> None:
     coverage = covered(make_self_mounted(), {"GET /a": "a"})
     assert [str(each) for each in coverage.endpoints] == ["'GET /a'", "'* /self/**'"]
-    assert coverage.problems == ("no rule for '* /self/**'; add one, or map it to PUBLIC",)
+    assert coverage.problems == (
+        "no rule for '* /self/**'; add one for 'MOUNT /self', which decides on nothing else",
+    )
 
 
 @pytest.mark.parametrize("path", ["/self/a", "/self/self/a", "/self/nope", "/self/"])

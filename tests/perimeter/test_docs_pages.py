@@ -11,6 +11,7 @@ from starlette.routing import Route, Router
 from fastapi_scopes import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, ScopeMap, any_of
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import bearer, make_guard
+from tests.perimeter.calling import call, running
 from tests.perimeter.small import answer, make_app, plain
 
 PAGES = ("/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc")
@@ -38,6 +39,15 @@ def test_docs_pages_without_a_rule_are_one_gap_that_names_the_way_out() -> None:
     assert "HEAD" not in problem
     assert "pass docs=PUBLIC or docs=AUTHENTICATED" in problem
     assert "FastAPI(openapi_url=None)" in problem
+
+
+def test_route_of_ones_own_in_the_place_of_a_page_is_no_page() -> None:
+    app = FastAPI()
+    app.router.routes.insert(0, Route("/docs", running("own")))
+    make_guard({}).protect(app, docs=PUBLIC)
+    with pytest.raises(ConfigurationError, match="no rule for 'GET /docs'"), TestClient(app):
+        pass
+    assert call(app, "GET", "/docs").ran is None
 
 
 def test_app_without_docs_pages_has_no_docs_gap() -> None:

@@ -194,7 +194,7 @@ def test_route_that_is_asked_last_is_ruled_as_whatever_may_be_there(
 
 
 class Slotted(APIRouter):
-    """Keeps what it asks last in a slot, and says so in its class."""
+    """Keeps what it goes by in slots."""
 
     __slots__ = ("seen", "tenant")
 
@@ -202,9 +202,14 @@ class Slotted(APIRouter):
         self.tenant = "t"
         super().__init__(*arguments, **options)
 
-    def _iter_low_priority_routes(self) -> Any:
+    @property
+    def redirect_slashes(self) -> bool:
         assert self.tenant == "t"
-        return super()._iter_low_priority_routes()
+        return self.seen
+
+    @redirect_slashes.setter
+    def redirect_slashes(self, value: bool) -> None:
+        self.seen = value
 
 
 @pytest.mark.parametrize("is_mounted", [False, True], ids=["of the app", "mounted"])

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.routing import Mount, Route, Router
 
-from fastapi_scopes._routing.tree import route_nodes, segments_of
+from fastapi_scopes._routing.reading import route_nodes
+from fastapi_scopes._routing.segments import segments_of
 from fastapi_scopes._routing.trie import SegmentTrie
 
 SEGMENTS = st.sampled_from(
