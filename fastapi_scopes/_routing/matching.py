@@ -264,9 +264,9 @@ class RouteMatch:
         INVARIANT: a clock tells nobody who is refused whether there is one
         (benchmarks/hostile_targets.py).
         """
-        at = self.steps[-1].at
-        # To match parameters took as long.
-        if self.routes is not None and not self.path_params:
+        # To match parameters took as long; without a way there was nothing to look through.
+        if self.routes is not None and self.steps and not self.path_params:
+            at = self.steps[-1].at
             with suppress(UnroutableError, RouteChangedError):
                 self.routes.choose(at, at.route_path + "/")
         # For the time that it takes alone.

@@ -32,12 +32,13 @@ from fastapi_scopes._routing import (
     unobservable_routers_in,
     untaken_in,
 )
-from fastapi_scopes.authorizer import (
+from fastapi_scopes.authorization import (
     Authorizer,
-    Rules,
+    Rulebook,
     Verdict,
-    asked_of,
+    access_request_of,
     fork_state,
+    is_still_asked,
     is_unruly,
     method_of,
     state_of,
@@ -166,7 +167,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         ConfigurationError.raise_for(problems)
         self._authorizer = Authorizer(verifier, admitted, space, bind, admin_issuers)
         self._ending = ending_in(space, now) if end_at_exp else None
-        self._rules = Rules(self._scope_map)
+        self._rules = Rulebook(self._scope_map)
         self._is_warned = False
         self._documented: WeakSet[FastAPI] = WeakSet()
         # What FastAPI's OpenAPI reads of a SecurityBase.
@@ -349,7 +350,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
 
     def _view(
         self,
-        rules: Rules,
+        rules: Rulebook,
         places: DependencyMountPoints | ProtectedMountPoints,
         root: Starlette,
         *,
@@ -372,15 +373,17 @@ class ScopeGuard(SecurityBase, Generic[C]):
         verdict = running.verdicts.get(self) if running is not None else None
         if running is None or verdict is None or not is_running(running.route, asgi_scope):
             return None
-        if not verdict.asked.is_asked_by(asgi_scope):
-            return await self._authorizer.judge(asked_of(asgi_scope, None), None, asgi_scope)
-        route = cast("ResolvedRoute | None", verdict.asked.route)
+        if not is_still_asked(verdict.request, asgi_scope):
+            return await self._authorizer.authorize(
+                access_request_of(asgi_scope, None), None, asgi_scope
+            )
+        route = cast("ResolvedRoute | None", verdict.request.route)
         if route is None or route.awaited is None:
             return verdict
         # What awaits the guard by itself asks for more than the perimeter knew of.
         rule = self._rules.rule_for(method_of(asgi_scope), route.awaited)
-        asked = asked_of(asgi_scope, route.awaited, rule)
-        return await self._authorizer.judge(asked, rule, asgi_scope)
+        request = access_request_of(asgi_scope, route.awaited, rule)
+        return await self._authorizer.authorize(request, rule, asgi_scope)
 
     async def _authorize(self, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Return the verdict on a connection that no perimeter led to this endpoint."""
@@ -393,14 +396,18 @@ class ScopeGuard(SecurityBase, Generic[C]):
             # (attacks/test_awaited_guards.py).
             route = route.awaited
         rule = self._rules.rule_for(method_of(asgi_scope), route)
-        known, asked = verdict_of(asgi_scope, self), asked_of(asgi_scope, route, rule)
-        if known is not None and known.asked == asked and state_of(asgi_scope).is_of(asgi_scope):
+        known, request = verdict_of(asgi_scope, self), access_request_of(asgi_scope, route, rule)
+        if (
+            known is not None
+            and known.request == request
+            and state_of(asgi_scope).is_of(asgi_scope)
+        ):
             return known
         state = fork_state(asgi_scope)
-        verdict = await self._authorizer.judge(asked, rule, asgi_scope)
+        verdict = await self._authorizer.authorize(request, rule, asgi_scope)
         if verdict.problem is None:
             problem = self._authorizer.bind_to(verdict, asgi_scope)
-            verdict = Verdict(asked, verdict.claims, problem)
+            verdict = Verdict(request, verdict.claims, problem)
         if verdict.problem is None:
             state.verdicts[self] = verdict
         return verdict

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from fastapi_scopes._routing import ResolvedRoute
-from fastapi_scopes.authorizer import Route
+from fastapi_scopes.authorization import Route
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.methods import ANY_METHOD, http_method
 from fastapi_scopes.core.requirements import DENY, Requirement, conjunction_of

@@ -8,7 +8,13 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes._routing import Endpoint, RouteMatch, Shown, router_of_nothing
-from fastapi_scopes.authorizer import Authorizer, Running, Verdict, state_of
+from fastapi_scopes.authorization import (
+    Authorizer,
+    Running,
+    Verdict,
+    is_still_asked,
+    state_of,
+)
 from fastapi_scopes.responses import send_refusal
 
 __all__ = ["Passage"]
@@ -54,7 +60,7 @@ class Passage:
         """Tell whether *router* is the next on the way, and gets what was decided on."""
         step = self.match.steps[self.passed]
         is_next = step.router is router and step.is_met_by(asgi_scope)
-        return is_next and self.verdict.asked.is_asked_by(asgi_scope)
+        return is_next and is_still_asked(self.verdict.request, asgi_scope)
 
     def show(self, router: Router, asgi_scope: Scope) -> Shown:
         """Go on to *router*; return what tells apart what it is shown, and its copy that has that.
@@ -79,7 +85,7 @@ class Passage:
         self.is_running = (
             self.match.endpoint is endpoint
             and self.match.steps[-1].leads_to(asgi_scope, self.match.path_params)
-            and self.verdict.asked.is_asked_by(asgi_scope)
+            and is_still_asked(self.verdict.request, asgi_scope)
         )
         return self.is_running
 

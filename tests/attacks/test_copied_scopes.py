@@ -15,7 +15,7 @@ from starlette.routing import Host, Match, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import AUTHENTICATED, OPTIONAL, Claims
-from fastapi_scopes.authorizer import state_of
+from fastapi_scopes.authorization import state_of
 from fastapi_scopes.errors import TokenError, TokenFault
 from tests.apps import bearer, make_guard, make_verifier, mint
 from tests.doors import DOORS, Door

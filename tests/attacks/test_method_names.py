@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Route
 
 from fastapi_scopes import PUBLIC
-from fastapi_scopes.authorizer import Rules
+from fastapi_scopes.authorization import Rulebook
 from fastapi_scopes.core.coverage import Kind
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.core.templates import RouteTemplate
@@ -102,7 +102,7 @@ class AnyRoute:
 
 
 def test_invented_methods_are_bound_once_together() -> None:
-    rules, route = Rules(ScopeMap({"* /**": "a", "PURGE /a": "p"})), AnyRoute()
+    rules, route = Rulebook(ScopeMap({"* /**": "a", "PURGE /a": "p"})), AnyRoute()
     found = [rules.rule_for(f"M{number}", route) for number in range(1000)]
     assert {rule and rule.key for rule in found} == {"* /**"}
     assert len(route.bound) == 1

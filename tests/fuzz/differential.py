@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC, ScopeMap
 from fastapi_scopes._routing import PerimeterView, RouteTree
-from fastapi_scopes.authorizer import verdict_of
+from fastapi_scopes.authorization import verdict_of
 from fastapi_scopes.core.methods import http_method
 from tests.apps import make_guard, mint
 from tests.fuzz.apps import Application, templates_ever
@@ -350,7 +350,7 @@ async def _exchange(application: Application, asked: Asked) -> Outcome:
         (b"content-type", _PROBLEM) in first.get("headers", ()),
         raised,
         tuple(recorder.runs),
-        template_of(named.asked) if named is not None else template_of(asgi_scope.get(WAY)),
+        template_of(named.request) if named is not None else template_of(asgi_scope.get(WAY)),
     )
 
 

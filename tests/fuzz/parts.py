@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from fastapi_scopes.authorizer import verdict_of
+from fastapi_scopes.authorization import verdict_of
 
 SOCKET = "WEBSOCKET"
 WAY = "fuzz.way"
@@ -52,7 +52,7 @@ class Recorder:
                 method_of(asgi_scope),
                 frozenset(asgi_scope.get("path_params", ())),
                 frozenset(asgi_scope.get(_MARKS, ())),
-                (verdict.asked.method, template_of(verdict.asked)) if verdict else None,
+                (verdict.request.method, template_of(verdict.request)) if verdict else None,
                 template_of(way),
             )
         )

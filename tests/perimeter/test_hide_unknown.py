@@ -169,3 +169,14 @@ def test_unknown_socket_is_closed_by_the_router_or_else_refused(
         assert refused.value.status_code == 401
     else:
         assert refused.value.code == 1000
+
+
+def test_call_by_another_way_is_refused_as_elsewhere() -> None:
+    inner = Starlette(routes=[Route("/x", plain)])
+    app = make_app()
+    app.mount("/sub", inner)
+    app.router.routes.append(Route("/own", plain))
+    make_guard({"GET /sub/x": "a", "GET /own": "a"}).protect(app, strict=False, hide_unknown=True)
+    copied = Starlette(routes=[each for each in app.routes if isinstance(each, Route)])
+    for called, path in ((inner, "/x"), (inner, "/nope"), (copied, "/own")):
+        assert TestClient(called).get(path).status_code == 401

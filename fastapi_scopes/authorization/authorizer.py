@@ -1,0 +1,118 @@
+"""Verify who asks, and decide."""
+
+import logging
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_scopes.authorization.access import AccessRequest, Verdict
+from fastapi_scopes.authorization.connection import state_of
+from fastapi_scopes.authorization.subprotocols import withhold
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.credentials import (
+    parse_credentials,
+)
+from fastapi_scopes.core.decisions import Decision, decide
+from fastapi_scopes.core.grants import Grants
+from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
+from fastapi_scopes.core.requirements import Access
+from fastapi_scopes.core.rules import Rule
+from fastapi_scopes.errors import (
+    CredentialsError,
+    TokenError,
+    TokenFault,
+    VerifierUnavailable,
+)
+from fastapi_scopes.verifiers.base import TokenVerifier
+
+__all__ = [
+    "Authorizer",
+]
+
+_log = logging.getLogger("fastapi_scopes")
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """Gives verdicts, with one verifier and one way in which scopes grant."""
+
+    verifier: TokenVerifier[Any]
+    grants: Grants
+    space: ProtectionSpace
+    bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
+    admin_issuers: frozenset[str] | None = None
+    """From which issuers the admin scope counts; None is from whomever the verifier verifies."""
+
+    async def authorize(
+        self,
+        request: AccessRequest,
+        rule: Rule | None,
+        asgi_scope: MutableMapping[str, Any],
+        *,
+        stand_in: Claims | None = None,
+    ) -> Verdict:
+        """Return the verdict under *rule* on who is asking.
+
+        *stand_in* takes the place of what the verifier would say. A token that is looked at
+        is in *asgi_scope* no longer, where it was a subprotocol.
+        """
+        try:
+            decision = await self._decide(request, rule, asgi_scope, stand_in)
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(request, error)
+        if not decision.allowed:
+            return Verdict(request, problem=problem_of(decision, self.space))
+        # What `decide` read stays out of the reach of whoever gets the claims.
+        claims = decision.claims.model_copy() if decision.claims is not None else None
+        return Verdict(request, claims)
+
+    def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Problem | None:
+        """Make the claims of *verdict* known to the application; return why it must not run."""
+        if self.bind is None or verdict.claims is None:
+            return None
+        state_of(asgi_scope).admin_scope = self.grants.admin_scope
+        try:
+            self.bind(asgi_scope, verdict.claims)
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(verdict.request, error).problem
+        except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims
+            # INVARIANT: nobody is let in whom the application was not told of, and nothing of the
+            # caller's is said (attacks/test_claims.py).
+            _log.error("bind failed, the caller is refused: %s", type(error).__name__)
+            return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
+        return None
+
+    async def _decide(
+        self,
+        request: AccessRequest,
+        rule: Rule | None,
+        asgi_scope: MutableMapping[str, Any],
+        stand_in: Claims | None,
+    ) -> Decision:
+        if rule is not None and rule.requirement.access is Access.PUBLIC:
+            # No token is looked at, so an issuer's outage cannot close a public route.
+            return decide(rule, stand_in, self.grants)
+        withhold(request.offers, asgi_scope)
+        if stand_in is not None:
+            return decide(rule, stand_in, self.grants)
+        credentials = parse_credentials(request.authorization, request.offers)
+        if credentials is None:
+            return decide(rule, None, self.grants)
+        verified = state_of(asgi_scope).verified
+        claims = await verified.verify(credentials.token, self.verifier)
+        return decide(rule, self._limited(claims), self.grants)
+
+    def _limited(self, claims: Claims) -> Claims:
+        """Return *claims* without the admin scope, where it is not their issuer's to give."""
+        admin_scope = self.grants.admin_scope
+        if admin_scope is None or self.admin_issuers is None or claims.iss in self.admin_issuers:
+            return claims
+        return claims.model_copy(update={"scopes": claims.scopes - {admin_scope}})
+
+    def _refusal(
+        self, request: AccessRequest, error: CredentialsError | TokenError | VerifierUnavailable
+    ) -> Verdict:
+        # The path is the client's text; the template is ours. The caller learns no code.
+        where = request.route.template if request.route is not None else "an unknown route"
+        _log.info("refused %s on %s: %s", request.method, where, error.code)
+        return Verdict(request, problem=problem_of(error, self.space))

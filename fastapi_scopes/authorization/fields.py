@@ -1,0 +1,54 @@
+"""What an ASGI scope says, in the words of rules."""
+
+import re
+from collections.abc import Container, MutableMapping
+from typing import Any, Final
+
+from fastapi_scopes.core.methods import ANY_METHOD, METHODS, WEBSOCKET, http_method
+
+__all__ = [
+    "Field",
+    "fields_of",
+    "is_misspelt",
+    "is_unruly",
+    "method_of",
+]
+
+# Routers match decoded paths with regular expressions whose `$` also matches before a
+# trailing newline: what is matched there and what runs need not be what was written.
+_CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
+Field = tuple[bytes, bytes]
+
+
+def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether no rule holds for a connection, wherever it leads."""
+    path = asgi_scope["path"]
+    if not path.isprintable() and _CONTROL.search(path):
+        return True
+    if asgi_scope["type"] != "http":
+        return False
+    # An HTTP method of that name is not what the rules mean by it; and an application that
+    # takes `delete` for DELETE would run what the rule for DELETE is about.
+    method = asgi_scope["method"]
+    return method == ANY_METHOD or is_misspelt(method, METHODS)
+
+
+def is_misspelt(method: str, known: Container[str]) -> bool:
+    """Tell whether *method* is one of the *known* in another spelling."""
+    return method not in known and method.upper() in known
+
+
+def method_of(asgi_scope: MutableMapping[str, Any]) -> str:
+    """Return the method of a connection, in the words of rules."""
+    is_socket = asgi_scope["type"] == "websocket"
+    return WEBSOCKET if is_socket else http_method(asgi_scope["method"])
+
+
+def fields_of(asgi_scope: MutableMapping[str, Any]) -> list[Field]:
+    """Return the header fields of a connection, from now on a list."""
+    held = asgi_scope.get("headers")
+    # Any iterable is allowed, and none is what calls by hand have.
+    fields: list[Field] = held if isinstance(held, list) else list(held or ())
+    if fields is not held:
+        asgi_scope["headers"] = fields
+    return fields

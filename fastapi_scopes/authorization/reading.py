@@ -1,0 +1,50 @@
+"""An access request, read from an ASGI scope."""
+
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from fastapi_scopes.authorization.access import AccessRequest, Route
+from fastapi_scopes.authorization.fields import fields_of, method_of
+from fastapi_scopes.authorization.subprotocols import offers_in
+from fastapi_scopes.core.requirements import Access
+from fastapi_scopes.core.rules import Rule
+
+__all__ = [
+    "access_request_of",
+    "is_still_asked",
+]
+
+# More than any client sends; to look through more would be work that a caller asks for.
+_MAX_FIELDS: Final = 1_000
+
+
+def access_request_of(
+    asgi_scope: MutableMapping[str, Any], route: Route | None, rule: Rule | None = None
+) -> AccessRequest:
+    """Return what a connection asks for, by way of *route*, under *rule*."""
+    method, path = method_of(asgi_scope), asgi_scope["path"]
+    if rule is not None and rule.requirement.access is Access.PUBLIC:
+        # No token is looked at.
+        return AccessRequest(route, method, path, (), looks_at_credentials=False)
+    fields = _authorization_in(asgi_scope)
+    offers = offers_in(asgi_scope) if asgi_scope["type"] == "websocket" else ()
+    return AccessRequest(route, method, path, fields, offers)
+
+
+def _authorization_in(asgi_scope: MutableMapping[str, Any]) -> tuple[bytes, ...]:
+    """Return the Authorization fields; where no one would look for one, two that are none."""
+    fields = fields_of(asgi_scope)
+    if len(fields) > _MAX_FIELDS:
+        return (b"", b"")
+    return tuple(value for name, value in fields if name == b"authorization")
+
+
+def is_still_asked(request: AccessRequest, asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether a connection has the method and the credentials that *request* has.
+
+    What was withheld among subprotocols is no more to be seen.
+    """
+    if method_of(asgi_scope) != request.method or not request.looks_at_credentials:
+        return method_of(asgi_scope) == request.method
+    now = access_request_of(asgi_scope, request.route)
+    return now.authorization == request.authorization and now.offers in {(), request.offers}

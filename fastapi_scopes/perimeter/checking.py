@@ -1,0 +1,136 @@
+"""What a perimeter finds in its app before that serves."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from dataclasses import replace
+from typing import Final
+
+from starlette.applications import Starlette
+
+from fastapi_scopes._routing import (
+    RouteTree,
+    is_answering,
+    is_not_found_patched,
+    placed_endpoints,
+    protected_endpoints_of,
+    reentries_below,
+    untaken_in,
+)
+from fastapi_scopes.authorization import (
+    with_docs,
+)
+from fastapi_scopes.core.coverage import Coverage, covering
+from fastapi_scopes.core.endpoints import Endpoint as EndpointOfApp
+from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.errors import collecting
+from fastapi_scopes.perimeter.overrides import (
+    override_of,
+    override_problem,
+)
+from fastapi_scopes.perimeter.startup import (
+    Check,
+    PerimeterOptions,
+)
+
+__all__ = ["AppCheck"]
+
+_log = logging.getLogger("fastapi_scopes")
+
+_CUSTOM_404_NOTICE: Final = (
+    "the app's own handler answers whoever asks for an unknown path or method; pass "
+    "hide_unknown=True where that is not for everyone"
+)
+_PATCHED_404_NOTICE: Final = (
+    "not_found of the framework's routers was replaced; whatever it is by now answers whoever asks "
+    "for an unknown path"
+)
+_ASYNCIO_ALONE: Final = (
+    "end_at_exp=True ends no stream and closes no socket on another event loop than that of "
+    "asyncio; serve on asyncio, or leave end_at_exp out"
+)
+
+
+class AppCheck:
+    """Looks at all that a protected app has, and finds what keeps it from serving."""
+
+    def __init__(
+        self,
+        app: Starlette,
+        guard: object,
+        *,
+        scope_map: ScopeMap,
+        options: PerimeterOptions,
+        is_guard: Callable[[object], bool],
+        on_app_found: Callable[[Starlette], None],
+        ends_streams: bool,
+    ) -> None:
+        """Look at *app*; *on_app_found* is told of every app that is mounted in it."""
+        self._app = app
+        self._guard = guard
+        self._scope_map = scope_map
+        self._options = options
+        self._is_guard = is_guard
+        self._on_app_found = on_app_found
+        self._ends_streams = ends_streams
+
+    def covering(self, tree: RouteTree) -> Generator[None, None, Coverage]:
+        """Make the coverage of all endpoints in *tree*, step by step."""
+        yield from tree.refreshing(anew=True)
+        endpoints: list[EndpointOfApp] = []
+        for endpoint in protected_endpoints_of(tree, self._guard):
+            endpoints.append(endpoint)
+            yield
+        self._find_apps_in(tree)
+        docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
+        docs_map = with_docs(self._scope_map, self._options.docs, docs)
+        coverage = yield from covering(self._scope_map, endpoints, docs_map=docs_map)
+        return replace(coverage, notices=(*coverage.notices, *self._notices(tree)))
+
+    def _find_apps_in(self, tree: RouteTree) -> None:
+        for index in tree.indexes():
+            if isinstance(index.app, Starlette):
+                self._on_app_found(index.app)
+
+    def _notices(self, tree: RouteTree) -> Iterable[str]:
+        yield from untaken_in(placed_endpoints(tree.root), self._is_guard)
+        yield from reentries_below(tree.root, self._app)
+        if not self._options.hide_unknown and is_answering(self._app):
+            yield _CUSTOM_404_NOTICE
+        if not self._options.hide_unknown and is_not_found_patched(self._app.router):
+            yield _PATCHED_404_NOTICE
+
+    async def problems_in(
+        self, tree: RouteTree, run: Callable[[Check], Awaitable[tuple[str, ...]]]
+    ) -> tuple[tuple[str, ...], str | None]:
+        """Return what keeps the app from serving, and so does its override; log what does not."""
+        found = await run(self._check(tree))
+        if self._ends_streams and not _is_on_asyncio():
+            found += (_ASYNCIO_ALONE,)
+        return found, await override_problem(self._app, self._guard)
+
+    def _check(self, tree: RouteTree) -> Check:
+        found: list[str] = []
+        with collecting(found):
+            coverage = yield from self.covering(tree)
+            found.extend(coverage.problems)
+            for each in coverage.shadowed:
+                _log.warning("%s", each)
+            for notice in coverage.notices:
+                _log.info("%s", notice)
+        if override_of(self._app, self._guard) is not self._guard:
+            _log.warning("dependency_overrides stands in for the guard; take it out in production")
+        if not self._options.strict:
+            for problem in found:
+                _log.warning("%s", problem)
+            found.clear()
+        return tuple(found)
+
+
+def _is_on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

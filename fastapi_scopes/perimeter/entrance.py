@@ -1,0 +1,85 @@
+"""Where a perimeter decides on the connections of its app."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from fastapi_scopes._routing import (
+    Passages,
+    RouteTree,
+)
+from fastapi_scopes.core.problems import UNDECIDED
+from fastapi_scopes.perimeter.checking import AppCheck
+from fastapi_scopes.perimeter.deciding import Decider
+from fastapi_scopes.perimeter.overrides import (
+    override_problem,
+)
+from fastapi_scopes.perimeter.startup import (
+    SLICE,
+    Check,
+    run_in_slices,
+)
+from fastapi_scopes.responses import answer
+
+__all__ = ["Entrance"]
+
+_log = logging.getLogger("fastapi_scopes")
+
+
+@dataclass(eq=False, slots=True)
+class Entrance:
+    """Where a perimeter decides: right before the matching of a router that its app has or had.
+
+    INVARIANT: it decides by the routes of that router, also where the app has another one by now
+    (attacks/test_gates.py).
+    """
+
+    app: Starlette
+    """The protected app."""
+    guard: object
+    tree: RouteTree
+    decider: Decider
+    check: AppCheck
+    problems: tuple[str, ...] | None = None
+    """What keeps the app from serving with that router; None where nobody has looked yet."""
+    override_problem: str | None = None
+    """The same of what stands in for the guard, which may be taken out again."""
+    is_checking: bool = False
+
+    async def enter(self, scope: Scope, receive: Receive, send: Send) -> Passages:
+        """Decide on a connection of the app."""
+        if self.problems is None:
+            await self._check_late()
+        if self.override_problem is not None:
+            self.override_problem = await override_problem(self.app, self.guard)
+        if self.problems or self.override_problem:
+            await answer(UNDECIDED, scope, receive, send)
+            return None
+        return await self.decider.decide([self.tree.resolve], answer, scope, receive, send)
+
+    async def _check_late(self) -> None:
+        # No lifespan ran.
+        while self.problems is None:
+            if self.is_checking:
+                await anyio.sleep(SLICE)
+                continue
+            self.is_checking = True
+            try:
+                problems = await self.find_problems(run_in_slices)
+            finally:
+                self.is_checking = False
+            for problem in problems:
+                _log.error("%s", problem)
+
+    async def find_problems(
+        self, run: Callable[[Check], Awaitable[tuple[str, ...]]]
+    ) -> tuple[str, ...]:
+        """Return what keeps the app from serving here; log what does not."""
+        self.tree.start_serving()
+        found, override = await self.check.problems_in(self.tree, run)
+        self.problems, self.override_problem = found, override
+        return found if override is None else (*found, override)
