@@ -1,100 +1,134 @@
-"""What the guard adds to a request, as ratios to the same app without it.
+"""What the guard adds to a request, as shares of B, the same route in an app without it.
 
-    python benchmarks/guard_overhead.py
+    python -m benchmarks.guard_overhead [--rounds 60] [--json FILE]
 
-All variants take turns in one process, so that whatever else the machine does hits them
-alike; printed are medians, and their ratio to the bare app in the same run.
+CPU of one pinned core; all apps take turns in one process, in another order each round; printed
+are medians, their spread, and what is added in units of B. The token was verified before, so it is
+found in the cache, but for the row without one.
 """
 
+import argparse
 import asyncio
-import statistics
+import json
+import logging
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from jose import jwt
 from starlette.requests import HTTPConnection
 
+from benchmarks.measures import SECRET, Times, ask, connection, pin, take_turns, undisturbed
 from fastapi_scopes import PUBLIC, JWTVerifier, ScopeGuard, ScopeMap
 
-SECRET = "a-secret-of-the-benchmark-0123456789-0123456789"
-ROUNDS, REQUESTS = 40, 250
+BARE = "bare"
+Work = Callable[[], Awaitable[object]]
 
 
 async def nothing(connection: HTTPConnection) -> None: ...
 
 
-def make_guard(rules: int, requirement: Any) -> ScopeGuard[Any]:
+def make_guard(requirement: Any, *, rules: int = 1, cache_size: int = 1024) -> ScopeGuard[Any]:
     others = ScopeMap(
         {f"GET /other/{number}/*": "a:read" for number in range(rules - 1)}, optional=True
     )
-    verifier = JWTVerifier(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None)
+    verifier = JWTVerifier(
+        keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None, cache_size=cache_size
+    )
     return ScopeGuard(others | {"GET /v1/x/{i}": requirement}, verifier=verifier)
 
 
 def make_app(
-    dependency: Callable[..., Any] | None, perimeter: ScopeGuard[Any] | None = None
+    dependency: Callable[..., Any] | None = None,
+    perimeter: ScopeGuard[Any] | None = None,
+    *,
+    routes: int = 1,
+    is_mounted: bool = False,
 ) -> FastAPI:
     router = APIRouter()
 
-    @router.get("/x/{i}")
     async def endpoint(i: str) -> dict[str, str]:
         return {"i": i}
 
-    app = FastAPI(
-        openapi_url=None, dependencies=[] if dependency is None else [Depends(dependency)]
+    for number in range(routes // 2):
+        router.add_api_route(f"/before/{number}/{{i}}", endpoint)
+    router.add_api_route("/x/{i}", endpoint)
+    for number in range(routes - routes // 2 - 1):
+        router.add_api_route(f"/after/{number}/{{i}}", endpoint)
+    depends = [] if dependency is None else [Depends(dependency)]
+    app = FastAPI(openapi_url=None, dependencies=depends)
+    if is_mounted:
+        app.mount("/v1", router)
+    else:
+        app.include_router(router, prefix="/v1")
+    return app if perimeter is None else perimeter.protect(app, strict=False)
+
+
+def apps() -> dict[str, tuple[FastAPI, str]]:
+    """The apps, and the name of the one that each is compared with."""
+    both = make_guard("a:read")
+    made: dict[str, tuple[FastAPI, str]] = {BARE: (make_app(), BARE)}
+    made["a dependency that does nothing"] = (make_app(nothing), BARE)
+    made["dependency, PUBLIC"] = (make_app(make_guard(PUBLIC)), BARE)
+    made["dependency, cache hit"] = (make_app(make_guard("a:read")), BARE)
+    made["perimeter, PUBLIC"] = (make_app(None, make_guard(PUBLIC)), BARE)
+    made["perimeter, cache hit"] = (make_app(None, make_guard("a:read")), BARE)
+    made["perimeter, cache hit, 10,000 rules"] = (
+        make_app(None, make_guard("a:read", rules=10_000)),
+        BARE,
     )
-    app.include_router(router, prefix="/v1")
-    return app if perimeter is None else perimeter.protect(app)
+    made["perimeter and dependency, cache hit"] = (make_app(both, both), BARE)
+    made["perimeter, no cache"] = (make_app(None, make_guard("a:read", cache_size=0)), BARE)
+    for name, options in {"100 routes": {"routes": 100}, "mounted": {"is_mounted": True}}.items():
+        made[f"{BARE}, {name}"] = (make_app(**options), f"{BARE}, {name}")
+        made[f"perimeter, PUBLIC, {name}"] = (
+            make_app(None, make_guard(PUBLIC), **options),
+            f"{BARE}, {name}",
+        )
+    return made
 
 
-async def ask(app: FastAPI, headers: list[tuple[bytes, bytes]]) -> int:
-    status: list[int] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        status.append(message.get("status", 0))
-
-    asgi_scope = {"type": "http", "method": "GET", "path": "/v1/x/1", "query_string": b""}
-    await app({**asgi_scope, "headers": headers}, receive, send)
-    return status[0]
+def work_of(app: FastAPI, asgi_scope: dict[str, Any]) -> Work:
+    return lambda: ask(app, asgi_scope)
 
 
-BOTH = make_guard(1, "a:read")
-VARIANTS = {
-    "bare": make_app(None),
-    "a dependency that does nothing": make_app(nothing),
-    "guard, PUBLIC": make_app(make_guard(1, PUBLIC)),
-    "guard, HS256, 1 rule": make_app(make_guard(1, "a:read")),
-    "guard, HS256, 1000 rules": make_app(make_guard(1000, "a:read")),
-    "perimeter, PUBLIC": make_app(None, make_guard(1, PUBLIC)),
-    "perimeter, HS256, 1 rule": make_app(None, make_guard(1, "a:read")),
-    "perimeter, HS256, 1000 rules": make_app(None, make_guard(1000, "a:read")),
-    "perimeter and dependency, HS256": make_app(BOTH, BOTH),
-}
-
-
-async def main() -> None:
+async def measure(rounds: int) -> dict[str, tuple[Times, str]]:
     token = jwt.encode({"exp": time.time() + 3600, "scope": "a:read"}, SECRET, "HS256")
-    headers = [(b"authorization", b"Bearer " + token.encode())]
-    apps = VARIANTS
-    for app in apps.values():
-        assert await ask(app, headers) == 200
-    taken: dict[str, list[float]] = {name: [] for name in apps}
-    for _ in range(ROUNDS):
-        for name, app in apps.items():
-            began = time.perf_counter()
-            for _ in range(REQUESTS):
-                await ask(app, headers)
-            taken[name].append((time.perf_counter() - began) / REQUESTS)
-    bare = statistics.median(taken["bare"])
-    for name, times in taken.items():
-        median = statistics.median(times)
-        print(f"{name:34} {median * 1e6:7.1f} us   x {median / bare:.2f}")
+    fields = ((b"host", b"test"), (b"authorization", b"Bearer " + token.encode()))
+    asked = connection("/v1/x/1", headers=fields)
+    made = apps()
+    for app, _ in made.values():
+        assert await ask(app, asked) == "200"
+    works = {name: work_of(app, asked) for name, (app, _) in made.items()}
+    with undisturbed():
+        taken = await take_turns(works, rounds=rounds, seconds=600)
+    return {name: (times, made[name][1]) for name, times in taken.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--json", type=Path, help="write the figures there as well")
+    options = parser.parse_args()
+    # Among 100 routes only the one that is asked has a rule.
+    logging.getLogger("fastapi_scopes").setLevel(logging.CRITICAL)
+    core = pin()
+    found = asyncio.run(measure(options.rounds))
+    one = found[BARE][0].median
+    sys.stdout.write(f"core {core}, B = {one * 1e6:.1f} us\n")
+    rows: dict[str, dict[str, float]] = {}
+    for name, (times, base) in found.items():
+        added = (times.median - found[base][0].median) / one
+        rows[name] = {**times.json(), "added_in_B": added}
+        sys.stdout.write(
+            f"{name:38} {times.median * 1e6:7.1f} us (spread {times.spread:.0%})  {added:+.2f} B\n"
+        )
+    if options.json is not None:
+        options.json.write_text(json.dumps({"core": core, "B": one, "rows": rows}, indent=2))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -107,7 +107,9 @@ class _WatchedRoutes(list[BaseRoute]):
 
 
 # What a router goes by; with the last, FastAPI looks at an included router again.
-_COUNTED: Final = frozenset({"routes", "default", "redirect_slashes", "_routes_version"})
+_COUNTED: Final = frozenset(
+    {"routes", "default", "redirect_slashes", "_routes_version", "middleware_stack", "app"}
+)
 
 _classes: "weakref.WeakKeyDictionary[type, weakref.ref[type]]" = weakref.WeakKeyDictionary()
 

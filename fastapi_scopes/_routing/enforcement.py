@@ -9,7 +9,7 @@ name whose `handle` asks for a verdict first.
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 from fastapi.routing import (
     APIRoute,
@@ -54,10 +54,17 @@ class Ruler(Protocol):
 class Endpoint:
     """What is the same in a route, its copies and what inclusions make of it."""
 
-    __slots__ = ("__weakref__", "rulers")
+    __slots__ = ("__weakref__", "_rulers")
 
     def __init__(self) -> None:
-        self.rulers: WeakSet[Ruler] = WeakSet()
+        # A tuple, because each request looks at it; rulers are gone with their apps.
+        self._rulers: tuple[ref[Ruler], ...] = ()
+
+    def add(self, ruler: Ruler) -> None:
+        """Have *ruler* rule it, too."""
+        living = [each for each in self._rulers if each() is not None]
+        if all(each() is not ruler for each in living):
+            self._rulers = (*living, ref(ruler))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Endpoint":
         # The copy of a route is that route.
@@ -70,7 +77,7 @@ class Endpoint:
 
         The verdict of one that decided before is enough; where none did, all must allow.
         """
-        rulers = list(self.rulers)
+        rulers = [ruler for each in self._rulers if (ruler := each()) is not None]
         passages = [each for ruler in rulers for each in ruler.open(self, scope)]
         decided: list[Passage] = []
         before = None if passages else inner_router_of(route)
@@ -116,7 +123,7 @@ def enforce(route: Any, ruler: Ruler, made: Any = None) -> Endpoint | None:
             return None
     if made is not None and endpoint_of(made) is None and not _replace_class(made, endpoint):
         return None
-    endpoint.rulers.add(ruler)
+    endpoint.add(ruler)
     return endpoint
 
 

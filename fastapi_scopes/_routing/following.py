@@ -58,7 +58,7 @@ def _take(
     if not place.node.leads:
         match.end(step, place.route, place.endpoint, parameters)
         return
-    index.look_behind(place)
+    index.look_behind(place, again=False)
     match.entered.append((place.behind or place.route, place.inner))
     step.inner = place.node.inner()
     mounted = ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any, Final, Protocol
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -118,10 +118,10 @@ class Gate:
     """The matching of that router."""
     entrances: dict[object, Entrance] = field(default_factory=dict[object, Entrance])
     """By who they belong to."""
-    holders: WeakKeyDictionary[Holder, None] = field(
-        default_factory=WeakKeyDictionary["Holder", None]
-    )
+    holders: tuple["ref[Holder]", ...] = ()
     """A router outlives apps that it was in."""
+    _only: Entrance | None = None
+    """The entrance, where there is one and nobody else decides."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ASGIApp:
         # The copy of a router is another router, and not under guard until it is mounted.
@@ -134,6 +134,17 @@ class Gate:
             return
         # As the router does it, for itself.
         scope.setdefault("router", self.router)
+        if self._only is not None:
+            await self._enter(self._only, scope, receive, send)
+            return
+        holder = self.holders[0]() if not self.entrances and len(self.holders) == 1 else None
+        found = await holder.hold(self.router, scope, receive, send) if holder is not None else ()
+        if found is None:
+            return
+        if found:
+            # It was decided on further out.
+            await found[0].show(self.router, scope)[1].app(scope, receive, send)
+            return
         passages: list[Passage] = []
         decided: list[Passage] = []
         try:
@@ -141,6 +152,16 @@ class Gate:
                 await self._pass_on(passages, decided, scope, receive, send)
         finally:
             for passage in decided:
+                passage.end()
+
+    async def _enter(self, entrance: Entrance, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do the same where one alone decides, as for most requests."""
+        for passage in await entrance.enter(scope, receive, send) or ():
+            try:
+                if await passage.begin(scope, receive, send):
+                    router = passage.show(self.router, scope)[1]
+                    await passage.around(router.app)(scope, receive, send)
+            finally:
                 passage.end()
 
     async def _decide(
@@ -154,7 +175,7 @@ class Gate:
         INVARIANT: of a perimeter within another both decide; where two have one router, the
         verdict of one is enough (attacks/test_shared_connections.py, attacks/test_gates.py).
         """
-        holders = [each for each in self._living() if each not in self.entrances]
+        holders = [each for each in self.living() if each not in self.entrances]
         entrances = self._entrances_of(connection[0])
         for entrance in entrances:
             found = await entrance.enter(*connection)
@@ -208,15 +229,24 @@ class Gate:
         own = [each for each in entrances if each.app is scope.get("app")]
         return own or entrances
 
-    def _living(self) -> list[Holder]:
-        # A list: another thread may add one meanwhile.
-        found = (reference() for reference in self.holders.keyrefs())
-        return [holder for holder in found if holder is not None]
+    def living(self) -> list[Holder]:
+        """Return those that still are there."""
+        return [holder for each in self.holders if (holder := each()) is not None]
+
+    def add(self, owner: Holder, entrance: Entrance | None) -> None:
+        """Let *owner* stand here; at an *entrance* of its own."""
+        if entrance is not None:
+            self.entrances[owner] = entrance
+        elif all(each is not owner for each in self.living()):
+            self.holders = (*map(ref, self.living()), ref(owner))
+        is_alone = all(each in self.entrances for each in self.living())
+        only, *others = self.entrances.values() or (None,)
+        self._only = only if is_alone and not others else None
 
     def is_of(self, owner: object) -> bool:
         """Tell whether *owner* stands here."""
         # By identity: anything may be asked about.
-        return any(each is owner for each in (*self.entrances, *self._living()))
+        return any(each is owner for each in (*self.entrances, *self.living()))
 
 
 def layers_of(outer: Any) -> Iterator[Any]:
@@ -262,10 +292,7 @@ def install_gate(router: Router, owner: Holder, entrance: Entrance | None = None
     gate = _gate_before(router) or _new_gate(router)
     if gate is None:
         return False
-    if entrance is None:
-        gate.holders[owner] = None
-    else:
-        gate.entrances[owner] = entrance
+    gate.add(owner, entrance)
     return True
 
 

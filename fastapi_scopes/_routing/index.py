@@ -210,10 +210,18 @@ class RouteIndex:
         is_whole = node.kind in {Kind.MOUNT, Kind.OPAQUE}
         return RouteTemplate.below(text) if is_whole else RouteTemplate.parse(text)
 
-    def look_behind(self, place: Place) -> None:
-        """Find the index of the router to which *place* leads now, or note an endpoint."""
+    def look_behind(self, place: Place, *, again: bool = True) -> None:
+        """Find the index of the router to which *place* leads now, or note an endpoint.
+
+        Without *again* what leads to the same as before is as it was found then: what changes a
+        router is counted, and looked at (attacks/test_gates.py).
+        """
         view, node = self._context.view, place.node
         inner = view.inner_of(node)
+        is_known = place.index is not None or place.endpoint is not None
+        if is_known and not again and is_same(place.inner, inner):
+            place.inner = inner
+            return
         # Not by ==: routers are equal where their routes are.
         is_circular = inner is not None and any(
             inner.router is each.router for each in (*self.outer, self)

@@ -137,7 +137,7 @@ class Step:
         if node is None or not node.leads:
             return False
         # What has a `handle` of its own by now may run anything.
-        is_other_code = not node.is_default and node.answers_partial
+        is_other_code = "handle" in getattr(node.effective, "__dict__", ())
         return is_other_code or not is_same(self.inner, node.inner())
 
     def goes_by(self, endpoint: Endpoint) -> bool:
@@ -146,20 +146,22 @@ class Step:
 
     def is_met_by(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether the router would come to the same, with the same path parameters."""
-        now = router_scope_of(asgi_scope)
-        if (now.is_socket, now.method) != (self.at.is_socket, self.at.method):
+        at = self.at
+        if not _has_method(asgi_scope, at):
             return False
         if self.node is None:
             # Nothing is shown that could run.
             return True
-        is_same_text = (now.path, now.root_path) == (self.at.path, self.at.root_path)
-        if not _are_same(now.path_params, self.at.path_params, is_same_text=is_same_text):
+        path, root_path = asgi_scope["path"], asgi_scope.get("root_path") or ""
+        is_same_text = path == at.path and root_path == at.root_path
+        path_params = asgi_scope.get("path_params") or {}
+        if not _are_same(path_params, at.path_params, is_same_text=is_same_text):
             return False
-        return now.route_path == self.at.route_path or self._matches_alike(self.node, now)
+        return is_same_text or self._matches_alike(self.node, router_scope_of(asgi_scope))
 
     def _matches_alike(self, node: RouteNode, now: RouterScope) -> bool:
         """Tell whether another path has the same parameters, as they are written."""
-        if node.is_default or node.is_low_priority:
+        if node.is_default or node.is_low_priority or now.route_path == self.at.route_path:
             return True
         if not node.is_predictable or node.family is Host:
             # What it goes by is its own affair; where it runs, its parameters are compared.
@@ -172,11 +174,17 @@ class Step:
         self, asgi_scope: MutableMapping[str, Any], path_params: Mapping[str, Any]
     ) -> bool:
         """Tell whether what runs now is called as was decided, with *path_params*."""
-        now = router_scope_of(asgi_scope)
-        is_same_text = now.path == self.at.path
-        return (now.is_socket, now.method) == (self.at.is_socket, self.at.method) and _are_same(
-            now.path_params, path_params, is_same_text=is_same_text
+        is_same_text = asgi_scope["path"] == self.at.path
+        now = asgi_scope.get("path_params") or {}
+        return _has_method(asgi_scope, self.at) and _are_same(
+            now, path_params, is_same_text=is_same_text
         )
+
+
+def _has_method(asgi_scope: Mapping[str, Any], at: RouterScope) -> bool:
+    """Tell whether a connection is of the type, and has the method, of *at*."""
+    is_socket = asgi_scope["type"] == "websocket"
+    return is_socket == at.is_socket and (is_socket or bool(asgi_scope["method"] == at.method))
 
 
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text: bool) -> bool:

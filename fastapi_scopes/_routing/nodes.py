@@ -76,6 +76,8 @@ class RouteNode:
     """Whether it is no route but the router's default."""
     leads: bool = False
     """Whether it may lead to another router."""
+    converts: bool = True
+    """Whether a path parameter may be more than its text."""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -187,7 +189,7 @@ class RouteNode:
         if found is None:
             return Match.NONE, {}
         parameters: dict[str, Any] = found.groupdict() if found.re.groups else {}
-        if parameters:
+        if parameters and self.converts:
             self._convert(parameters)
         methods = self.listed_methods
         is_partial = bool(methods) and method not in methods
@@ -265,6 +267,9 @@ def known_node(
     )
     node = RouteNode(route, effective, inclusions, context, path, family, is_predictable)
     node.leads = _leads(node)
+    convertors = attribute_of(effective, "param_convertors") if is_predictable else None
+    if type(convertors) is dict:
+        node.converts = any(type(each) not in _NEVER_RAISING for each in convertors.values())
     return node
 
 

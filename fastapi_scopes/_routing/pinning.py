@@ -89,6 +89,10 @@ def _pinned_route(node: RouteNode) -> BaseRoute:
 class _PinnedInclusion(_IncludedRouter):
     """An included router of which one route is shown."""
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002 - it is asked later
+        """Say yes; FastAPI asks the route once more where it runs it, and answers a no with 404."""
+        return Match.FULL, {}
+
     def effective_candidates(self) -> list[Any]:
         return [vars(self)[_PINNED]]
 

@@ -93,8 +93,10 @@ class RouteTree:
         self, asgi_scope: MutableMapping[str, Any], index: RouteIndex | None = None
     ) -> RouteMatch:
         """Return where a connection gets that the app's router, or that of *index*, is to match."""
-        self.start_serving()
-        self.refresh()
+        if not self._is_serving:
+            self.start_serving()
+        if self.context.changes.count != self._seen:
+            self.refresh()
         match = RouteMatch()
         try:
             follow(index or self.root, router_scope_of(asgi_scope), match)

@@ -31,6 +31,7 @@ class SegmentTrie(Generic[T]):
     def __init__(self) -> None:
         self._root: _Branch[T] = _Branch()
         self._size = 0
+        self._depth = 1
 
     def add(self, segments: Sequence[str | None], value: T, *, is_open: bool) -> None:
         """Add *value* under *segments*; with *is_open*, any number of others may follow."""
@@ -43,6 +44,7 @@ class SegmentTrie(Generic[T]):
                 branch = branch.literals.setdefault(segment, _Branch())
         (branch.below if is_open else branch.ending).append((self._size, value))
         self._size += 1
+        self._depth = max(self._depth, len(segments))
 
     def candidates(self, path: str) -> list[T]:
         """Return the values whose templates could match *path*, in the order of adding.
@@ -50,24 +52,42 @@ class SegmentTrie(Generic[T]):
         A path is read no further than templates go: its length costs nothing beyond that.
         """
         found: list[tuple[int, T]] = []
-        branches = [self._root]
-        start = 0
-        while branches and start >= 0:
-            end = path.find("/", start)
-            segment = path[start:] if end < 0 else path[start:end]
-            reached: list[_Branch[T]] = []
-            for branch in branches:
+        # What is left of a longer path is in one piece, and no template goes there.
+        segments = path.split("/", self._depth)
+        branch = self._root
+        for position, segment in enumerate(segments):
+            if branch.below:
                 found += branch.below
-                literal = branch.literals.get(segment)
-                if literal is not None:
-                    reached.append(literal)
-                if branch.parameter is not None:
-                    reached.append(branch.parameter)
-            branches = reached
-            start = end + 1 if end >= 0 else -1
-        for branch in branches:
+            literal, parameter = branch.literals.get(segment), branch.parameter
+            if literal is not None and parameter is not None:
+                _follow_all([literal, parameter], segments[position + 1 :], found)
+                break
+            inner = literal or parameter
+            if inner is None:
+                break
+            branch = inner
+        else:
             found += branch.below
             found += branch.ending
         if len(found) > 1:
             found.sort(key=operator.itemgetter(0))
         return [value for _, value in found]
+
+
+def _follow_all(
+    branches: "list[_Branch[T]]", segments: Sequence[str], found: list[tuple[int, T]]
+) -> None:
+    """Add to *found* all to which *segments* may lead from several *branches*."""
+    for segment in segments:
+        reached: list[_Branch[T]] = []
+        for branch in branches:
+            found += branch.below
+            literal = branch.literals.get(segment)
+            if literal is not None:
+                reached.append(literal)
+            if branch.parameter is not None:
+                reached.append(branch.parameter)
+        branches = reached
+    for branch in branches:
+        found += branch.below
+        found += branch.ending

@@ -1,13 +1,13 @@
 """Who asks for what, and what a guard says of that."""
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import Problem
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
+from fastapi_scopes.verifiers.base import Vouched
 
 __all__ = [
     "AccessRequest",
@@ -34,25 +34,58 @@ class Route(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRequest:
-    """What a verdict rests on; another of these needs another verdict."""
+class AccessRequest(NamedTuple):
+    """What a verdict rests on; another of these needs another verdict.
+
+    A tuple, because one is made for every request.
+    """
 
     route: Route | None
     """The endpoint; None where there is none, or none that a rule could hold for."""
     method: str
-    path: str
-    authorization: tuple[bytes, ...] = field(repr=False)
-    offers: tuple[str, ...] = field(default=(), repr=False)
+    path: str = ""
+    """Empty where no rule could depend on it, as where no credentials are looked at."""
+    authorization: tuple[bytes, ...] = ()
+    offers: tuple[str, ...] = ()
     """The subprotocols of a handshake that are meant as credentials."""
     looks_at_credentials: bool = True
 
+    def __repr__(self) -> str:
+        return f"<AccessRequest {self.method} on {self.route!r}>"
 
-@dataclass(frozen=True, slots=True)
+
 class Verdict:
     """What a guard says of a connection."""
 
-    request: AccessRequest
-    claims: Claims | None = field(default=None, repr=False)
-    problem: Problem | None = None
-    """Why the connection may not pass; None where it may."""
+    __slots__ = ("_claims", "_vouched", "problem", "request")
+
+    def __init__(
+        self,
+        request: AccessRequest,
+        vouched: Vouched[Claims] | None = None,
+        problem: Problem | None = None,
+    ) -> None:
+        self.request: AccessRequest = request
+        self.problem: Problem | None = problem
+        """Why the connection may not pass; None where it may."""
+        self._vouched = vouched
+        self._claims: Claims | None = None
+
+    def __repr__(self) -> str:
+        return f"<Verdict on {self.request!r}: {self.problem or 'may pass'!r}>"
+
+    @property
+    def claims(self) -> Claims | None:
+        """The claims of the caller, made for this connection when they are first asked for."""
+        if self._claims is None and self._vouched is not None:
+            self._claims = self._vouched.copy()
+        return self._claims
+
+    @property
+    def expires_at(self) -> float | None:
+        """The `exp` of the caller's token; None where there is none."""
+        return self._vouched.kept.exp if self._vouched is not None else None
+
+    def refused(self, problem: Problem) -> "Verdict":
+        """Return the same with a *problem*."""
+        return Verdict(self.request, self._vouched, problem)

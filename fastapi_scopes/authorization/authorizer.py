@@ -12,7 +12,7 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import (
     parse_credentials,
 )
-from fastapi_scopes.core.decisions import Decision, decide
+from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
 from fastapi_scopes.core.requirements import Access
@@ -23,7 +23,7 @@ from fastapi_scopes.errors import (
     TokenFault,
     VerifierUnavailable,
 )
-from fastapi_scopes.verifiers.base import TokenVerifier
+from fastapi_scopes.verifiers.base import TokenVerifier, Vouched
 
 __all__ = [
     "Authorizer",
@@ -56,23 +56,28 @@ class Authorizer:
         *stand_in* takes the place of what the verifier would say. A token that is looked at
         is in *asgi_scope* no longer, where it was a subprotocol.
         """
-        try:
-            decision = await self._decide(request, rule, asgi_scope, stand_in)
-        except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(request, error)
+        vouched = Vouched(stand_in, is_flat=True) if stand_in is not None else None
+        # No token is looked at for a public route, so an issuer's outage cannot close that.
+        if rule is None or rule.requirement.access is not Access.PUBLIC:
+            if asgi_scope["type"] == "websocket":
+                withhold(request.offers, asgi_scope)
+            try:
+                vouched = vouched or await self._vouched_for(request, asgi_scope)
+            except (CredentialsError, TokenError, VerifierUnavailable) as error:
+                return self._refusal(request, error)
+        decision = decide(rule, vouched.kept if vouched is not None else None, self.grants)
         if not decision.allowed:
             return Verdict(request, problem=problem_of(decision, self.space))
-        # What `decide` read stays out of the reach of whoever gets the claims.
-        claims = decision.claims.model_copy() if decision.claims is not None else None
-        return Verdict(request, claims)
+        return Verdict(request, vouched if decision.claims is not None else None)
 
     def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Problem | None:
         """Make the claims of *verdict* known to the application; return why it must not run."""
-        if self.bind is None or verdict.claims is None:
+        claims = verdict.claims if self.bind is not None else None
+        if self.bind is None or claims is None:
             return None
         state_of(asgi_scope).admin_scope = self.grants.admin_scope
         try:
-            self.bind(asgi_scope, verdict.claims)
+            self.bind(asgi_scope, claims)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(verdict.request, error).problem
         except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims
@@ -82,32 +87,24 @@ class Authorizer:
             return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
         return None
 
-    async def _decide(
-        self,
-        request: AccessRequest,
-        rule: Rule | None,
-        asgi_scope: MutableMapping[str, Any],
-        stand_in: Claims | None,
-    ) -> Decision:
-        if rule is not None and rule.requirement.access is Access.PUBLIC:
-            # No token is looked at, so an issuer's outage cannot close a public route.
-            return decide(rule, stand_in, self.grants)
-        withhold(request.offers, asgi_scope)
-        if stand_in is not None:
-            return decide(rule, stand_in, self.grants)
+    async def _vouched_for(
+        self, request: AccessRequest, asgi_scope: MutableMapping[str, Any]
+    ) -> Vouched[Claims] | None:
+        """Return the verified claims of who is asking, or None where there are no credentials."""
         credentials = parse_credentials(request.authorization, request.offers)
         if credentials is None:
-            return decide(rule, None, self.grants)
+            return None
         verified = state_of(asgi_scope).verified
-        claims = await verified.verify(credentials.token, self.verifier)
-        return decide(rule, self._limited(claims), self.grants)
+        vouched = await verified.verify(credentials.token, self.verifier)
+        return self._limited(vouched)
 
-    def _limited(self, claims: Claims) -> Claims:
-        """Return *claims* without the admin scope, where it is not their issuer's to give."""
-        admin_scope = self.grants.admin_scope
+    def _limited(self, vouched: Vouched[Claims]) -> Vouched[Claims]:
+        """Return *vouched* without the admin scope, where it is not their issuer's to give."""
+        admin_scope, claims = self.grants.admin_scope, vouched.kept
         if admin_scope is None or self.admin_issuers is None or claims.iss in self.admin_issuers:
-            return claims
-        return claims.model_copy(update={"scopes": claims.scopes - {admin_scope}})
+            return vouched
+        scopes = claims.scopes - {admin_scope}
+        return Vouched(vouched.copy().model_copy(update={"scopes": scopes}), is_flat=True)
 
     def _refusal(
         self, request: AccessRequest, error: CredentialsError | TokenError | VerifierUnavailable

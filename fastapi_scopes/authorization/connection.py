@@ -10,7 +10,7 @@ from fastapi_scopes.errors import (
     TokenError,
     TokenFault,
 )
-from fastapi_scopes.verifiers.base import TokenVerifier
+from fastapi_scopes.verifiers.base import TokenVerifier, Vouched, voucher_of
 
 __all__ = [
     "ConnectionState",
@@ -40,9 +40,9 @@ class Running:
 class VerifiedTokens:
     """What was found on one connection, per verifier; none sees another's claims."""
 
-    _found: dict[int, tuple[object, str, Claims]] = field(default_factory=dict, repr=False)
+    _found: dict[int, tuple[object, str, Vouched[Claims]]] = field(default_factory=dict, repr=False)
 
-    async def verify(self, token: str, verifier: TokenVerifier[Claims]) -> Claims:
+    async def verify(self, token: str, verifier: TokenVerifier[Claims]) -> Vouched[Claims]:
         """Return the claims of *token*, verified by *verifier* now or before on the connection.
 
         Raises:
@@ -52,13 +52,20 @@ class VerifiedTokens:
         known = self._found.get(id(verifier))
         if known is not None and known[0] is verifier and known[1] == token:
             return known[2]
-        claims: object = await verifier.verify(token)
-        if not isinstance(claims, Claims):
-            # INVARIANT: a verifier that returns anything else lets no one in
-            # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
-            raise TokenError(TokenFault.CLAIMS)
-        self._found[id(verifier)] = (verifier, token, claims)
-        return claims
+        vouch = voucher_of(verifier)
+        vouched = await (vouch(token) if vouch is not None else _vouched_by(verifier, token))
+        self._found[id(verifier)] = (verifier, token, vouched)
+        return vouched
+
+
+async def _vouched_by(verifier: TokenVerifier[Claims], token: str) -> Vouched[Claims]:
+    claims: object = await verifier.verify(token)
+    if not isinstance(claims, Claims):
+        # INVARIANT: a verifier that returns anything else lets no one in
+        # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
+        raise TokenError(TokenFault.CLAIMS)
+    # Whether somebody else has these very claims is the verifier's own affair.
+    return Vouched(claims, is_flat=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,9 @@ def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     INVARIANT: no other connection has it, though its scope may be a copy of this one's
     (attacks/test_shared_connections.py).
     """
-    known = state_of(asgi_scope)
+    known = asgi_scope.get(_STATE)
+    if not isinstance(known, ConnectionState):
+        return state_of(asgi_scope)
     is_same = known.is_of(asgi_scope)
     state = asgi_scope[_STATE] = ConnectionState(
         id(asgi_scope),

@@ -40,8 +40,9 @@ def is_misspelt(method: str, known: Container[str]) -> bool:
 
 def method_of(asgi_scope: MutableMapping[str, Any]) -> str:
     """Return the method of a connection, in the words of rules."""
-    is_socket = asgi_scope["type"] == "websocket"
-    return WEBSOCKET if is_socket else http_method(asgi_scope["method"])
+    if asgi_scope["type"] == "websocket":
+        return WEBSOCKET
+    return http_method(asgi_scope["method"])
 
 
 def fields_of(asgi_scope: MutableMapping[str, Any]) -> list[Field]:

@@ -22,13 +22,13 @@ def access_request_of(
     asgi_scope: MutableMapping[str, Any], route: Route | None, rule: Rule | None = None
 ) -> AccessRequest:
     """Return what a connection asks for, by way of *route*, under *rule*."""
-    method, path = method_of(asgi_scope), asgi_scope["path"]
+    method = method_of(asgi_scope)
     if rule is not None and rule.requirement.access is Access.PUBLIC:
         # No token is looked at.
-        return AccessRequest(route, method, path, (), looks_at_credentials=False)
+        return AccessRequest(route, method, looks_at_credentials=False)
     fields = _authorization_in(asgi_scope)
     offers = offers_in(asgi_scope) if asgi_scope["type"] == "websocket" else ()
-    return AccessRequest(route, method, path, fields, offers)
+    return AccessRequest(route, method, asgi_scope["path"], fields, offers)
 
 
 def _authorization_in(asgi_scope: MutableMapping[str, Any]) -> tuple[bytes, ...]:
@@ -36,7 +36,7 @@ def _authorization_in(asgi_scope: MutableMapping[str, Any]) -> tuple[bytes, ...]
     fields = fields_of(asgi_scope)
     if len(fields) > _MAX_FIELDS:
         return (b"", b"")
-    return tuple(value for name, value in fields if name == b"authorization")
+    return tuple([value for name, value in fields if name == b"authorization"])
 
 
 def is_still_asked(request: AccessRequest, asgi_scope: MutableMapping[str, Any]) -> bool:
@@ -44,7 +44,10 @@ def is_still_asked(request: AccessRequest, asgi_scope: MutableMapping[str, Any])
 
     What was withheld among subprotocols is no more to be seen.
     """
-    if method_of(asgi_scope) != request.method or not request.looks_at_credentials:
-        return method_of(asgi_scope) == request.method
-    now = access_request_of(asgi_scope, request.route)
-    return now.authorization == request.authorization and now.offers in {(), request.offers}
+    if method_of(asgi_scope) != request.method:
+        return False
+    if not request.looks_at_credentials:
+        return True
+    if _authorization_in(asgi_scope) != request.authorization:
+        return False
+    return asgi_scope["type"] != "websocket" or offers_in(asgi_scope) in {(), request.offers}

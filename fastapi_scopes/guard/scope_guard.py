@@ -407,7 +407,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         verdict = await self._authorizer.authorize(request, rule, asgi_scope)
         if verdict.problem is None:
             problem = self._authorizer.bind_to(verdict, asgi_scope)
-            verdict = Verdict(request, verdict.claims, problem)
+            verdict = verdict.refused(problem) if problem is not None else verdict
         if verdict.problem is None:
             state.verdicts[self] = verdict
         return verdict

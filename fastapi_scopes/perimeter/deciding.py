@@ -113,10 +113,7 @@ class Decider:
         is_unknown = match.route is None and not match.is_refused
         if is_unknown and not self._hides_unknown:
             # Nothing runs: the router says so itself.
-            request = AccessRequest(
-                None, method_of(scope), scope["path"], (), looks_at_credentials=False
-            )
-            return Verdict(request)
+            return Verdict(AccessRequest(None, method_of(scope), looks_at_credentials=False))
         rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, scope)
         return await self._authorize(match.route, rule, scope)
 

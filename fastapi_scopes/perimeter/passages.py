@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +18,8 @@ from fastapi_scopes.authorization import (
 from fastapi_scopes.responses import send_refusal
 
 __all__ = ["Passage"]
+
+_NOWHERE: Final = RouteMatch()
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +81,7 @@ class Passage:
         INVARIANT: what a route makes of a connection while it matches is looked at, too
         (attacks/test_overriding_routes.py).
         """
-        if not self.has_arrived or self.is_spent:
+        if self.is_spent or not self.has_arrived:
             return False
         self.is_spent = True
         self.is_running = (
@@ -104,6 +106,8 @@ class Passage:
                 state.running = Running(route)
             # Where a guard decided twice, on the way, the last verdict is the nearest.
             state.running.verdicts[self.guard] = state.verdicts.get(self.guard, self.verdict)
+        if self.authorizer.bind is None or self.verdict.expires_at is None:
+            return True
         if any(each.is_bound_to(scope, self.guard) for each in state.passages.values()):
             return True
         self.bound = scope
@@ -114,15 +118,17 @@ class Passage:
 
     def is_bound_to(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""
-        is_told = self.guard is guard and self.verdict.claims is not None
+        is_told = self.guard is guard and self.verdict.expires_at is not None
         return is_told and self.bound is asgi_scope
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return *app*, which streams no longer than the caller's token holds, if that is asked."""
-        claims = self.verdict.claims
-        return app if self.ending is None or claims is None else self.ending(app, claims.exp)
+        if self.ending is None or self.verdict.expires_at is None:
+            return app
+        return self.ending(app, self.verdict.expires_at)
 
     def end(self) -> None:
         """Let nothing pass any more."""
         self.is_over = self.is_spent = True
-        self.bound = None
+        # They lead back to the connection's scope, which only the garbage collector would free.
+        self.bound, self.match = None, _NOWHERE

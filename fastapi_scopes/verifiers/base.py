@@ -1,15 +1,30 @@
 """What the guard asks of a verifier, and a verifier of what is plugged into it."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Generic, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 
-__all__ = ["IssuerLimits", "ProofChecker", "RevocationList", "TokenVerifier"]
+__all__ = [
+    "IssuerLimits",
+    "ProofChecker",
+    "RevocationList",
+    "TokenVerifier",
+    "Vouched",
+    "voucher_of",
+    "vouches_by",
+]
 
+ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 ClaimsT_co = TypeVar("ClaimsT_co", bound=Claims, covariant=True, default=Claims)
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FLAT: Final = frozenset({str, int, float, bool, type(None), frozenset})
+
+_vouchers: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
 
 
 class TokenVerifier(Protocol[ClaimsT_co]):
@@ -26,6 +41,63 @@ class TokenVerifier(Protocol[ClaimsT_co]):
             VerifierUnavailable: the issuer cannot be asked, so no token can be verified now.
         """
         ...
+
+
+class Vouched(Generic[ClaimsT]):
+    """Claims that are kept for many requests; whoever may change them gets a copy.
+
+    INVARIANT: what one request does to its claims changes none of the next
+    (attacks/test_cached_claims.py).
+    """
+
+    __slots__ = ("_is_flat", "_kept")
+
+    def __init__(self, claims: ClaimsT, *, is_flat: bool = False) -> None:
+        self._kept = claims
+        self._is_flat = is_flat or _is_flat(claims)
+
+    def __repr__(self) -> str:
+        return "<Vouched>"
+
+    @property
+    def kept(self) -> ClaimsT:
+        """The claims, for who reads and hands nothing on."""
+        return self._kept
+
+    def copy(self) -> ClaimsT:
+        """Return claims that share nothing with these which could be changed."""
+        return self._kept.model_copy(deep=not self._is_flat)
+
+
+def _is_flat(claims: Claims) -> bool:
+    """Tell whether nothing in *claims* can be changed."""
+    values = (*vars(claims).values(), *(claims.model_extra or {}).values())
+    return claims.__pydantic_private__ is None and all(type(each) in _FLAT for each in values)
+
+
+def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable[[F], F]:
+    """Mark a method `verify` that returns a copy of what *vouch* returns."""
+
+    def mark(verify: F) -> F:
+        _vouchers[verify] = vouch
+        return verify
+
+    return mark
+
+
+def voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | None:
+    """Return the method that spares the copy, or None where *verifier* verifies in its own way.
+
+    INVARIANT: a `verify` that was overridden or replaced is asked
+    (attacks/test_cached_claims.py).
+    """
+    if "verify" in getattr(verifier, "__dict__", {}):
+        return None
+    vouch = _vouchers.get(getattr(type(verifier), "verify", _no_method))
+    return getattr(verifier, vouch.__name__) if vouch is not None else None
+
+
+def _no_method() -> None: ...
 
 
 @runtime_checkable

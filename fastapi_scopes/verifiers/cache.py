@@ -47,8 +47,10 @@ class TokenCache(Generic[V]):
         if not stored_at <= now < stale_at:
             self._entries.pop(key, None)
             return None
-        with suppress(KeyError):
-            self._entries.move_to_end(key)
+        if len(self._entries) > 1:
+            # Another thread may have taken it out.
+            with suppress(KeyError):
+                self._entries.move_to_end(key)
         return value
 
     def put(self, token: str, value: V, now: float, *, until: float) -> None:

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any
+from threading import Lock
+from types import MethodType
+from typing import Annotated, Any, Self
 
 import pytest
 from fastapi import Depends, Request
 from fastapi.testclient import TestClient
-from pydantic import ConfigDict
+from pydantic import ConfigDict, PrivateAttr, model_validator
 
-from fastapi_scopes import Claims, ScopeGuard
+from fastapi_scopes import Claims, JWTVerifier, ScopeGuard
+from fastapi_scopes.errors import TokenError, TokenFault
+from fastapi_scopes.verifiers import IssuersVerifier
 from tests.apps import bind_state
 from tests.doors import DOORS, Door
 from tests.verifiers.kinds import KINDS, Make
-from tests.verifiers.minting import NOW, mint
+from tests.verifiers.minting import NOW, SECRET, mint
 
 ADMIN = frozenset({"admin"})
 
@@ -160,8 +164,9 @@ def test_handler_that_changes_its_claims_changes_none_of_the_next_request(
     def tamper(request: Request, claims: Any) -> None:
         before = shown(claims)
         for each in place(request, claims):
-            # What the copies of one connection share has been changed by then.
-            with suppress(LookupError, TypeError):
+            # What the copies of one connection share has been changed by then; and what is kept
+            # for the next is no claims object.
+            with suppress(LookupError, TypeError, AttributeError):
                 change(each)
         assert shown(claims) != before or place is remembered
 
@@ -178,7 +183,9 @@ def bound_state(request: Request, claims: Any) -> None:
 
 def verdicts(request: Request, claims: Any) -> None:
     for each in request.scope["fastapi_scopes"].verdicts.values():
-        object.__setattr__(each, "claims", Claims(exp=1, scopes=ADMIN))
+        for name in ("claims", "_claims"):
+            with suppress(AttributeError):
+                object.__setattr__(each, name, Claims(exp=1, scopes=ADMIN))
         object.__setattr__(each, "problem", None)
 
 
@@ -206,3 +213,173 @@ def test_handler_that_changes_its_connection_changes_none_of_the_next_one(
     tamper: Callable[[Request, Any], None], door: Door, make: Make
 ) -> None:
     assert_next_request_gets_the_first_answer(make_client(door, make, tamper))
+
+
+class Strict(JWTVerifier[Claims]):
+    """Lets in whom the other lets in, but for one."""
+
+    async def verify(self, token: str) -> Claims:
+        claims = await super().verify(token)
+        if claims.sub == "mallory":
+            raise TokenError(TokenFault.CLAIMS)
+        return claims
+
+
+def overridden() -> Any:
+    return Strict(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None, now=lambda: NOW)
+
+
+def replaced() -> Any:
+    verifier = JWTVerifier(
+        keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None, now=lambda: NOW
+    )
+    verifier.verify = MethodType(Strict.verify, overridden())  # type: ignore[method-assign]
+    return verifier
+
+
+def delegating() -> Any:
+    class Delegating:
+        def __init__(self) -> None:
+            self.inner = overridden()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        async def verify(self, token: str) -> Claims:
+            claims: Claims = await self.inner.verify(token)
+            return claims
+
+    return Delegating()
+
+
+OWN: Mapping[str, Callable[[], Any]] = {
+    "overridden": overridden,
+    "replaced": replaced,
+    "delegating": delegating,
+    "of several issuers": lambda: IssuersVerifier([overridden_for_one()]),
+}
+
+
+def overridden_for_one() -> Any:
+    return Strict(
+        keys=[SECRET],
+        algorithms=["HS256"],
+        issuer="https://one.example",
+        audience=None,
+        now=lambda: NOW,
+    )
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("make", OWN.values(), ids=OWN)
+def test_verifier_whose_verify_is_not_ours_is_asked_for_every_request(
+    make: Callable[[], Any], door: Door
+) -> None:
+    app = door(ScopeGuard({"GET /x": []}, verifier=make()))
+    app.add_api_route("/x", lambda: "ran")
+    client = TestClient(app)
+    for _ in range(2):
+        for sub, status in (("alice", 200), ("mallory", 401)):
+            token = mint(key=SECRET, sub=sub, iss="https://one.example")
+            headers = {"Authorization": f"Bearer {token}"}
+            assert client.get("/x", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_claims_are_modelled_once_and_copied_for_who_asks(door: Door) -> None:
+    modelled: list[str | None] = []
+
+    class Counted(Claims):
+        @model_validator(mode="after")
+        def count(self) -> Self:
+            modelled.append(self.sub)
+            return self
+
+    verifier = JWTVerifier(
+        keys=[SECRET],
+        algorithms=["HS256"],
+        issuer=None,
+        audience=None,
+        claims_model=Counted,
+        now=lambda: NOW,
+    )
+    guard = ScopeGuard({"GET /x": []}, verifier=verifier)
+    app = door(guard)
+    seen: list[Any] = []
+
+    async def endpoint(claims: Annotated[Any, Depends(guard)]) -> None:
+        seen.append(claims)
+
+    app.add_api_route("/x", endpoint)
+    headers = {"Authorization": f"Bearer {mint(key=SECRET, sub='alice')}"}
+    for _ in range(3):
+        assert TestClient(app).get("/x", headers=headers).status_code == 200
+    assert modelled == ["alice"]
+    assert seen[0] == seen[1] == seen[2]
+    assert len({id(each) for each in seen}) == 3
+
+
+def test_model_that_refuses_a_token_is_asked_again_for_the_next() -> None:
+    asked: list[str | None] = []
+
+    class Refusing(Claims):
+        @model_validator(mode="after")
+        def refuse(self) -> Self:
+            asked.append(self.sub)
+            raise ValueError
+
+    verifier = JWTVerifier(
+        keys=[SECRET],
+        algorithms=["HS256"],
+        issuer=None,
+        audience=None,
+        claims_model=Refusing,
+        now=lambda: NOW,
+    )
+    app = DOORS["perimeter"](ScopeGuard({"GET /x": []}, verifier=verifier))
+    app.add_api_route("/x", lambda: "ran")
+    headers = {"Authorization": f"Bearer {mint(key=SECRET, sub='alice')}"}
+    for _ in range(2):
+        assert TestClient(app).get("/x", headers=headers).status_code == 401
+    assert asked == ["alice", "alice"]
+
+
+class Locked(Claims):
+    """Has something inside of which there is no copy."""
+
+    _lock: Any = PrivateAttr(default_factory=Lock)
+
+
+class Tagged(Claims):
+    """Has a list inside that no claim is."""
+
+    _tags: list[str] = PrivateAttr(default_factory=lambda: ["own"])
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(("model", "status"), [(Locked, 401), (Tagged, 200)])
+def test_claims_that_cannot_be_copied_let_no_one_in(
+    model: type[Claims], status: int, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    verifier = JWTVerifier(
+        keys=[SECRET],
+        algorithms=["HS256"],
+        issuer=None,
+        audience=None,
+        claims_model=model,
+        now=lambda: NOW,
+    )
+    guard = ScopeGuard({"GET /x": []}, verifier=verifier)
+    app = door(guard)
+
+    async def endpoint(claims: Annotated[Any, Depends(guard)]) -> list[str]:
+        claims._tags.append("more")
+        return sorted(claims._tags)
+
+    app.add_api_route("/x", endpoint)
+    headers = {"Authorization": f"Bearer {mint(key=SECRET, sub='alice')}"}
+    for _ in range(2):
+        answer = TestClient(app).get("/x", headers=headers)
+        assert answer.status_code == status
+        assert status != 200 or answer.json() == ["more", "own"]
+    assert ("cannot be copied: TypeError" in caplog.text) == (status == 401)

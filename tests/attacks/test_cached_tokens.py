@@ -50,11 +50,12 @@ class Leaping(Clock):
     """A clock that leaps when it is asked for the so-manieth time."""
 
     leaps_at = 0
+    by = 600.0
 
     def __call__(self) -> float:
         self.leaps_at -= 1
         if not self.leaps_at:
-            self.now += 600
+            self.now += self.by
         return self.now
 
 
@@ -73,6 +74,21 @@ def test_token_that_expires_while_it_is_looked_at_is_refused(
     answer = outcome(verifier, token)
     # What it said last is what the answer rests on.
     assert answer == ("accept" if clock.now == NOW else "expired")
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
+@pytest.mark.parametrize("leaps_at", range(1, 7))
+def test_token_that_is_too_new_when_it_was_looked_at_is_refused(
+    make: Make, kept: bool, leaps_at: int
+) -> None:
+    clock = Leaping()
+    verifier, token = make(now=clock), mint(nbf=NOW, algorithm="ES256")
+
+    outcome(verifier, token if kept else mint(algorithm="ES256"))
+    clock.leaps_at, clock.by = leaps_at, -600
+    answer = outcome(verifier, token)
+    assert answer == ("accept" if clock.now == NOW else "not_yet_valid")
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)

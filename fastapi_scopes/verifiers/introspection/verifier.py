@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Generic, TypeAlias
+from typing import Any, Final, Generic, TypeAlias
 from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
@@ -24,7 +24,7 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched, vouches_by
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache, cache_problems
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
 from fastapi_scopes.verifiers.tokens.compact import MAX_TOKEN_CHARS
@@ -40,7 +40,7 @@ _log = logging.getLogger("fastapi_scopes")
 _PLACES: Final = 100
 _RESERVED: Final = 20
 
-_Questions: TypeAlias = "dict[object, asyncio.Task[VettedClaims]]"
+_Questions: TypeAlias = "dict[object, asyncio.Task[VettedClaims[Any]]]"
 
 # What os.environ makes of bytes that are no text.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -116,7 +116,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         )
         self._now = now
         self._is_keeping = cache_ttl > 0 and cache_size > 0
-        self._active: TokenCache[VettedClaims] = TokenCache(ttl=cache_ttl, size=cache_size)
+        self._active: TokenCache[VettedClaims[Any]] = TokenCache(ttl=cache_ttl, size=cache_size)
         # Apart, so that no flood of invented tokens drives the good ones out.
         self._refused: TokenCache[TokenFault] = TokenCache(ttl=cache_ttl, size=cache_size)
         self._seen: TokenCache[bool] = TokenCache(ttl=MAX_TTL, size=max(cache_size, _PLACES))
@@ -137,13 +137,8 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
         return None if self._profile.may_grant(scope) else frozenset()
 
-    async def verify(self, token: str) -> ClaimsT:
-        """Return the claims of *token*, as the issuer tells them.
-
-        Raises:
-            TokenError: the token is not valid here; its `code` says why.
-            VerifierUnavailable: the issuer does not answer, or not as RFC 7662 says.
-        """
+    async def vouch(self, token: str) -> Vouched[ClaimsT]:
+        """Return the same as `verify`, without a copy."""
         if not is_bearer_token(token):
             raise TokenError(TokenFault.MALFORMED)
         if len(token) > MAX_TOKEN_CHARS:
@@ -158,11 +153,21 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             vetted = await asyncio.shield(self._asking(token, now))
         return await self._profile.admit(vetted, token, self._now())
 
+    @vouches_by(vouch)
+    async def verify(self, token: str) -> ClaimsT:
+        """Return the claims of *token*, as the issuer tells them.
+
+        Raises:
+            TokenError: the token is not valid here; its `code` says why.
+            VerifierUnavailable: the issuer does not answer, or not as RFC 7662 says.
+        """
+        return (await self.vouch(token)).copy()
+
     async def aclose(self) -> None:
         """Close the connections that this event loop holds."""
         await self._endpoint.aclose()
 
-    def _asking(self, token: str, now: float) -> "asyncio.Task[VettedClaims]":
+    def _asking(self, token: str, now: float) -> "asyncio.Task[VettedClaims[Any]]":
         """Return the question about *token* that is under way, a new one where there is none.
 
         Raises:
@@ -188,7 +193,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         question.add_done_callback(lambda _: _answered(under_way, key))
         return question
 
-    async def _vetted(self, token: str, asked_at: float) -> VettedClaims:
+    async def _vetted(self, token: str, asked_at: float) -> VettedClaims[Any]:
         body = await self._endpoint.ask(token)
         now = self._now()
         try:

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from fastapi_scopes.errors import VerifierUnavailable
 from fastapi_scopes.verifiers._http import FetchError
@@ -36,7 +36,7 @@ class Generation:
     """Keys, and what was verified while each of them held."""
 
     keys: VerificationKeys
-    cache: TokenCache[VettedClaims] = field(repr=False)
+    cache: TokenCache[VettedClaims[Any]] = field(repr=False)
 
 
 class _Pending:
@@ -89,7 +89,7 @@ class IssuerKeys:
         ask: Callable[[], Awaitable[PublishedKeys]],
         *,
         schedule: Schedule,
-        new_cache: Callable[[], TokenCache[VettedClaims]],
+        new_cache: Callable[[], TokenCache[VettedClaims[Any]]],
         name: str,
         now: Callable[[], float],
     ) -> None:

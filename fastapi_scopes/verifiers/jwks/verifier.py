@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic
+from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -11,7 +11,7 @@ from fastapi_scopes.errors import ConfigurationError, TokenError, collecting
 from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched, vouches_by
 from fastapi_scopes.verifiers.cache import TokenCache, cache_problems
 from fastapi_scopes.verifiers.jwks.issuer_keys import Generation, IssuerKeys
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
@@ -135,13 +135,8 @@ class JWKSVerifier(Generic[ClaimsT]):
         """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
         return None if self._profile.may_grant(scope) else frozenset()
 
-    async def verify(self, token: str) -> ClaimsT:
-        """Return the claims of *token*, every one of them verified.
-
-        Raises:
-            TokenError: the token is not valid here; its `code` says why.
-            VerifierUnavailable: there are no keys, or whether it was revoked cannot be told.
-        """
+    async def vouch(self, token: str) -> Vouched[ClaimsT]:
+        """Return the same as `verify`, without a copy."""
         seen = self._keys.attempts
         held = await self._keys.current()
         vetted = held.value.cache.get(token, self._now())
@@ -149,7 +144,17 @@ class JWKSVerifier(Generic[ClaimsT]):
             vetted = await self._vetted(token, held, seen)
         return await self._profile.admit(vetted, token, self._now())
 
-    async def _vetted(self, token: str, held: Held[Generation], seen: int) -> VettedClaims:
+    @vouches_by(vouch)
+    async def verify(self, token: str) -> ClaimsT:
+        """Return the claims of *token*, every one of them verified.
+
+        Raises:
+            TokenError: the token is not valid here; its `code` says why.
+            VerifierUnavailable: there are no keys, or whether it was revoked cannot be told.
+        """
+        return (await self.vouch(token)).copy()
+
+    async def _vetted(self, token: str, held: Held[Generation], seen: int) -> VettedClaims[Any]:
         unverified = parse_compact_jws(token, self._algorithms)
         self._profile.require_type(unverified.header)
         held, verified = await self._verified(unverified, held, seen)

@@ -2,10 +2,11 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -18,20 +19,20 @@ from fastapi_scopes.errors import (
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
 from fastapi_scopes.verifiers._settings import flag_problems, is_number_within
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
     claims_of,
     require_access_token_claims,
     require_access_token_type,
-    require_current,
     scopes_of,
 )
 from fastapi_scopes.verifiers.tokens.limits import ScopeLimits, limit_problems
 
 __all__ = ["MAX_LEEWAY", "AccessTokenProfile", "VettedClaims"]
 
+_MAX_DEPTH: Final = 64
 MAX_LEEWAY = 300
 """The most seconds that clocks may differ by."""
 
@@ -41,14 +42,16 @@ _log = logging.getLogger("fastapi_scopes")
 
 
 @dataclass(frozen=True, slots=True)
-class VettedClaims:
-    """Claims that were verified, as a text: whoever gets claims made of it cannot change it."""
+class VettedClaims(Generic[ClaimsT]):
+    """Claims that were verified and went through the model, once for all requests."""
 
-    text: str = field(repr=False)
-    """A JSON object, known to be strict."""
-    scopes: frozenset[str] = field(repr=False)
+    vouched: Vouched[ClaimsT]
     expires_at: float
-    """When it is too old, leeway included."""
+    """When they are too old, leeway included."""
+    begins_at: float
+    """When they begin to hold, leeway not included."""
+    confirmation: str | None = field(default=None, repr=False)
+    """The `cnf` claim as JSON: whoever gets it made of that cannot change it."""
 
 
 class AccessTokenProfile(Generic[ClaimsT]):
@@ -114,46 +117,58 @@ class AccessTokenProfile(Generic[ClaimsT]):
         """
         require_access_token_type(header, strict=self._expected.strict)
 
-    def vet(self, text: bytes, now: float) -> VettedClaims:
+    def vet(self, text: bytes, now: float) -> VettedClaims[ClaimsT]:
         """Return what *text*, verified to be the issuer's words, says *now*.
 
         Raises:
-            TokenError: it is no claims set, or not one that is valid here.
+            TokenError: it is no claims set, or not one that is valid here; the model refuses it.
         """
         claims = claims_of(text, self._expected, now)
+        if _is_deep(claims):
+            raise TokenError(TokenFault.PAYLOAD)
         require_access_token_claims(claims, self._scopes_claim)
         scopes = scopes_of(claims, self._scopes_claim)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
-        # `claims_of` has seen that it is a number.
+        confirmation = claims.get("cnf")
+        # `claims_of` has seen that these are numbers.
+        begins_at = max(cast("float", claims.get(name, -math.inf)) for name in ("nbf", "iat"))
         expires_at = cast("float", claims["exp"]) + self._expected.leeway
-        return VettedClaims(text.decode(), scopes, expires_at)
+        # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
+        # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
+        claims["scopes"] = scopes
+        return VettedClaims(
+            _vouched(_modelled(claims, self._claims_model)),
+            expires_at,
+            begins_at,
+            json.dumps(confirmation) if is_json_object(confirmation) else None,
+        )
 
-    async def admit(self, vetted: VettedClaims, token: str, now: float) -> ClaimsT:
+    async def admit(
+        self, vetted: VettedClaims[ClaimsT], token: str, now: float
+    ) -> Vouched[ClaimsT]:
         """Return the claims of *token*, after all that another moment may answer otherwise.
 
         Raises:
             TokenError: it is not valid now, was revoked, or nobody proves that it is theirs.
             VerifierUnavailable: whether it was revoked cannot be told.
         """
-        # Made anew for every request, so that nobody changes what the next one gets.
-        claims = _claims_in(vetted.text)
-        require_current(claims, self._expected.leeway, now)
-        await self._require_not_revoked(claims)
-        await self._require_proof(token, claims)
-        # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
-        # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
-        claims["scopes"] = vetted.scopes
-        return _modelled(claims, self._claims_model)
+        # RFC 7519 4.1.4, 4.1.5. Written so that a clock that answers NaN refuses.
+        if not now < vetted.expires_at:
+            raise TokenError(TokenFault.EXPIRED)
+        if not vetted.begins_at <= now + self._expected.leeway:
+            raise TokenError(TokenFault.NOT_YET_VALID)
+        if self._revocations is not None:
+            await self._require_not_revoked(vetted.vouched.kept)
+        if self._proof is not None and vetted.confirmation is not None:
+            await self._require_proof(token, json.loads(vetted.confirmation))
+        return vetted.vouched
 
-    async def _require_not_revoked(self, claims: Mapping[str, object]) -> None:
-        if self._revocations is None:
-            return
-        issuer, jti = claims.get("iss"), claims.get("jti")
+    async def _require_not_revoked(self, claims: Claims) -> None:
         # A token that cannot be named could never be revoked.
-        if not isinstance(jti, str) or not jti:
+        if not claims.jti:
             raise TokenError(TokenFault.CLAIMS)
-        if await self._revocation_answer(cast("str | None", issuer), jti) is not False:
+        if await self._revocation_answer(claims.iss, claims.jti) is not False:
             raise TokenError(TokenFault.REVOKED)
 
     async def _revocation_answer(self, issuer: str | None, jti: str) -> object:
@@ -165,13 +180,11 @@ class AccessTokenProfile(Generic[ClaimsT]):
             _log.error("revocation list raised %s", type(bug).__name__)
         raise VerifierUnavailable
 
-    async def _require_proof(self, token: str, claims: Mapping[str, object]) -> None:
-        confirmation = claims.get("cnf")
-        if self._proof is None or not is_json_object(confirmation):
-            return
+    async def _require_proof(self, token: str, confirmation: Mapping[str, object]) -> None:
         answer: object = False
         try:
-            answer = await self._proof.check(token, confirmation)  # type: ignore[func-returns-value]
+            proof = cast("ProofChecker", self._proof)
+            answer = await proof.check(token, confirmation)  # type: ignore[func-returns-value]
         except (TokenError, VerifierUnavailable):
             raise
         except Exception as bug:  # noqa: BLE001 - code of the application, given any confirmation
@@ -179,14 +192,6 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # One that says no instead of raising is believed.
         if answer not in (None, True):
             raise TokenError(TokenFault.CONFIRMATION)
-
-
-def _claims_in(text: str) -> dict[str, object]:
-    try:
-        return cast("dict[str, object]", json.loads(text))
-    except RecursionError:
-        # Read once before, where the stack was less deep.
-        raise TokenError(TokenFault.PAYLOAD) from None
 
 
 def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
@@ -200,6 +205,35 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
         # Its text may quote them.
         _log.error("claims model %s raised %s", model.__qualname__, type(bug).__name__)
     # Outside of `except`: a ValidationError quotes claims, and would be this one's context.
+    raise TokenError(TokenFault.CLAIMS)
+
+
+def _is_deep(claims: object) -> bool:
+    """Tell whether *claims* are nested deeper than anybody copies without an end in sight."""
+    level = [claims]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _vouched(claims: ClaimsT) -> Vouched[ClaimsT]:
+    vouched = Vouched(claims)
+    try:
+        # Every request gets a copy.
+        vouched.copy()
+    except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
+        _log.error(
+            "claims model %s cannot be copied: %s", type(claims).__name__, type(bug).__name__
+        )
+    else:
+        return vouched
     raise TokenError(TokenFault.CLAIMS)
 
 
