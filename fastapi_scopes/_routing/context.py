@@ -36,6 +36,10 @@ class View(Protocol):
         """Make *inner* ready to be looked into; tell whether it can be."""
         ...
 
+    def is_ready(self, inner: InnerRouter) -> bool:
+        """Tell whether *inner* is as it was prepared."""
+        ...
+
     def methods_of(self, node: RouteNode) -> frozenset[str]:
         """Return the methods for which *node* needs rules."""
         ...

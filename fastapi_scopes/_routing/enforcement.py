@@ -8,6 +8,7 @@ name whose `handle` asks for a verdict first.
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial, wraps
+from threading import RLock
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary, ref
 
@@ -35,6 +36,8 @@ __all__ = ["Endpoint", "Ruler", "endpoint_of", "enforce"]
 _ENDPOINT: Final = "__fastapi_scopes_endpoint__"
 _IS_ENFORCED: Final = "__fastapi_scopes_enforced__"
 _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
+# Threads may protect apps that share a route.
+_lock: Final = RLock()
 
 
 class Ruler(Protocol):
@@ -62,9 +65,10 @@ class Endpoint:
 
     def add(self, ruler: Ruler) -> None:
         """Have *ruler* rule it, too."""
-        living = [each for each in self._rulers if each() is not None]
-        if all(each() is not ruler for each in living):
-            self._rulers = (*living, ref(ruler))
+        with _lock:
+            living = [each for each in self._rulers if each() is not None]
+            if all(each() is not ruler for each in living):
+                self._rulers = (*living, ref(ruler))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Endpoint":
         # The copy of a route is that route.

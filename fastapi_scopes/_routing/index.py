@@ -127,13 +127,14 @@ class RouteIndex:
         way to change them is counted (attacks/test_late_routes.py); the list itself is looked at
         for who goes behind its back.
         """
-        snapshot = self._snapshot
-        return snapshot if snapshot is not None and self._is_current(snapshot) else self.read()
+        snapshot = self._current_or_none()
+        return snapshot if snapshot is not None else self.read()
 
-    def _is_current(self, snapshot: Snapshot) -> bool:
-        routes = self.router.routes
-        is_same_list = routes is snapshot.routes and len(routes) == snapshot.length
-        return is_same_list and snapshot.count == self._changes.count
+    def _current_or_none(self) -> Snapshot | None:
+        snapshot, routes = self._snapshot, self.router.routes
+        if snapshot is None or routes is not snapshot.routes or len(routes) != snapshot.length:
+            return None
+        return snapshot if snapshot.count == self._changes.count else None
 
     def read(self, *, anew: bool = False) -> Snapshot:
         """Read the routes; *anew* also where a route is the very object that it was."""
@@ -159,12 +160,18 @@ class RouteIndex:
             place = place if place is not None and place.node is node else self._place(node)
             self.look_behind(place)
             self._add(place, snapshot)
-            yield
-        self._add_last(snapshot)
+            yield from self._reading_behind(place)
+        yield from self._adding_last(snapshot)
         self._snapshot = snapshot
         return snapshot
 
-    def _add_last(self, snapshot: Snapshot) -> None:
+    def _reading_behind(self, place: Place) -> Iterator[None]:
+        """Read what is behind *place*, where that is new."""
+        if place.index is not None and place.index._current_or_none() is None:
+            yield from place.index.reading()
+        yield
+
+    def _adding_last(self, snapshot: Snapshot) -> Iterator[None]:
         """Add what the router asks where no route matches."""
         for node in frontend_nodes(self.router):
             place = self._place(node)
@@ -174,6 +181,7 @@ class RouteIndex:
         if default is not None:
             snapshot.default = self._place(default_node(default))
             self.look_behind(snapshot.default)
+            yield from self._reading_behind(snapshot.default)
 
     def _add(self, place: Place, snapshot: Snapshot) -> None:
         node = place.node
@@ -219,7 +227,8 @@ class RouteIndex:
         view, node = self._context.view, place.node
         inner = view.inner_of(node)
         is_known = place.index is not None or place.endpoint is not None
-        if is_known and not again and is_same(place.inner, inner):
+        is_ready = inner is None or view.is_ready(inner)
+        if is_known and not again and is_ready and is_same(place.inner, inner):
             place.inner = inner
             return
         # Not by ==: routers are equal where their routes are.
@@ -238,7 +247,6 @@ class RouteIndex:
             place.index = RouteIndex(inner, self._context, prefix=prefix, outer=outer, place=place)
         place.inner, place.index.app, place.index.place = inner, inner.app, place
         place.endpoint = None
-        place.index.current()
 
     def _note_move(self, place: Place, inner: InnerRouter | None) -> None:
         """Count it as a change that *place*, known before, leads elsewhere now.
@@ -255,8 +263,8 @@ class RouteIndex:
 
     def refreshing(self, *, anew: bool = False) -> Iterator[None]:
         """Read again what changed, here and in all routers that there are now, some at a time."""
-        if anew:
-            yield from self.reading(anew=True)
+        if anew or self._current_or_none() is None:
+            yield from self.reading(anew=anew)
         snapshot = self.current()
         for place in (*snapshot.places, snapshot.default):
             if place is None or place.behind is None:

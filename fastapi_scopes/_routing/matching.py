@@ -137,7 +137,7 @@ class Step:
         if node is None or not node.leads:
             return False
         # What has a `handle` of its own by now may run anything.
-        is_other_code = "handle" in getattr(node.effective, "__dict__", ())
+        is_other_code = not node.is_default and node.answers_partial
         return is_other_code or not is_same(self.inner, node.inner())
 
     def goes_by(self, endpoint: Endpoint) -> bool:

@@ -24,7 +24,13 @@ from fastapi_scopes._routing.framework import (
     runs_framework_code,
     wraps_framework_code,
 )
-from fastapi_scopes._routing.gates import Holder, has_gate_of, install_gate, layers_of
+from fastapi_scopes._routing.gates import (
+    Holder,
+    has_gate_of,
+    install_gate,
+    layers_of,
+    stands_before,
+)
 from fastapi_scopes._routing.mounts import InnerRouter, hides_its_router, wrapped_router
 from fastapi_scopes._routing.nodes import RouteNode, own_node
 from fastapi_scopes._routing.reading import routers_with
@@ -62,6 +68,9 @@ class PerimeterView:
             inner.app.middleware_stack = None
         self._on_router_found(inner)
         return True
+
+    def is_ready(self, inner: InnerRouter) -> bool:
+        return stands_before(inner.router, self._ruler)
 
     def methods_of(self, node: RouteNode) -> frozenset[str]:
         return node.methods
@@ -142,6 +151,9 @@ class DependencyView:
 
     def prepare(self, inner: InnerRouter) -> bool:
         return not isinstance(inner.app, Starlette)
+
+    def is_ready(self, inner: InnerRouter) -> bool:  # noqa: ARG002 - nothing is prepared
+        return True
 
     def methods_of(self, node: RouteNode) -> frozenset[str]:
         return node.spelled_methods

@@ -1,6 +1,7 @@
 """Who asks for what, and what a guard says of that."""
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.endpoints import Kind
@@ -34,10 +35,11 @@ class Route(Protocol):
         ...
 
 
-class AccessRequest(NamedTuple):
+@dataclass(slots=True)
+class AccessRequest:
     """What a verdict rests on; another of these needs another verdict.
 
-    A tuple, because one is made for every request.
+    Nobody changes one; that it is not frozen is for the time that this takes at every request.
     """
 
     route: Route | None
@@ -45,13 +47,10 @@ class AccessRequest(NamedTuple):
     method: str
     path: str = ""
     """Empty where no rule could depend on it, as where no credentials are looked at."""
-    authorization: tuple[bytes, ...] = ()
-    offers: tuple[str, ...] = ()
+    authorization: tuple[bytes, ...] = field(default=(), repr=False)
+    offers: tuple[str, ...] = field(default=(), repr=False)
     """The subprotocols of a handshake that are meant as credentials."""
     looks_at_credentials: bool = True
-
-    def __repr__(self) -> str:
-        return f"<AccessRequest {self.method} on {self.route!r}>"
 
 
 class Verdict:
@@ -82,9 +81,14 @@ class Verdict:
         return self._claims
 
     @property
+    def has_claims(self) -> bool:
+        """Whether the caller is known."""
+        return self._vouched is not None
+
+    @property
     def expires_at(self) -> float | None:
         """The `exp` of the caller's token; None where there is none."""
-        return self._vouched.kept.exp if self._vouched is not None else None
+        return getattr(self._vouched.kept, "exp", None) if self._vouched is not None else None
 
     def refused(self, problem: Problem) -> "Verdict":
         """Return the same with a *problem*."""

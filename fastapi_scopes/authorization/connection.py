@@ -6,11 +6,7 @@ from typing import Any, Final, Protocol
 
 from fastapi_scopes.authorization.access import Verdict
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.errors import (
-    TokenError,
-    TokenFault,
-)
-from fastapi_scopes.verifiers.base import TokenVerifier, Vouched, voucher_of
+from fastapi_scopes.verifiers.base import TokenVerifier, Vouched, vouched_by
 
 __all__ = [
     "ConnectionState",
@@ -52,20 +48,9 @@ class VerifiedTokens:
         known = self._found.get(id(verifier))
         if known is not None and known[0] is verifier and known[1] == token:
             return known[2]
-        vouch = voucher_of(verifier)
-        vouched = await (vouch(token) if vouch is not None else _vouched_by(verifier, token))
+        vouched: Vouched[Claims] = await vouched_by(verifier, token)
         self._found[id(verifier)] = (verifier, token, vouched)
         return vouched
-
-
-async def _vouched_by(verifier: TokenVerifier[Claims], token: str) -> Vouched[Claims]:
-    claims: object = await verifier.verify(token)
-    if not isinstance(claims, Claims):
-        # INVARIANT: a verifier that returns anything else lets no one in
-        # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
-        raise TokenError(TokenFault.CLAIMS)
-    # Whether somebody else has these very claims is the verifier's own affair.
-    return Vouched(claims, is_flat=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class Passage:
                 state.running = Running(route)
             # Where a guard decided twice, on the way, the last verdict is the nearest.
             state.running.verdicts[self.guard] = state.verdicts.get(self.guard, self.verdict)
-        if self.authorizer.bind is None or self.verdict.expires_at is None:
+        if self.authorizer.bind is None or not self.verdict.has_claims:
             return True
         if any(each.is_bound_to(scope, self.guard) for each in state.passages.values()):
             return True
@@ -118,7 +118,7 @@ class Passage:
 
     def is_bound_to(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""
-        is_told = self.guard is guard and self.verdict.expires_at is not None
+        is_told = self.guard is guard and self.verdict.has_claims
         return is_told and self.bound is asgi_scope
 
     def around(self, app: ASGIApp) -> ASGIApp:

@@ -238,7 +238,7 @@ def _is_led_elsewhere(passage: Passage, *, is_reached: bool) -> bool:
         return False
     if is_reached:
         return passage.is_on_its_way
-    return passage.has_arrived and not passage.is_running
+    return not passage.is_running
 
 
 def perimeter_of(app: Starlette) -> Perimeter | None:

@@ -1,12 +1,14 @@
 """What the guard asks of a verifier, and a verifier of what is plugged into it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Generic, Protocol, runtime_checkable
+from types import FunctionType
+from typing import Any, Final, Generic, Protocol, cast, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import TokenError, TokenFault
 
 __all__ = [
     "IssuerLimits",
@@ -14,7 +16,7 @@ __all__ = [
     "RevocationList",
     "TokenVerifier",
     "Vouched",
-    "voucher_of",
+    "vouched_by",
     "vouches_by",
 ]
 
@@ -22,7 +24,7 @@ ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 ClaimsT_co = TypeVar("ClaimsT_co", bound=Claims, covariant=True, default=Claims)
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FLAT: Final = frozenset({str, int, float, bool, type(None), frozenset})
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
 _vouchers: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
 
@@ -71,8 +73,14 @@ class Vouched(Generic[ClaimsT]):
 
 def _is_flat(claims: Claims) -> bool:
     """Tell whether nothing in *claims* can be changed."""
-    values = (*vars(claims).values(), *(claims.model_extra or {}).values())
-    return claims.__pydantic_private__ is None and all(type(each) in _FLAT for each in values)
+    values: list[object] = [*vars(claims).values(), *(claims.model_extra or {}).values()]
+    return claims.__pydantic_private__ is None and all(map(_is_atom_or_set, values))
+
+
+def _is_atom_or_set(value: object) -> bool:
+    if type(value) is frozenset:
+        return all(type(each) in _ATOMS for each in cast("frozenset[object]", value))
+    return type(value) in _ATOMS
 
 
 def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable[[F], F]:
@@ -85,19 +93,41 @@ def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable
     return mark
 
 
-def voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | None:
+def _voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | None:
     """Return the method that spares the copy, or None where *verifier* verifies in its own way.
 
     INVARIANT: a `verify` that was overridden or replaced is asked
     (attacks/test_cached_claims.py).
     """
-    if "verify" in getattr(verifier, "__dict__", {}):
+    kind = type(verifier)
+    if "verify" in getattr(verifier, "__dict__", {}) or (
+        kind.__getattribute__ is not object.__getattribute__
+    ):
         return None
-    vouch = _vouchers.get(getattr(type(verifier), "verify", _no_method))
+    defined = (vars(each)["verify"] for each in kind.__mro__ if "verify" in vars(each))
+    verify = next(defined, None)
+    # Not by ==, nor by isinstance: a wrapper may say that it is what it wraps.
+    vouch = _vouchers.get(verify) if type(verify) is FunctionType else None
     return getattr(verifier, vouch.__name__) if vouch is not None else None
 
 
-def _no_method() -> None: ...
+async def vouched_by(verifier: TokenVerifier[Any], token: str) -> Vouched[Any]:
+    """Return the claims of *token* that *verifier* vouches for.
+
+    Raises:
+        TokenError: the token is not valid here.
+        VerifierUnavailable: the issuer cannot be reached.
+    """
+    vouch = _voucher_of(verifier)
+    if vouch is not None:
+        return await vouch(token)
+    claims: object = await verifier.verify(token)
+    if not isinstance(claims, Claims):
+        # INVARIANT: a verifier that returns anything else lets no one in
+        # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
+        raise TokenError(TokenFault.CLAIMS)
+    # Whether somebody else has these very claims is the verifier's own affair.
+    return Vouched(claims, is_flat=True)
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
-from fastapi_scopes.verifiers.base import Vouched, voucher_of, vouches_by
+from fastapi_scopes.verifiers.base import Vouched, vouched_by, vouches_by
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.compact import unverified_issuer_of
@@ -83,8 +83,7 @@ class IssuersVerifier(Generic[ClaimsT]):
             verifier = self._by_issuer.get(unverified_issuer_of(token))
         if verifier is None:
             raise TokenError(TokenFault.ISSUER)
-        vouch = voucher_of(verifier)
-        vouched = await vouch(token) if vouch is not None else Vouched(await verifier.verify(token))
+        vouched: Vouched[ClaimsT] = await vouched_by(verifier, token)
         # A token that was good is not read again only to find out whom to ask.
         self._asked.put(token, verifier, now, until=math.inf)
         return vouched

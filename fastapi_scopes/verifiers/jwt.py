@@ -123,4 +123,4 @@ class JWTVerifier(Generic[ClaimsT]):
         unverified = parse_compact_jws(token, self._keys.algorithms)
         self._profile.require_type(unverified.header)
         verified = verify_signature(unverified, self._keys)
-        return self._profile.vet(verified.payload, now)
+        return self._profile.model(self._profile.vet(verified.payload, now))

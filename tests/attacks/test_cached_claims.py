@@ -383,3 +383,202 @@ def test_claims_that_cannot_be_copied_let_no_one_in(
         assert answer.status_code == status
         assert status != 200 or answer.json() == ["more", "own"]
     assert ("cannot be copied: TypeError" in caplog.text) == (status == 401)
+
+
+def hmac_verifier(**config: Any) -> Any:
+    defaults: dict[str, Any] = {"issuer": None, "audience": None, "now": lambda: NOW}
+    return JWTVerifier(keys=[SECRET], algorithms=["HS256"], **{**defaults, **config})
+
+
+def status_of(door: Door, guard: ScopeGuard[Any], token: str) -> int:
+    app = door(guard)
+    app.add_api_route("/x", lambda: "ran", dependencies=[Depends(guard)])
+    headers = {"Authorization": f"Bearer {token}"}
+    client = TestClient(app)
+    found = {client.get("/x", headers=headers).status_code for _ in range(2)}
+    assert len(found) == 1
+    return found.pop()
+
+
+class Naming(Claims):
+    """Names tokens that name themselves not."""
+
+    jti: str | None = "named"
+    iss: str | None = "https://other.example"
+
+
+class Revoked:
+    async def is_revoked(self, issuer: str | None, jti: str) -> bool:
+        return (issuer, jti) == (None, "one")
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(
+    ("claims", "status"), [({}, 401), ({"jti": "one"}, 401), ({"jti": "2"}, 200)]
+)
+def test_token_is_revoked_by_what_it_says_whatever_the_model_adds(
+    claims: dict[str, str], status: int, door: Door
+) -> None:
+    verifier = hmac_verifier(claims_model=Naming, revocations=Revoked())
+    guard = ScopeGuard({"GET /x": []}, verifier=verifier)
+    assert status_of(door, guard, mint(key=SECRET, **claims)) == status
+
+
+class Endless(Claims):
+    exp: Any = None
+
+
+class ApiKeys:
+    """A verifier of one's own, of keys that do not expire."""
+
+    async def verify(self, token: str) -> Claims:
+        return Endless(sub=token)
+
+
+class Bare:
+    """Makes claims without any."""
+
+    async def verify(self, token: str) -> Claims:
+        return Claims.model_construct(sub=token)
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize("verifier", [ApiKeys(), Bare()], ids=["endless", "bare"])
+def test_bind_is_told_of_callers_whose_token_does_not_end(verifier: Any, door: Door) -> None:
+    def bind(_: Any, claims: Any) -> None:
+        if claims.sub == "mallory":
+            raise TokenError(TokenFault.REVOKED)
+
+    guard = ScopeGuard({"GET /x": []}, verifier=verifier, bind=bind)
+    assert status_of(door, guard, "mallory") == 401
+    assert status_of(door, guard, "alice") == 200
+
+
+class Wrapper:
+    """Says that it is what it wraps, as those of instrumentations do."""
+
+    def __init__(self, wrapped: Any, check: Any) -> None:
+        self.wrapped, self.check = wrapped, check
+
+    def __hash__(self) -> int:
+        return hash(self.wrapped)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.wrapped == other)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        bound = self.wrapped.__get__(instance, owner)
+
+        async def checked(*given: Any, **named: Any) -> Any:
+            return await self.check(bound, instance, given, named)
+
+        return checked
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_verify_that_an_instrumentation_wraps_is_asked(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(wrapped: Any, instance: Any, given: Any, named: Any) -> Any:
+        claims = await wrapped(*given, **named)
+        if claims.sub == "mallory":
+            raise TokenError(TokenFault.CLAIMS)
+        return claims
+
+    monkeypatch.setattr(JWTVerifier, "verify", Wrapper(JWTVerifier.verify, check))
+    guard = ScopeGuard({"GET /x": []}, verifier=hmac_verifier())
+    assert status_of(door, guard, mint(key=SECRET, sub="mallory")) == 401
+    assert status_of(door, guard, mint(key=SECRET, sub="alice")) == 200
+
+
+class ByProperty:
+    def __init__(self) -> None:
+        self.inner = overridden()
+
+    @property
+    def verify(self) -> Any:
+        return self.inner.verify
+
+
+class BySlot:
+    __slots__ = ("verify",)
+
+    def __init__(self) -> None:
+        self.verify = overridden().verify
+
+
+class ByLookUp(JWTVerifier[Claims]):
+    def __getattribute__(self, name: str) -> Any:
+        return overridden().verify if name == "verify" else super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(
+    "make",
+    [
+        ByProperty,
+        BySlot,
+        lambda: ByLookUp(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None),
+    ],
+    ids=["property", "slot", "look-up"],
+)
+def test_verify_that_is_no_method_is_asked(make: Callable[[], Any], door: Door) -> None:
+    guard = ScopeGuard({"GET /x": []}, verifier=make())
+    assert status_of(door, guard, mint(key=SECRET, sub="mallory")) == 401
+    assert status_of(door, guard, mint(key=SECRET, sub="alice")) == 200
+
+
+class NoClaims(JWTVerifier[Claims]):
+    """Returns what is no claims."""
+
+    async def verify(self, token: str) -> Any:
+        await super().verify(token)
+        return {"scopes": ["a"]}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_one_of_several_verifiers_that_returns_no_claims_lets_no_one_in(door: Door) -> None:
+    one = NoClaims(
+        keys=[SECRET],
+        algorithms=["HS256"],
+        issuer="https://one.example",
+        audience=None,
+        now=lambda: NOW,
+    )
+    guard = ScopeGuard({"GET /x": []}, verifier=IssuersVerifier([one]))
+    assert status_of(door, guard, mint(key=SECRET, iss="https://one.example")) == 401
+
+
+class Role:
+    def __init__(self) -> None:
+        self.grants: list[str] = []
+
+
+class WithRoles(Claims):
+    model_config = ConfigDict(frozen=True, extra="allow", arbitrary_types_allowed=True)
+
+    roles: frozenset[Any] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def make(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {**given, "roles": frozenset({Role()})}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_what_is_in_a_frozen_set_is_nobody_elses(door: Door) -> None:
+    guard = ScopeGuard({"GET /x": []}, verifier=hmac_verifier(claims_model=WithRoles))
+    app, found = door(guard), list[int]()
+
+    async def endpoint(claims: Annotated[Any, Depends(guard)]) -> None:
+        (role,) = claims.roles
+        role.grants.append("admin")
+        found.append(len(role.grants))
+
+    app.add_api_route("/x", endpoint)
+    headers = {"Authorization": f"Bearer {mint(key=SECRET)}"}
+    for _ in range(3):
+        assert TestClient(app).get("/x", headers=headers).status_code == 200
+    assert found == [1, 1, 1]

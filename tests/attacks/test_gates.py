@@ -23,7 +23,7 @@ from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
 from fastapi_scopes.core.coverage import Reach
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import make_guard, make_verifier
-from tests.perimeter.calling import Guarded, call, ruled_by, running
+from tests.perimeter.calling import SPEAKS, Guarded, call, ruled_by, running
 from tests.perimeter.places import make_app
 
 RULES = {"GET /{name}": "secret", "GET /x": PUBLIC}
@@ -340,6 +340,49 @@ def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
         "no rule for '* /m/**'; add one for 'MOUNT /m', which decides on nothing else"
     )
     assert Guarded(make(), {"* /m/**": "secret"}).outcome("GET", "/m/open") == ruled_by("secret")
+
+
+class Elsewhere:
+    """Sends whoever comes to `/m/secret`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app({**scope, "path": "/m/secret"}, receive, send)
+
+
+async def another_app(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(SPEAKS + "secret")(scope, receive, send)
+
+
+SWAPS: dict[str, Callable[[Router, Any], None]] = {
+    "a rewriter in the stack": lambda router, layer: setattr(layer, "app", Elsewhere(router.app)),
+    "another app in the stack": lambda _, layer: setattr(layer, "app", another_app),
+    "another stack": lambda router, _: setattr(router, "middleware_stack", another_app),
+    "another stack, unsaid": lambda router, _: vars(router).update(middleware_stack=another_app),
+    "the bare matching, unsaid": lambda router, _: vars(router).update(
+        middleware_stack=Elsewhere(router.app)
+    ),
+}
+
+
+@pytest.mark.parametrize("swap", SWAPS.values(), ids=SWAPS)
+@pytest.mark.parametrize("is_app", [False, True], ids=["router", "app"])
+def test_stack_of_a_mounted_router_that_is_swapped_runs_nothing_undecided(
+    is_app: bool, swap: Callable[[Router, Any], None]
+) -> None:
+    routes = [Route("/public", running("public")), Route("/secret", running("secret"))]
+    inner = Starlette(routes=routes) if is_app else Router(routes)
+    router = inner.router if isinstance(inner, Starlette) else inner
+    layer = router.middleware_stack = GZipMiddleware(router.app)
+    app = Starlette(routes=[Mount("/m", inner)])
+    guard = make_guard({"GET /m/public": PUBLIC, "GET /m/secret": "secret"})
+    guard.protect(app, strict=False)
+    assert call(app, "GET", "/m/public").ran == "public"
+    swap(router, layer)
+    for _ in range(3):
+        assert call(app, "GET", "/m/public").ran in {None, "public"}
 
 
 # A perimeter within another.

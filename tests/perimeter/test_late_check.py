@@ -1,14 +1,18 @@
 """An app that is served without a lifespan is checked before its first request."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from fastapi_scopes import PUBLIC
+from fastapi_scopes.perimeter import perimeter_of
 from tests.apps import make_guard
-from tests.perimeter.calling import Answer, ask
+from tests.perimeter.calling import Answer, ask, running
+from tests.perimeter.places import PLACES, Place
 from tests.perimeter.small import make_app
 
 # More than is checked in one go.
@@ -55,6 +59,16 @@ def test_check_lets_other_tasks_run_in_between() -> None:
     large, statuses = asked_at_once(app_with(*PATHS), "/open")
     assert statuses == [200]
     assert large > small + 2
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_routes_are_read_one_at_a_time_wherever_they_are(place: Callable[[], Place]) -> None:
+    at = place()
+    at.router.routes += [Route(f"/more{number}", running("x")) for number in range(50)]
+    make_guard({"* /**": "x"}).protect(at.app)
+    perimeter = perimeter_of(at.app)
+    assert perimeter is not None
+    assert sum(1 for _ in perimeter.tree().refreshing(anew=True)) >= 50
 
 
 @pytest.mark.parametrize("gap", [False, True], ids=["without a gap", "with a gap"])

@@ -151,6 +151,9 @@ class IntrospectionVerifier(Generic[ClaimsT]):
                 raise TokenError(refused)
             # Who goes away takes the question of the others not along.
             vetted = await asyncio.shield(self._asking(token, now))
+        if vetted.vouched is None:
+            # Here, and not where the question is asked: that is in nobody's context.
+            self._profile.model(vetted)
         return await self._profile.admit(vetted, token, self._now())
 
     @vouches_by(vouch)

@@ -159,7 +159,7 @@ class JWKSVerifier(Generic[ClaimsT]):
         self._profile.require_type(unverified.header)
         held, verified = await self._verified(unverified, held, seen)
         now = self._now()
-        vetted = self._profile.vet(verified.payload, now)
+        vetted = self._profile.model(self._profile.vet(verified.payload, now))
         held.value.cache.put(token, vetted, now, until=vetted.expires_at)
         return vetted
 

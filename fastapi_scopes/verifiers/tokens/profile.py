@@ -41,17 +41,24 @@ ClaimsT = TypeVar("ClaimsT", bound=Claims)
 _log = logging.getLogger("fastapi_scopes")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VettedClaims(Generic[ClaimsT]):
-    """Claims that were verified and went through the model, once for all requests."""
+    """Claims that were verified, and went through the model, once for all requests."""
 
-    vouched: Vouched[ClaimsT]
+    text: str = field(repr=False)
+    """A JSON object, known to be strict."""
+    scopes: frozenset[str] = field(repr=False)
     expires_at: float
     """When they are too old, leeway included."""
     begins_at: float
     """When they begin to hold, leeway not included."""
-    confirmation: str | None = field(default=None, repr=False)
+    issuer: str | None = field(repr=False)
+    name: object = field(repr=False)
+    """The `jti`."""
+    confirmation: str | None = field(repr=False)
     """The `cnf` claim as JSON: whoever gets it made of that cannot change it."""
+    vouched: Vouched[ClaimsT] | None = field(default=None, repr=False)
+    """What the model made of them; None where it was not asked yet."""
 
 
 class AccessTokenProfile(Generic[ClaimsT]):
@@ -121,7 +128,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         """Return what *text*, verified to be the issuer's words, says *now*.
 
         Raises:
-            TokenError: it is no claims set, or not one that is valid here; the model refuses it.
+            TokenError: it is no claims set, or not one that is valid here.
         """
         claims = claims_of(text, self._expected, now)
         if _is_deep(claims):
@@ -134,15 +141,28 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # `claims_of` has seen that these are numbers.
         begins_at = max(cast("float", claims.get(name, -math.inf)) for name in ("nbf", "iat"))
         expires_at = cast("float", claims["exp"]) + self._expected.leeway
-        # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
-        # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
-        claims["scopes"] = scopes
         return VettedClaims(
-            _vouched(_modelled(claims, self._claims_model)),
+            text.decode(),
+            scopes,
             expires_at,
             begins_at,
+            cast("str | None", claims.get("iss")),
+            claims.get("jti"),
             json.dumps(confirmation) if is_json_object(confirmation) else None,
         )
+
+    def model(self, vetted: VettedClaims[ClaimsT]) -> VettedClaims[ClaimsT]:
+        """Return *vetted* with what the model makes of it, in the context of who sent the token.
+
+        Raises:
+            TokenError: the model refuses the claims.
+        """
+        claims = cast("dict[str, object]", json.loads(vetted.text))
+        # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
+        # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
+        claims["scopes"] = vetted.scopes
+        vetted.vouched = _vouched(_modelled(claims, self._claims_model))
+        return vetted
 
     async def admit(
         self, vetted: VettedClaims[ClaimsT], token: str, now: float
@@ -159,16 +179,16 @@ class AccessTokenProfile(Generic[ClaimsT]):
         if not vetted.begins_at <= now + self._expected.leeway:
             raise TokenError(TokenFault.NOT_YET_VALID)
         if self._revocations is not None:
-            await self._require_not_revoked(vetted.vouched.kept)
+            await self._require_not_revoked(vetted)
         if self._proof is not None and vetted.confirmation is not None:
             await self._require_proof(token, json.loads(vetted.confirmation))
-        return vetted.vouched
+        return cast("Vouched[ClaimsT]", vetted.vouched)
 
-    async def _require_not_revoked(self, claims: Claims) -> None:
+    async def _require_not_revoked(self, vetted: VettedClaims[ClaimsT]) -> None:
         # A token that cannot be named could never be revoked.
-        if not claims.jti:
+        if not isinstance(vetted.name, str) or not vetted.name:
             raise TokenError(TokenFault.CLAIMS)
-        if await self._revocation_answer(claims.iss, claims.jti) is not False:
+        if await self._revocation_answer(vetted.issuer, vetted.name) is not False:
             raise TokenError(TokenFault.REVOKED)
 
     async def _revocation_answer(self, issuer: str | None, jti: str) -> object:
