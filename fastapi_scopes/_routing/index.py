@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Match, Mount, Router
+from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebSocketRoute
 
 from fastapi_scopes._routing.changes import ChangeCounter, watch
 from fastapi_scopes._routing.context import TreeContext
@@ -208,7 +208,9 @@ class RouteIndex:
         behind = None
         if node.leads or node.family in {Mount, Host}:
             below = RouteTemplate.below(self.prefix + (node.path if _is_mount(node) else ""))
-            behind = ResolvedRoute(below, Kind.UNKNOWN_PATHS, frozenset({ANY_METHOD}))
+            # A route whose endpoint is a router takes nothing of the path for itself.
+            whole = template if node.family in {Route, WebSocketRoute} else below
+            behind = ResolvedRoute(whole, Kind.UNKNOWN_PATHS, frozenset({ANY_METHOD}))
         return Place(node, route, behind)
 
     def _template_of(self, node: RouteNode) -> RouteTemplate:
