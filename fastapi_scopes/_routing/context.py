@@ -15,10 +15,7 @@ from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.mounts import InnerRouter
 from fastapi_scopes._routing.nodes import RouteNode
 
-__all__ = [
-    "TreeContext",
-    "View",
-]
+__all__ = ["TreeContext", "View"]
 
 
 class View(Protocol):

@@ -9,9 +9,7 @@ from fastapi_scopes._routing.matching import RouteChangedError, RouteMatch, Rout
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
 
-__all__ = [
-    "follow",
-]
+__all__ = ["follow"]
 
 
 def follow(index: RouteIndex, at: RouterScope, match: RouteMatch) -> None:
@@ -60,7 +58,8 @@ def _take(
         return
     index.look_behind(place, again=False)
     match.entered.append((place.behind or place.route, place.inner))
-    step.inner = place.node.inner()
+    # What is not looked into may be a router all the same.
+    step.inner = place.inner or place.node.inner()
     mounted = ""
     if place.node.family is Mount:
         parameters = dict(parameters)

@@ -32,11 +32,7 @@ from fastapi_scopes.core.methods import ANY_METHOD
 from fastapi_scopes.core.steps import drained
 from fastapi_scopes.core.templates import RouteTemplate
 
-__all__ = [
-    "Place",
-    "RouteIndex",
-    "Snapshot",
-]
+__all__ = ["Place", "RouteIndex", "Snapshot"]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +49,11 @@ class Place:
     endpoint: Endpoint | None = None
     pinned: Router | None = None
     answering: Router | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was found out before where it leads."""
+        return self.index is not None or self.endpoint is not None
 
 
 @dataclass(slots=True, eq=False)
@@ -136,12 +137,12 @@ class RouteIndex:
             return None
         return snapshot if snapshot.count == self._changes.count else None
 
-    def read(self, *, anew: bool = False) -> Snapshot:
-        """Read the routes; *anew* also where a route is the very object that it was."""
-        return drained(self.reading(anew=anew))
+    def read(self) -> Snapshot:
+        """Read the routes."""
+        return drained(self.reading())
 
     def reading(self, *, anew: bool = False) -> Generator[None, None, Snapshot]:
-        """Read the routes, some at a time."""
+        """Read the routes, some at a time; *anew* also where one is the object that it was."""
         self._context.view.on_reading(self.router)
         self._context.unread.extend(unread_in(self.router))
         for counter in (self._changes, self._context.changes):
@@ -207,11 +208,15 @@ class RouteIndex:
         route = ResolvedRoute(template, kind, methods, scopes, awaited)
         behind = None
         if node.leads or node.family in {Mount, Host}:
-            below = RouteTemplate.below(self.prefix + (node.path if _is_mount(node) else ""))
+            below = RouteTemplate.below(self._prefix_behind(node))
             # A route whose endpoint is a router takes nothing of the path for itself.
             whole = template if node.family in {Route, WebSocketRoute} else below
             behind = ResolvedRoute(whole, Kind.UNKNOWN_PATHS, frozenset({ANY_METHOD}))
         return Place(node, route, behind)
+
+    def _prefix_behind(self, node: RouteNode) -> str:
+        """Return the prefix of the router to which *node* leads."""
+        return self.prefix + node.path if isinstance(node.effective, Mount) else self.prefix
 
     def _template_of(self, node: RouteNode) -> RouteTemplate:
         text = self.prefix + node.path
@@ -223,14 +228,13 @@ class RouteIndex:
     def look_behind(self, place: Place, *, again: bool = True) -> None:
         """Find the index of the router to which *place* leads now, or note an endpoint.
 
-        Without *again* what leads to the same as before is as it was found then: what changes a
-        router is counted, and looked at (attacks/test_gates.py).
+        Without *again*, a router to which it led before, and that is as it was prepared then, is
+        not prepared once more (attacks/test_gates.py).
         """
         view, node = self._context.view, place.node
         inner = view.inner_of(node)
-        is_known = place.index is not None or place.endpoint is not None
-        is_ready = inner is None or view.is_ready(inner)
-        if is_known and not again and is_ready and is_same(place.inner, inner):
+        is_kept = not again and place.is_known and is_same(place.inner, inner)
+        if is_kept and (inner is None or view.is_ready(inner)):
             place.inner = inner
             return
         # Not by ==: routers are equal where their routes are.
@@ -244,8 +248,7 @@ class RouteIndex:
             return
         self._note_move(place, inner)
         if place.index is None or place.index.router is not inner.router:
-            prefix = self.prefix + (node.path if _is_mount(node) else "")
-            outer = (*self.outer, self)
+            prefix, outer = self._prefix_behind(node), (*self.outer, self)
             place.index = RouteIndex(inner, self._context, prefix=prefix, outer=outer, place=place)
         place.inner, place.index.app, place.index.place = inner, inner.app, place
         place.endpoint = None
@@ -255,15 +258,14 @@ class RouteIndex:
 
         INVARIANT: what lists places, lists those of now (attacks/test_moved_mounts.py).
         """
-        is_known = place.index is not None or place.endpoint is not None
-        if is_known and not is_same(place.inner, inner):
+        if place.is_known and not is_same(place.inner, inner):
             self._context.changes.count += 1
 
     def leading(self) -> Iterator[Place]:
         """Yield what may lead to other routers."""
         return (place for place in self.places() if place.node.leads)
 
-    def refreshing(self, *, anew: bool = False) -> Iterator[None]:
+    def refreshing(self, *, anew: bool = False) -> Generator[None, None, None]:
         """Read again what changed, here and in all routers that there are now, some at a time."""
         if anew or self._current_or_none() is None:
             yield from self.reading(anew=anew)
@@ -282,10 +284,6 @@ class RouteIndex:
         for place in self.places():
             if place.index is not None:
                 yield from place.index.walk()
-
-
-def _is_mount(node: RouteNode) -> bool:
-    return isinstance(node.effective, Mount)
 
 
 def _by_object(places: list[Place]) -> dict[tuple[object, ...], Place]:

@@ -8,9 +8,7 @@ from fastapi.routing import (
     APIRouter,
     _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
 )
-from starlette.routing import (
-    Router,
-)
+from starlette.routing import Router
 
 from fastapi_scopes._routing.framework import (
     attribute_of,

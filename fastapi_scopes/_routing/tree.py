@@ -1,6 +1,6 @@
 """The one tree of the routes of an app, for perimeters, dependencies, `check` and documents."""
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Generator, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,9 +8,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Router
 
-from fastapi_scopes._routing.changes import (
-    ChangeCounter,
-)
+from fastapi_scopes._routing.changes import ChangeCounter
 from fastapi_scopes._routing.context import TreeContext, View
 from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.following import follow
@@ -19,6 +17,7 @@ from fastapi_scopes._routing.matching import RouteMatch, router_scope_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.reading import forget
+from fastapi_scopes.core.steps import drained
 
 __all__ = ["RouteTree"]
 
@@ -75,10 +74,9 @@ class RouteTree:
         (attacks/test_gates.py).
         """
         if anew or self.version != self._seen:
-            for _ in self.refreshing(anew=anew):
-                pass
+            drained(self.refreshing(anew=anew))
 
-    def refreshing(self, *, anew: bool = False) -> Iterator[None]:
+    def refreshing(self, *, anew: bool = False) -> Generator[None, None, None]:
         """Look at what changed, some at a time."""
         # What changes meanwhile, or is left out where this fails, is looked at the next time.
         count, is_first = self.version, self._seen < 0
@@ -111,11 +109,11 @@ class RouteTree:
         INVARIANT: a mount that is given another app takes no rule along
         (attacks/test_moved_mounts.py).
         """
-        view = self.context.view
-        return any(
-            place is not None and not is_same(place.inner, view.inner_of(place.node))
-            for place in (each.place for each in (index, *index.outer))
-        )
+        places = (each.place for each in (index, *index.outer))
+        return any(place is not None and self._is_elsewhere(place) for place in places)
+
+    def _is_elsewhere(self, place: Place) -> bool:
+        return not is_same(place.inner, self.context.view.inner_of(place.node))
 
     def indexes(self) -> list[RouteIndex]:
         """Return those of all routers that there are now, the app's own first."""
@@ -139,10 +137,9 @@ class RouteTree:
         self.start_serving()
         self.refresh()
         listing = self._listing
-        is_current = listing is not None and not any(map(_has_moved, listing.leading))
+        is_current = listing is not None and not any(map(self._is_elsewhere, listing.leading))
         if listing is None or not is_current:
-            for _ in self.refreshing():
-                pass
+            drained(self.refreshing())
             listing = self._listing = self._list()
         return listing
 
@@ -155,11 +152,6 @@ class RouteTree:
             if place.endpoint is not None:
                 listing.by_endpoint.setdefault(place.endpoint, []).append(place)
         return listing
-
-
-def _has_moved(place: Place) -> bool:
-    """Tell whether *place* leads elsewhere by now, of which no router knows."""
-    return not is_same(place.inner, place.node.inner())
 
 
 @dataclass(slots=True)

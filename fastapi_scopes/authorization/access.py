@@ -10,11 +10,7 @@ from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.verifiers.base import Vouched
 
-__all__ = [
-    "AccessRequest",
-    "Route",
-    "Verdict",
-]
+__all__ = ["AccessRequest", "Route", "Verdict"]
 
 
 class Route(Protocol):

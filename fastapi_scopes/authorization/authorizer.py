@@ -9,9 +9,7 @@ from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import state_of
 from fastapi_scopes.authorization.subprotocols import withhold
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.credentials import (
-    parse_credentials,
-)
+from fastapi_scopes.core.credentials import parse_credentials
 from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -25,9 +23,7 @@ from fastapi_scopes.errors import (
 )
 from fastapi_scopes.verifiers.base import TokenVerifier, Vouched
 
-__all__ = [
-    "Authorizer",
-]
+__all__ = ["Authorizer"]
 
 _log = logging.getLogger("fastapi_scopes")
 

@@ -9,10 +9,7 @@ from fastapi_scopes.authorization.subprotocols import offers_in
 from fastapi_scopes.core.requirements import Access
 from fastapi_scopes.core.rules import Rule
 
-__all__ = [
-    "access_request_of",
-    "is_still_asked",
-]
+__all__ = ["access_request_of", "is_still_asked"]
 
 # More than any client sends; to look through more would be work that a caller asks for.
 _MAX_FIELDS: Final = 1_000

@@ -12,14 +12,9 @@ from fastapi_scopes.core.requirements import Access, RequirementLike
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.core.templates import RouteTemplate
-from fastapi_scopes.errors import (
-    ConfigurationError,
-)
+from fastapi_scopes.errors import ConfigurationError
 
-__all__ = [
-    "Rulebook",
-    "with_docs",
-]
+__all__ = ["Rulebook", "with_docs"]
 
 _log = logging.getLogger("fastapi_scopes")
 _UNNAMED: Final = ""

@@ -11,11 +11,7 @@ from fastapi_scopes.core.credentials import (
     without_offers,
 )
 
-__all__ = [
-    "offers_in",
-    "withhold",
-    "withhold_from",
-]
+__all__ = ["offers_in", "withhold", "withhold_from"]
 
 _PROTOCOL_FIELD: Final = b"sec-websocket-protocol"
 

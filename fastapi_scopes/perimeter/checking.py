@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.applications import Starlette
@@ -17,9 +17,7 @@ from fastapi_scopes._routing import (
     reentries_below,
     untaken_in,
 )
-from fastapi_scopes.authorization import (
-    with_docs,
-)
+from fastapi_scopes.authorization import with_docs
 from fastapi_scopes.core.coverage import Coverage, covering
 from fastapi_scopes.core.endpoints import Endpoint as EndpointOfApp
 from fastapi_scopes.core.endpoints import Kind
@@ -52,53 +50,43 @@ _ASYNCIO_ALONE: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class AppCheck:
     """Looks at all that a protected app has, and finds what keeps it from serving."""
 
-    def __init__(
-        self,
-        app: Starlette,
-        guard: object,
-        *,
-        scope_map: ScopeMap,
-        options: PerimeterOptions,
-        is_guard: Callable[[object], bool],
-        on_app_found: Callable[[Starlette], None],
-        ends_streams: bool,
-    ) -> None:
-        """Look at *app*; *on_app_found* is told of every app that is mounted in it."""
-        self._app = app
-        self._guard = guard
-        self._scope_map = scope_map
-        self._options = options
-        self._is_guard = is_guard
-        self._on_app_found = on_app_found
-        self._ends_streams = ends_streams
+    app: Starlette
+    guard: object
+    scope_map: ScopeMap
+    options: PerimeterOptions
+    is_guard: Callable[[object], bool]
+    on_app_found: Callable[[Starlette], None]
+    """Told of every app that is mounted in it."""
+    ends_streams: bool
 
     def covering(self, tree: RouteTree) -> Generator[None, None, Coverage]:
         """Make the coverage of all endpoints in *tree*, step by step."""
         yield from tree.refreshing(anew=True)
         endpoints: list[EndpointOfApp] = []
-        for endpoint in protected_endpoints_of(tree, self._guard):
+        for endpoint in protected_endpoints_of(tree, self.guard):
             endpoints.append(endpoint)
             yield
         self._find_apps_in(tree)
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
-        docs_map = with_docs(self._scope_map, self._options.docs, docs)
-        coverage = yield from covering(self._scope_map, endpoints, docs_map=docs_map)
+        docs_map = with_docs(self.scope_map, self.options.docs, docs)
+        coverage = yield from covering(self.scope_map, endpoints, docs_map=docs_map)
         return replace(coverage, notices=(*coverage.notices, *self._notices(tree)))
 
     def _find_apps_in(self, tree: RouteTree) -> None:
         for index in tree.indexes():
             if isinstance(index.app, Starlette):
-                self._on_app_found(index.app)
+                self.on_app_found(index.app)
 
     def _notices(self, tree: RouteTree) -> Iterable[str]:
-        yield from untaken_in(placed_endpoints(tree.root), self._is_guard)
-        yield from reentries_below(tree.root, self._app)
-        if not self._options.hide_unknown and is_answering(self._app):
+        yield from untaken_in(placed_endpoints(tree.root), self.is_guard)
+        yield from reentries_below(tree.root, self.app)
+        if not self.options.hide_unknown and is_answering(self.app):
             yield _CUSTOM_404_NOTICE
-        if not self._options.hide_unknown and is_not_found_patched(self._app.router):
+        if not self.options.hide_unknown and is_not_found_patched(self.app.router):
             yield _PATCHED_404_NOTICE
 
     async def problems_in(
@@ -106,9 +94,9 @@ class AppCheck:
     ) -> tuple[tuple[str, ...], str | None]:
         """Return what keeps the app from serving, and so does its override; log what does not."""
         found = await run(self._check(tree))
-        if self._ends_streams and not _is_on_asyncio():
+        if self.ends_streams and not _is_on_asyncio():
             found += (_ASYNCIO_ALONE,)
-        return found, await override_problem(self._app, self._guard)
+        return found, await override_problem(self.app, self.guard)
 
     def _check(self, tree: RouteTree) -> Check:
         found: list[str] = []
@@ -119,9 +107,9 @@ class AppCheck:
                 _log.warning("%s", each)
             for notice in coverage.notices:
                 _log.info("%s", notice)
-        if override_of(self._app, self._guard) is not self._guard:
+        if override_of(self.app, self.guard) is not self.guard:
             _log.warning("dependency_overrides stands in for the guard; take it out in production")
-        if not self._options.strict:
+        if not self.options.strict:
             for problem in found:
                 _log.warning("%s", problem)
             found.clear()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -45,26 +46,17 @@ _ANONYMOUS: Final = frozenset({Access.PUBLIC, Access.OPTIONAL})
 _ANY_AUTHENTICATED: Final = Rule(ANY_METHOD, Pattern.parse("/**"), parse_requirement(AUTHENTICATED))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Decider:
     """Decides on connections of one protected app, wherever they come to what that rules."""
 
-    def __init__(
-        self,
-        app: Starlette,
-        guard: object,
-        *,
-        rules: Rulebook,
-        authorizer: Authorizer,
-        hides_unknown: bool,
-        ending: Callable[[ASGIApp, float], ASGIApp] | None,
-    ) -> None:
-        """Decide by *rules*; with *ending*, streams run no longer than to a time."""
-        self._app = app
-        self._guard = guard
-        self._rules = rules
-        self._authorizer = authorizer
-        self._hides_unknown = hides_unknown
-        self._ending = ending
+    app: Starlette
+    guard: object
+    rules: Rulebook
+    authorizer: Authorizer
+    hides_unknown: bool
+    ending: Callable[[ASGIApp, float], ASGIApp] | None
+    """Makes of an app one that streams no longer than to a time."""
 
     async def decide(
         self,
@@ -85,7 +77,7 @@ class Decider:
             match = RouteMatch(is_refused=True) if is_unruly(scope) else resolve(scope)
             verdict = await self._verdict_on(match, scope)
             if verdict.problem is not None:
-                if self._hides_unknown and match.endpoint is not None:
+                if self.hides_unknown and match.endpoint is not None:
                     match.look_for_nothing()
                 self._leave(verdict, scope)
                 await refuse(verdict.problem, scope, *channels)
@@ -100,18 +92,18 @@ class Decider:
     def _passage(self, verdict: Verdict, match: RouteMatch) -> Passage:
         # Without routers to come, what was decided on runs now.
         is_spent = not match.steps
-        ending = self._ending
-        return Passage(self._guard, self._authorizer, verdict, match, ending, is_spent=is_spent)
+        ending = self.ending
+        return Passage(self.guard, self.authorizer, verdict, match, ending, is_spent=is_spent)
 
     def _leave(self, verdict: Verdict, scope: Scope) -> Any:
         state = state_of(scope)
-        state.verdicts[self._guard] = verdict
+        state.verdicts[self.guard] = verdict
         return state
 
     async def _verdict_on(self, match: RouteMatch, scope: Scope) -> Verdict:
         fork_state(scope)
         is_unknown = match.route is None and not match.is_refused
-        if is_unknown and not self._hides_unknown:
+        if is_unknown and not self.hides_unknown:
             # Nothing runs: the router says so itself.
             return Verdict(AccessRequest(None, method_of(scope), looks_at_credentials=False))
         rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, scope)
@@ -120,13 +112,13 @@ class Decider:
     async def _authorize(
         self, route: ResolvedRoute | None, rule: Rule | None, scope: Scope
     ) -> Verdict:
-        override, stand_in = override_of(self._app, self._guard), None
-        if override is not self._guard:
+        override, stand_in = override_of(self.app, self.guard), None
+        if override is not self.guard:
             stand_in = await self._stand_in(override)
             if stand_in is None:
                 rule = None
         request = access_request_of(scope, route, rule)
-        return await self._authorizer.authorize(request, rule, scope, stand_in=stand_in)
+        return await self.authorizer.authorize(request, rule, scope, stand_in=stand_in)
 
     async def _stand_in(self, override: Any) -> Claims | None:
         claims = await claims_of_override(override)
@@ -136,11 +128,11 @@ class Decider:
 
     def _rule_for(self, match: RouteMatch, scope: Scope) -> Rule | None:
         method = method_of(scope)
-        rule = self._rules.rule_for(method, match.route)
+        rule = self.rules.rule_for(method, match.route)
         if rule is not None or match.route is None or match.redirected is None:
             return rule
         # Other code could answer before the router redirects: it takes who may go there.
-        target = self._rules.rule_for(method, match.redirected)
+        target = self.rules.rule_for(method, match.redirected)
         is_open = target is not None and target.requirement.access in _ANONYMOUS
         # That the target is open to all says nothing of the path that was asked for.
         return _ANY_AUTHENTICATED if is_open else target

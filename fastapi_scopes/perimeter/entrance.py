@@ -15,9 +15,7 @@ from fastapi_scopes._routing import (
 from fastapi_scopes.core.problems import UNDECIDED
 from fastapi_scopes.perimeter.checking import AppCheck
 from fastapi_scopes.perimeter.deciding import Decider
-from fastapi_scopes.perimeter.overrides import (
-    override_problem,
-)
+from fastapi_scopes.perimeter.overrides import override_problem
 from fastapi_scopes.perimeter.startup import (
     SLICE,
     Check,

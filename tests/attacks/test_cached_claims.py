@@ -215,6 +215,11 @@ def test_handler_that_changes_its_connection_changes_none_of_the_next_one(
     assert_next_request_gets_the_first_answer(make_client(door, make, tamper))
 
 
+def hmac_verifier(**config: Any) -> Any:
+    defaults: dict[str, Any] = {"issuer": None, "audience": None, "now": lambda: NOW}
+    return JWTVerifier(keys=[SECRET], algorithms=["HS256"], **{**defaults, **config})
+
+
 class Strict(JWTVerifier[Claims]):
     """Lets in whom the other lets in, but for one."""
 
@@ -230,9 +235,7 @@ def overridden() -> Any:
 
 
 def replaced() -> Any:
-    verifier = JWTVerifier(
-        keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None, now=lambda: NOW
-    )
+    verifier = hmac_verifier()
     verifier.verify = MethodType(Strict.verify, overridden())  # type: ignore[method-assign]
     return verifier
 
@@ -295,14 +298,7 @@ def test_claims_are_modelled_once_and_copied_for_who_asks(door: Door) -> None:
             modelled.append(self.sub)
             return self
 
-    verifier = JWTVerifier(
-        keys=[SECRET],
-        algorithms=["HS256"],
-        issuer=None,
-        audience=None,
-        claims_model=Counted,
-        now=lambda: NOW,
-    )
+    verifier = hmac_verifier(claims_model=Counted)
     guard = ScopeGuard({"GET /x": []}, verifier=verifier)
     app = door(guard)
     seen: list[Any] = []
@@ -328,14 +324,7 @@ def test_model_that_refuses_a_token_is_asked_again_for_the_next() -> None:
             asked.append(self.sub)
             raise ValueError
 
-    verifier = JWTVerifier(
-        keys=[SECRET],
-        algorithms=["HS256"],
-        issuer=None,
-        audience=None,
-        claims_model=Refusing,
-        now=lambda: NOW,
-    )
+    verifier = hmac_verifier(claims_model=Refusing)
     app = DOORS["perimeter"](ScopeGuard({"GET /x": []}, verifier=verifier))
     app.add_api_route("/x", lambda: "ran")
     headers = {"Authorization": f"Bearer {mint(key=SECRET, sub='alice')}"}
@@ -361,14 +350,7 @@ class Tagged(Claims):
 def test_claims_that_cannot_be_copied_let_no_one_in(
     model: type[Claims], status: int, door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
-    verifier = JWTVerifier(
-        keys=[SECRET],
-        algorithms=["HS256"],
-        issuer=None,
-        audience=None,
-        claims_model=model,
-        now=lambda: NOW,
-    )
+    verifier = hmac_verifier(claims_model=model)
     guard = ScopeGuard({"GET /x": []}, verifier=verifier)
     app = door(guard)
 
@@ -383,11 +365,6 @@ def test_claims_that_cannot_be_copied_let_no_one_in(
         assert answer.status_code == status
         assert status != 200 or answer.json() == ["more", "own"]
     assert ("cannot be copied: TypeError" in caplog.text) == (status == 401)
-
-
-def hmac_verifier(**config: Any) -> Any:
-    defaults: dict[str, Any] = {"issuer": None, "audience": None, "now": lambda: NOW}
-    return JWTVerifier(keys=[SECRET], algorithms=["HS256"], **{**defaults, **config})
 
 
 def status_of(door: Door, guard: ScopeGuard[Any], token: str) -> int:
