@@ -28,7 +28,7 @@ from tests.perimeter.serving import serve
 RUN = "/agents/research-agent/runs"
 MCP_SCOPES = ("config:read", "sessions:read", "agents:run", "teams:run", "workflows:run")
 CUSTOM = {"GET /mine": "mine:read", "GET /mcp-notes": "mine:read"}
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def make_agentos_guard() -> ScopeGuard[Any]:

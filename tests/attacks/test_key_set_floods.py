@@ -153,14 +153,14 @@ async def test_unknown_kids_neither_delay_nor_fail_a_good_token() -> None:
 @looped
 async def test_hanging_issuer_delays_unknown_kids_once() -> None:
     issuer = Issuer()
-    verifier = await warm(issuer, timeout=0.1)
+    verifier = await warm(issuer, timeout=1)
     issuer.hold()
 
     began = time.monotonic()
     tokens = taken(unknown_kids(issuer), 1_000)
     assert await flood(verifier, tokens) == {UNKNOWN: 1_000}
     # Each of the clients sent 20 tokens, and waited for the first alone.
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 15
     assert issuer.fetches == 2
     issuer.release()
 

@@ -33,7 +33,7 @@ from tests.perimeter.serving import SERVERS, RawConnection, Served, request_of, 
 
 EXPIRED = problem_of(TokenError(TokenFault.EXPIRED), ProtectionSpace("api"))
 EXP = 1000.0
-PATIENCE = 10.0
+PATIENCE = 60.0
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 LAST: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 CLOSED: Message = {"type": "websocket.close", "code": 1008, "reason": "Invalid token"}

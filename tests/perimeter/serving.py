@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 
 SERVERS = ["h11", "httptools"]
-PATIENCE = 10.0
+PATIENCE = 60.0
 HANDSHAKE = (
     "Connection: Upgrade",
     "Upgrade: websocket",

@@ -16,7 +16,7 @@ from tests.verifiers.minting import NOW, ec_key, jwk
 
 ISSUER = "https://issuer.example"
 JWKS_URI = f"{ISSUER}/jwks"
-PATIENCE = 10
+PATIENCE = 60.0
 """Seconds after which a test takes something for stuck."""
 
 P = ParamSpec("P")

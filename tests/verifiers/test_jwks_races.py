@@ -27,7 +27,7 @@ class PausingLoop(asyncio.SelectorEventLoop):
 @looped
 async def test_who_comes_as_the_fetch_ends_does_not_wait_for_another() -> None:
     issuer = Issuer()
-    verifier = issuer.verifier()
+    verifier = issuer.verifier(timeout=60)
     issuer.hold()
     first = asyncio.create_task(outcome_of(verifier, issuer.mint()))
     await issuer.wait_for_fetches(1)

@@ -145,7 +145,7 @@ def test_endless_answer_ends_soon(endless: Endless, issuer: FaultyIssuer) -> Non
     began = time.monotonic()
     verifier = make_fetching(issuer, timeout=1)
     assert outcomes(verifier, issuer.mint()) == [UNAVAILABLE]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     issuer.key_set.wait_until_idle()
     # Far more than is read, since what the sockets hold counts as sent.
     assert endless.sent < 100 * MAX_BODY_BYTES

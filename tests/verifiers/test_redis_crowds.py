@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -33,6 +34,11 @@ def with_client(client: Callable[[], Redis], test: Callable[[Redis], Awaitable[N
     asyncio.run(run())
 
 
+async def revoke(client: Redis) -> None:
+    """Revoke the token ``bad``, however slow this machine is."""
+    await RedisRevocationList(client, timeout=30).revoke(None, "bad", exp=time.time() + 600)
+
+
 async def answers_of(revoked: RedisRevocationList, jti: str, count: int) -> Counter[object]:
     async def ask() -> object:
         try:
@@ -49,23 +55,33 @@ def test_crowd_opens_nothing_and_shuts_out_nobody(
     server: RedisServer, connections: int | None, *, fail_open: bool
 ) -> None:
     async def test(client: Redis) -> None:
-        revoked = RedisRevocationList(client, timeout=5, fail_open=fail_open)
-        await revoked.revoke(None, "bad", exp=time.time() + 60)
+        revoked = RedisRevocationList(client, timeout=30, fail_open=fail_open)
+        await revoke(client)
         assert await answers_of(revoked, "bad", 400) == {True: 400}
         assert await answers_of(revoked, "good", 400) == {False: 400}
 
     with_client(lambda: Redis.from_url(server.url, max_connections=connections), test)
 
 
+class SlowRedis(Redis):
+    """A client whose questions take a while, and hold their place as long."""
+
+    async def exists(self, *names: Any) -> Any:
+        await asyncio.sleep(1.2)
+        return await super().exists(*names)
+
+
 def test_crowd_that_takes_too_long_opens_nothing(server: RedisServer) -> None:
     async def test(client: Redis) -> None:
-        revoked = RedisRevocationList(client, timeout=0.02, fail_open=True)
-        await revoked.revoke(None, "bad", exp=time.time() + 60)
-        answers = await answers_of(revoked, "bad", 2000)
+        revoked = RedisRevocationList(client, timeout=2, fail_open=True)
+        await revoke(client)
+        answers = await answers_of(revoked, "bad", 20)
+        # One at a time: the first two have their turn before the others give up.
         assert answers["unavailable"] > 0
+        assert answers[True] > 0
         assert False not in answers
 
-    with_client(lambda: Redis.from_url(server.url, max_connections=1), test)
+    with_client(lambda: SlowRedis.from_url(server.url, max_connections=1), test)
 
 
 @FAIL_OPEN
@@ -74,7 +90,7 @@ def test_connections_that_others_use_up_open_nothing(
 ) -> None:
     async def test(client: Redis) -> None:
         revoked = RedisRevocationList(client, fail_open=fail_open)
-        await revoked.revoke(None, "bad", exp=time.time() + 60)
+        await revoke(client)
         others = [await client.connection_pool.get_connection() for _ in range(2)]
         assert await answers_of(revoked, "bad", 3) == {"unavailable": 3}
         for each in others:
@@ -90,11 +106,11 @@ def test_connections_that_others_use_up_open_nothing(
 @FAIL_OPEN
 def test_loop_that_is_busy_opens_nothing(server: RedisServer, *, fail_open: bool) -> None:
     async def keep_busy() -> None:
-        time.sleep(0.5)  # noqa: ASYNC251 - such as the parsing of a large body
+        time.sleep(1.5)  # noqa: ASYNC251 - such as the parsing of a large body
 
     async def test(client: Redis) -> None:
-        revoked = RedisRevocationList(client, timeout=0.2, fail_open=fail_open)
-        await revoked.revoke(None, "bad", exp=time.time() + 60)
+        revoked = RedisRevocationList(client, timeout=1, fail_open=fail_open)
+        await revoke(client)
         answers, _ = await asyncio.gather(answers_of(revoked, "bad", 5), keep_busy())
         assert answers == {True: 5}
 
@@ -110,7 +126,7 @@ def test_loop_that_is_always_busy_opens_nothing(
 ) -> None:
     async def test(client: Redis) -> None:
         revoked = RedisRevocationList(client, timeout=0.05, fail_open=fail_open)
-        await revoked.revoke(None, "bad", exp=time.time() + 60)
+        await revoke(client)
         loop = asyncio.get_running_loop()
         is_over = False
 
@@ -134,7 +150,7 @@ def test_crowd_before_a_redis_that_hangs_is_told_in_time(*, fail_open: bool) -> 
     with RedisServer() as server:
 
         async def test(client: Redis) -> None:
-            revoked = RedisRevocationList(client, timeout=0.3, fail_open=fail_open)
+            revoked = RedisRevocationList(client, timeout=1, fail_open=fail_open)
             assert await answers_of(revoked, "good", 1) == {False: 1}
             server.hang()
             await answers_of(revoked, "good", 1)
@@ -142,7 +158,7 @@ def test_crowd_before_a_redis_that_hangs_is_told_in_time(*, fail_open: bool) -> 
             expected = False if fail_open else "unavailable"
             assert await answers_of(revoked, "good", 200) == {expected: 200}
             # Once for a place, once for an answer, and time enough for a slow machine.
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 20
             server.wake()
             assert await answers_of(revoked, "good", 200) == {False: 200}
 
