@@ -11,10 +11,11 @@ A dependency alone finds its route by `lookup`, and `check` lists all of them by
 """
 
 from fastapi_scopes._routing.changes import is_watchable
+from fastapi_scopes._routing.deciders import Passages, Shown
 from fastapi_scopes._routing.dependants import asked_scopes, calls, dependants_in, unwrapped
 from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.fronts import front_of, is_dispatcher
-from fastapi_scopes._routing.gates import Passages, Shown, entrances_of, install_gate
+from fastapi_scopes._routing.gates import entrances_of, install_gate
 from fastapi_scopes._routing.index import RouteIndex
 from fastapi_scopes._routing.inventory import (
     apps_in,

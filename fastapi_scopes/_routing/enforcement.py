@@ -21,6 +21,7 @@ from starlette.routing import Host, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes._routing.changes import mark_changed
+from fastapi_scopes._routing.deciders import Passage, Passages
 from fastapi_scopes._routing.framework import (
     OWN,
     attribute_of,
@@ -28,7 +29,6 @@ from fastapi_scopes._routing.framework import (
     runs_framework_code,
     subclass_of,
 )
-from fastapi_scopes._routing.gates import Passage, Passages
 from fastapi_scopes._routing.mounts import inner_router_of, is_same, wrapped_router
 
 __all__ = ["Endpoint", "Ruler", "endpoint_of", "enforce"]
@@ -43,8 +43,8 @@ _lock: Final = RLock()
 class Ruler(Protocol):
     """Who rules endpoints: a perimeter."""
 
-    def open(self, endpoint: "Endpoint", scope: Scope) -> Sequence[Passage]:
-        """Return what lets the connection have *endpoint*, right before that runs."""
+    def open(self, endpoint: "Endpoint", scope: Scope) -> Passage | None:
+        """Return what lets a connection have *endpoint*, right before that runs."""
         ...
 
     async def decide_on(
@@ -81,18 +81,49 @@ class Endpoint:
 
         The verdict of one that decided before is enough; where none did, all must allow.
         """
-        rulers = [ruler for each in self._rulers if (ruler := each()) is not None]
-        passages = [each for ruler in rulers for each in ruler.open(self, scope)]
-        decided: list[Passage] = []
-        before = None if passages else inner_router_of(route)
+        rulers: list[Ruler] = []
+        opened: list[Passage] = []
+        for each in self._rulers:
+            ruler = each()
+            if ruler is not None:
+                rulers.append(ruler)
+                passage = ruler.open(self, scope)
+                if passage is not None:
+                    opened.append(passage)
+        if not opened:
+            await self._decide_and_run(rulers, route, app, scope, receive, send)
+            return
         try:
-            for ruler in rulers if not passages else ():
-                found = await ruler.decide_on(self, scope, receive, send)
+            for passage in opened:
+                refusal = passage.begin(scope, route)
+                if refusal is not None:
+                    await refusal(scope, receive, send)
+                    return
+            await app(scope, receive, send)
+        finally:
+            for passage in opened:
+                passage.is_running = False
+
+    async def _decide_and_run(
+        self,
+        rulers: Sequence[Ruler],
+        route: Any,
+        app: ASGIApp,
+        *connection: Any,
+    ) -> None:
+        """Run *app* where all *rulers* let a connection have it on which nobody decided."""
+        decided: list[Passage] = []
+        before = inner_router_of(route)
+        try:
+            for ruler in rulers:
+                found = await ruler.decide_on(self, *connection)
                 if found is None:
                     return
                 decided.extend(found)
-            for passage in passages or decided:
-                if not await passage.begin(scope, receive, send, route):
+            for passage in decided:
+                refusal = passage.begin(connection[0], route)
+                if refusal is not None:
+                    await refusal(*connection)
                     return
             for passage in decided:
                 app = passage.around(app)
@@ -100,10 +131,8 @@ class Endpoint:
             # by now is not what was decided on (attacks/test_moved_mounts.py).
             if decided and not is_same(before, inner_router_of(route)):
                 app = Router().not_found
-            await app(scope, receive, send)
+            await app(*connection)
         finally:
-            for passage in passages:
-                passage.close()
             for passage in decided:
                 passage.end()
 

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.routing import Match, Mount
 
 from fastapi_scopes._routing.index import Place, RouteIndex, Snapshot
-from fastapi_scopes._routing.matching import RouteChangedError, RouteMatch, RouterScope, Step
+from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouteMatch, RouterScope, Step
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
 
@@ -19,25 +19,27 @@ def follow(index: RouteIndex, at: RouterScope, match: RouteMatch) -> None:
         UnroutableError: the code of a route fails on the path.
     """
     route_path = at.route_path
-    snapshot, found, place, parameters = _choose(index, at, route_path)
+    try:
+        snapshot = index.current()
+        found, place, parameters = snapshot.choose(at, route_path)
+    except RouteChangedError:
+        snapshot, found, place, parameters = _choose_anew(index, at, route_path)
     match.routes = snapshot
     if place is None:
         _take_nothing(index, snapshot, at, match)
+    elif found is Match.FULL and not place.node.leads:
+        match.end(_step(index, place, at), place.route, place.endpoint, parameters)
     elif found is Match.FULL:
         _take(index, place, at, route_path, parameters, match)
     else:
         _take_partly(index, place, at, parameters, match)
 
 
-def _choose(
+def _choose_anew(
     index: RouteIndex, at: RouterScope, route_path: str
 ) -> tuple[Snapshot, Match, Place | None, Any]:
-    try:
-        snapshot = index.current()
-        return snapshot, *snapshot.choose(at, route_path)
-    except RouteChangedError:
-        # A route changed in itself; read once, it is what it is now.
-        snapshot = index.read()
+    # A route changed in itself; read once, it is what it is now.
+    snapshot = index.read()
     try:
         return snapshot, *snapshot.choose(at, route_path)
     except RouteChangedError as error:
@@ -53,11 +55,8 @@ def _take(
     match: RouteMatch,
 ) -> None:
     step = _step(index, place, at)
-    if not place.node.leads:
-        match.end(step, place.route, place.endpoint, parameters)
-        return
     index.look_behind(place, again=False)
-    match.entered.append((place.behind or place.route, place.inner))
+    match.entered = (*match.entered, (place.behind or place.route, place.inner))
     # What is not looked into may be a router all the same.
     step.inner = place.inner or place.node.inner()
     mounted = ""
@@ -67,7 +66,7 @@ def _take(
     if place.inner is None or place.index is None:
         match.end(step, place.route, place.endpoint, parameters)
         return
-    match.steps.append(step)
+    match.steps = (*match.steps, step)
     follow(place.index, at.below(place.node, place.inner, mounted, parameters), match)
 
 
@@ -108,20 +107,21 @@ def _take_nothing(
         _take(index, default, at, at.route_path, {}, match)
     else:
         if snapshot.nothing is None:
-            snapshot.nothing = router_of_nothing(index.router)
-        match.end_nowhere(Step(index.router, None, snapshot.nothing, at))
+            snapshot.nothing = Pin(index.router, router_of_nothing(index.router))
+        match.end_nowhere(Step(snapshot.nothing, at))
 
 
 def _step(index: RouteIndex, place: Place, at: RouterScope) -> Step:
     if place.pinned is None:
-        place.pinned = pinned_router(index.router, place.node)
-    return Step(index.router, place.node.key, place.pinned, at, place.node)
+        shown = pinned_router(index.router, place.node)
+        place.pinned = Pin(index.router, shown, place.node.key, place.node, place.node.leads)
+    return Step(place.pinned, at)
 
 
 def _answer(index: RouteIndex, place: Place, at: RouterScope) -> Step:
     if place.answering is None:
-        place.answering = answering_router(index.router, place.node)
-    return Step(index.router, None, place.answering, at)
+        place.answering = Pin(index.router, answering_router(index.router, place.node))
+    return Step(place.answering, at)
 
 
 def _frontend_at(frontends: list[Place], at: RouterScope) -> Place | None:

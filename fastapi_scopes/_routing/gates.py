@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from types import MethodType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import ref
 
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fastapi_scopes._routing.deciders import Entrance, Holder, Passage
 from fastapi_scopes._routing.framework import (
     attribute_of,
     is_transparent,
@@ -19,12 +20,7 @@ from fastapi_scopes._routing.framework import (
 
 __all__ = [
     "FRONT",
-    "Entrance",
     "Gate",
-    "Holder",
-    "Passage",
-    "Passages",
-    "Shown",
     "entrances_of",
     "has_gate_of",
     "install_gate",
@@ -46,71 +42,6 @@ _ASKED_LAST: Final = (
 )
 FRONT: Final = "__fastapi_scopes_front__"
 """Where a router that matches in its own way has the gate of what stands before it."""
-
-
-Shown = tuple[object, Router]
-"""What tells apart what a router is shown, and the copy of it that has that."""
-
-
-class Passage(Protocol):
-    """What was decided on one connection, on its way to the endpoint."""
-
-    def show(self, router: Router, asgi_scope: Scope) -> Shown:
-        """Go on to *router*, the next on the way, and return what it is shown."""
-        ...
-
-    async def begin(self, scope: Scope, receive: Receive, send: Send, route: Any = None) -> bool:
-        """Tell the application who the caller is; *route* is what runs now, if it asks.
-
-        False is returned where the caller got an answer instead.
-        """
-        ...
-
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Return *app*, as it runs for this caller."""
-        ...
-
-    def close(self) -> None:
-        """Note that the endpoint that was decided on has run."""
-        ...
-
-    def end(self) -> None:
-        """Let nothing pass any more."""
-        ...
-
-
-Passages = Sequence[Passage] | None
-"""None where the connection was answered, empty where nothing is ruled."""
-
-
-class Entrance(Protocol):
-    """Who decides on connections of the app whose own router this is."""
-
-    @property
-    def app(self) -> object:
-        """That app."""
-        ...
-
-    async def enter(self, scope: Scope, receive: Receive, send: Send) -> Passages:
-        """Decide on a connection."""
-        ...
-
-
-class Holder(Protocol):
-    """Who holds connections to what was decided on, and decides where nobody has."""
-
-    async def hold(self, router: Router, scope: Scope, receive: Receive, send: Send) -> Passages:
-        """Return what was decided on before a connection came to *router*."""
-        ...
-
-    async def decide_at(
-        self, router: Router, apps: Sequence[object], scope: Scope, receive: Receive, send: Send
-    ) -> Passages:
-        """Decide on a connection that comes to *router* by another way than through the app.
-
-        Those who protect *apps*, whose own router it is, have decided.
-        """
-        ...
 
 
 @dataclass(eq=False)
@@ -139,7 +70,12 @@ class Gate:
         # As the router does it, for itself.
         scope.setdefault("router", self.router)
         if self._only is not None:
-            await self._enter(self._only, scope, receive, send)
+            # Where one alone decides, as on most requests.
+            for passage in await self._only.enter(scope, receive, send) or ():
+                try:
+                    await passage.lead(self.router, scope)(scope, receive, send)
+                finally:
+                    passage.end()
             return
         holder = self.holders[0]() if not self.entrances and len(self.holders) == 1 else None
         found = await holder.hold(self.router, scope, receive, send) if holder is not None else ()
@@ -156,16 +92,6 @@ class Gate:
                 await self._pass_on(passages, decided, scope, receive, send)
         finally:
             for passage in decided:
-                passage.end()
-
-    async def _enter(self, entrance: Entrance, scope: Scope, receive: Receive, send: Send) -> None:
-        """Do the same where one alone decides, as for most requests."""
-        for passage in await entrance.enter(scope, receive, send) or ():
-            try:
-                if await passage.begin(scope, receive, send):
-                    router = passage.show(self.router, scope)[1]
-                    await passage.around(router.app)(scope, receive, send)
-            finally:
                 passage.end()
 
     async def _decide(
@@ -209,7 +135,9 @@ class Gate:
         send: Send,
     ) -> None:
         for passage in decided:
-            if not await passage.begin(scope, receive, send):
+            refusal = passage.begin(scope)
+            if refusal is not None:
+                await refusal(scope, receive, send)
                 return
         app = self._shown(passages, scope)
         for passage in decided:

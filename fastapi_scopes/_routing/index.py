@@ -12,7 +12,7 @@ from fastapi_scopes._routing.context import TreeContext
 from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
 from fastapi_scopes._routing.enforcement import Endpoint
 from fastapi_scopes._routing.framework import is_framework_function
-from fastapi_scopes._routing.matching import RouterScope
+from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouterScope
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import RouteNode
 from fastapi_scopes._routing.reading import (
@@ -47,8 +47,8 @@ class Place:
     index: "RouteIndex | None" = None
     """That of the router to which it leads."""
     endpoint: Endpoint | None = None
-    pinned: Router | None = None
-    answering: Router | None = None
+    pinned: Pin | None = None
+    answering: Pin | None = None
 
     @property
     def is_known(self) -> bool:
@@ -70,7 +70,7 @@ class Snapshot:
     places: list[Place] = field(default_factory=list[Place])
     frontends: list[Place] = field(default_factory=list[Place])
     default: Place | None = None
-    nothing: Router | None = None
+    nothing: Pin | None = None
 
     def choose(self, at: RouterScope, route_path: str) -> tuple[Match, Place | None, Any]:
         """Return the first route that matches, or else the first that does partly.
@@ -81,7 +81,13 @@ class Snapshot:
         """
         partial: tuple[Match, Place | None, Any] = (Match.NONE, None, {})
         for place in (self.sockets if at.is_socket else self.http).candidates(route_path):
-            match, parameters = at.match(place.node, route_path)
+            node = place.node
+            if node.is_asked:
+                match, parameters = at.ask(node)
+            elif node.effective.path != node.path:
+                raise RouteChangedError
+            else:
+                match, parameters = node.match(route_path, at.method)
             if match is Match.FULL:
                 return match, place, parameters
             if match is Match.PARTIAL and partial[1] is None:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
-from starlette.routing import Host, Match, Router
+from starlette.routing import Match, Router
 from starlette.types import ASGIApp
 
 from fastapi_scopes._routing.enforcement import Endpoint, endpoint_of
@@ -16,7 +17,9 @@ from fastapi_scopes._routing.nodes import RouteNode, UnroutableError
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes.core.methods import WEBSOCKET
 
-__all__ = ["RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
+__all__ = ["Pin", "RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
+
+_NO_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class RouteChangedError(Exception):
@@ -45,7 +48,15 @@ class RouterScope:
     @property
     def route_path(self) -> str:
         """What is left of the path for the router."""
+        if not self.root_path:
+            return self.path
         return get_route_path({"path": self.path, "root_path": self.root_path})
+
+    def is_of(self, asgi_scope: Mapping[str, Any]) -> bool:
+        """Tell whether a connection is of the type, and has the method, that it was read from."""
+        if asgi_scope["type"] == "websocket":
+            return self.is_socket
+        return not self.is_socket and bool(asgi_scope["method"] == self.method)
 
     def below(
         self, node: RouteNode, inner: InnerRouter, mounted: str, parameters: Mapping[str, Any]
@@ -91,50 +102,54 @@ class RouterScope:
                 self._visible["app"] = self.app
         return self._visible
 
-    def match(self, node: RouteNode, route_path: str) -> tuple[Match, Mapping[str, Any]]:
-        """Return what the framework's own matching says of *node*, and the path parameters.
+    def ask(self, node: RouteNode) -> tuple[Match, Mapping[str, Any]]:
+        """Return what *node* itself says, and the path parameters.
 
         Raises:
             UnroutableError: it fails.
-            RouteChangedError: the route has another template than when it was read.
         """
-        if not node.is_predictable or node.family is Host:
-            match, found = node.ask(self.visible_scope())
-            return match, found.get("path_params") or {}
-        if node.effective.path != node.path:
-            raise RouteChangedError
-        return node.match(route_path, self.method)
+        match, found = node.ask(self.visible_scope())
+        return match, found.get("path_params") or {}
 
 
 def router_scope_of(asgi_scope: MutableMapping[str, Any]) -> RouterScope:
     """Return what a router goes by that gets *asgi_scope*."""
     is_socket = asgi_scope["type"] == "websocket"
     method = WEBSOCKET if is_socket else asgi_scope["method"]
-    path_params = asgi_scope.get("path_params") or {}
+    path_params = asgi_scope.get("path_params") or _NO_PARAMETERS
     root_path = asgi_scope.get("root_path") or ""
     return RouterScope(asgi_scope, is_socket, method, asgi_scope["path"], root_path, path_params)
 
 
 @dataclass(slots=True, eq=False)
-class Step:
-    """What one router on the way is shown."""
+class Pin:
+    """One route of a router, or none, and the copy of the router that has that alone."""
 
     router: Router
-    key: object
-    """What tells apart what it is shown, whoever decided on it."""
-    pinned: Router
-    """The copy of the router that has that alone."""
+    shown: Router
+    """The copy."""
+    key: object = None
+    """Equal for two pins of one route; None where there is no route."""
+    node: RouteNode | None = None
+    leads: bool = False
+    """Whether the route may lead to another router."""
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """A router on the way of a connection, and the route that it is shown."""
+
+    pin: Pin
     at: RouterScope
     """What the router went by when that was decided on."""
-    node: RouteNode | None = None
     inner: InnerRouter | None = None
-    """The router to which the node led then."""
+    """The router to which the route led then."""
 
     @property
     def has_moved(self) -> bool:
         """Whether the route leads to another router by now, of which nothing was decided."""
-        node = self.node
-        if node is None or not node.leads:
+        node = self.pin.node
+        if node is None or not self.pin.leads:
             return False
         # What has a `handle` of its own by now may run anything.
         is_other_code = not node.is_default and node.answers_partial
@@ -142,28 +157,30 @@ class Step:
 
     def goes_by(self, endpoint: Endpoint) -> bool:
         """Tell whether the route of the step was *endpoint* once, before it led to a router."""
-        return self.node is not None and endpoint_of(self.node.route) is endpoint
+        return self.pin.node is not None and endpoint_of(self.pin.node.route) is endpoint
 
     def is_met_by(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether the router would come to the same, with the same path parameters."""
-        at = self.at
-        if not _has_method(asgi_scope, at):
+        at, node = self.at, self.pin.node
+        if not at.is_of(asgi_scope):
             return False
-        if self.node is None:
+        if node is None:
             # Nothing is shown that could run.
             return True
         path, root_path = asgi_scope["path"], asgi_scope.get("root_path") or ""
         is_same_text = path == at.path and root_path == at.root_path
-        path_params = asgi_scope.get("path_params") or {}
-        if not _are_same(path_params, at.path_params, is_same_text=is_same_text):
+        path_params = asgi_scope.get("path_params") or _NO_PARAMETERS
+        if path_params is not at.path_params and not _are_same(
+            path_params, at.path_params, is_same_text=is_same_text
+        ):
             return False
-        return is_same_text or self._matches_alike(self.node, router_scope_of(asgi_scope))
+        return is_same_text or self._matches_alike(node, router_scope_of(asgi_scope))
 
     def _matches_alike(self, node: RouteNode, now: RouterScope) -> bool:
         """Tell whether another path has the same parameters, as they are written."""
         if node.is_default or node.is_low_priority or now.route_path == self.at.route_path:
             return True
-        if not node.is_predictable or node.family is Host:
+        if node.is_asked:
             # What it goes by is its own affair; where it runs, its parameters are compared.
             return True
         found = node.texts_in(now.route_path)
@@ -171,20 +188,14 @@ class Step:
         return found is None or found == node.texts_in(self.at.route_path)
 
     def leads_to(
-        self, asgi_scope: MutableMapping[str, Any], path_params: Mapping[str, Any]
+        self, asgi_scope: MutableMapping[str, Any], path_params: Mapping[str, Any] | None
     ) -> bool:
         """Tell whether what runs now is called as was decided, with *path_params*."""
         is_same_text = asgi_scope["path"] == self.at.path
-        now = asgi_scope.get("path_params") or {}
-        return _has_method(asgi_scope, self.at) and _are_same(
-            now, path_params, is_same_text=is_same_text
+        now = asgi_scope.get("path_params") or _NO_PARAMETERS
+        return self.at.is_of(asgi_scope) and _are_same(
+            now, path_params or _NO_PARAMETERS, is_same_text=is_same_text
         )
-
-
-def _has_method(asgi_scope: Mapping[str, Any], at: RouterScope) -> bool:
-    """Tell whether a connection is of the type, and has the method, of *at*."""
-    is_socket = asgi_scope["type"] == "websocket"
-    return is_socket == at.is_socket and (is_socket or bool(asgi_scope["method"] == at.method))
 
 
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text: bool) -> bool:
@@ -194,9 +205,15 @@ def _are_same(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text:
     """
     if one is other or (not one and not other):
         return True
-    return one.keys() == other.keys() and all(
-        _is_same_value(value, other[name], is_same_text=is_same_text) for name, value in one.items()
-    )
+    if one.keys() != other.keys():
+        return False
+    for name, value in one.items():
+        others = other[name]
+        # Most are texts.
+        is_same_str = type(value) is str and type(others) is str and value == others
+        if not is_same_str and not _is_same_value(value, others, is_same_text=is_same_text):
+            return False
+    return True
 
 
 def _is_same_value(one: object, other: object, *, is_same_text: bool) -> bool:
@@ -231,13 +248,11 @@ class RouteMatch:
     """Where a router points that has no such route."""
     routes: Routes | None = None
     """Those of the last router on the way."""
-    path_params: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Those with which the endpoint runs."""
-    steps: list[Step] = field(default_factory=list[Step])
+    path_params: Mapping[str, Any] | None = None
+    """Those with which the endpoint runs; None where there are none."""
+    steps: tuple[Step, ...] = ()
     """One for every router on the way."""
-    entered: list[tuple[ResolvedRoute, InnerRouter | None]] = field(
-        default_factory=list[tuple[ResolvedRoute, "InnerRouter | None"]]
-    )
+    entered: tuple[tuple[ResolvedRoute, InnerRouter | None], ...] = ()
     """All that is below what could lead to inner routers, and these."""
 
     def end(
@@ -248,13 +263,14 @@ class RouteMatch:
         parameters: Mapping[str, Any],
     ) -> None:
         """Note that the way ends with *step*, at *route*, with the *parameters* that it adds."""
-        self.steps.append(step)
+        self.steps = (*self.steps, step)
         self.route, self.endpoint = route, endpoint
-        self.path_params = {**step.at.path_params, **parameters}
+        before = step.at.path_params
+        self.path_params = {**before, **parameters} if before else parameters
 
     def end_nowhere(self, step: Step, redirected: ResolvedRoute | None = None) -> None:
         """Note that a router answers that there is no route, or redirects to one."""
-        self.steps.append(step)
+        self.steps = (*self.steps, step)
         self.route, self.redirected = self.behind_other_code(), redirected
 
     def behind_other_code(self) -> ResolvedRoute | None:
@@ -282,5 +298,5 @@ class RouteMatch:
 
     def fail(self) -> None:
         """Note that nothing is found: the framework itself would fail on the path."""
-        self.steps.clear()
+        self.steps = ()
         self.route, self.is_refused = None, True

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from types import MethodType
 from typing import Any, TypeVar
 
-from fastapi.routing import _IncludedRouter  # pyright: ignore[reportPrivateUsage]
+from fastapi.routing import (
+    APIRoute,
+    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
+)
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
@@ -22,6 +25,7 @@ __all__ = ["answering_router", "pinned_router", "router_of_nothing"]
 T = TypeVar("T")
 
 _PINNED = "_fastapi_scopes_pinned"
+_IS_MATCHED_BY_CONTEXT = "_fastapi_scopes_is_matched_by_context"
 
 
 def pinned_router(router: Router, node: RouteNode) -> Router:
@@ -80,8 +84,10 @@ def _copy_of(
 def _pinned_route(node: RouteNode) -> BaseRoute:
     """Return the route that leads to *node* alone, through its inclusions."""
     pinned: Any = node.context if node.context is not None else node.effective
+    is_matched_by_context = node.is_predictable and isinstance(node.route, APIRoute)
     for included in reversed(node.inclusions):
-        pinned = _pinned_inclusion(included, pinned)
+        pinned = _pinned_inclusion(included, pinned, is_matched_by_context)
+        is_matched_by_context = False
     route: BaseRoute = pinned
     return route
 
@@ -93,6 +99,16 @@ class _PinnedInclusion(_IncludedRouter):
         """Say yes; FastAPI asks the route once more where it runs it, and answers a no with 404."""
         return Match.FULL, {}
 
+    def _match(self, scope: Scope) -> Any:
+        pinned = vars(self)[_PINNED]
+        if not vars(self)[_IS_MATCHED_BY_CONTEXT]:
+            return super()._match(scope)
+        # What FastAPI's route does, without looking up the context in which it is.
+        match, found = pinned.matches(scope)
+        if match is Match.NONE:
+            return match, {}, None, None
+        return match, found, pinned.original_route, pinned
+
     def effective_candidates(self) -> list[Any]:
         return [vars(self)[_PINNED]]
 
@@ -100,11 +116,14 @@ class _PinnedInclusion(_IncludedRouter):
         return []
 
 
-def _pinned_inclusion(included: _IncludedRouter, pinned: object) -> _PinnedInclusion:
+def _pinned_inclusion(
+    included: _IncludedRouter, pinned: object, is_matched_by_context: bool
+) -> _PinnedInclusion:
     inclusion = object.__new__(_PinnedInclusion)
     # A default of the included router would run where the route says no by then.
     router = _copy_of(included.original_router)
-    vars(inclusion).update(vars(included), original_router=router, **{_PINNED: pinned})
+    own = {_PINNED: pinned, _IS_MATCHED_BY_CONTEXT: is_matched_by_context}
+    vars(inclusion).update(vars(included), original_router=router, **own)
     return inclusion
 
 

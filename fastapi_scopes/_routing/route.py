@@ -1,6 +1,7 @@
 """A route as rules see it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.rules import Rule
@@ -23,3 +24,5 @@ class ResolvedRoute:
     dependencies: with the scopes of ``Security`` that no guard there is asked for."""
     bound: dict[str, Rule | None] = field(default_factory=dict[str, "Rule | None"], repr=False)
     """The rules that were found for it, by method."""
+    settled: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """The verdicts that are the same for every caller, by method; whoever gives them keeps them."""

@@ -109,6 +109,8 @@ class RouteTree:
         INVARIANT: a mount that is given another app takes no rule along
         (attacks/test_moved_mounts.py).
         """
+        if index.place is None and not index.outer:
+            return False
         places = (each.place for each in (index, *index.outer))
         return any(place is not None and self._is_elsewhere(place) for place in places)
 

@@ -18,6 +18,7 @@ from fastapi_scopes._routing.changes import (
     mark_changed,
     watch,
 )
+from fastapi_scopes._routing.deciders import Holder
 from fastapi_scopes._routing.enforcement import Endpoint, Ruler, enforce, enforce_in
 from fastapi_scopes._routing.framework import (
     attribute_of,
@@ -25,7 +26,6 @@ from fastapi_scopes._routing.framework import (
     wraps_framework_code,
 )
 from fastapi_scopes._routing.gates import (
-    Holder,
     has_gate_of,
     install_gate,
     layers_of,

@@ -10,11 +10,16 @@ from fastapi_scopes.authorization.connection import (
     ConnectionState,
     Running,
     fork_state,
+    known_state_of,
     state_of,
     verdict_of,
 )
 from fastapi_scopes.authorization.fields import fields_of, is_unruly, method_of
-from fastapi_scopes.authorization.reading import access_request_of, is_still_asked
+from fastapi_scopes.authorization.reading import (
+    access_request_of,
+    has_credentials_of,
+    is_still_asked,
+)
 from fastapi_scopes.authorization.rulebook import Rulebook, with_docs
 from fastapi_scopes.authorization.subprotocols import withhold_from
 
@@ -29,8 +34,10 @@ __all__ = [
     "access_request_of",
     "fields_of",
     "fork_state",
+    "has_credentials_of",
     "is_still_asked",
     "is_unruly",
+    "known_state_of",
     "method_of",
     "state_of",
     "verdict_of",

@@ -1,8 +1,10 @@
 """Who asks for what, and what a guard says of that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fastapi_scopes.authorization.fields import Field
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import Problem
@@ -30,6 +32,11 @@ class Route(Protocol):
         """The rules that were found for it."""
         ...
 
+    @property
+    def settled(self) -> dict[str, "Verdict"]:
+        """The verdicts on it that are the same for every caller, by method."""
+        ...
+
 
 @dataclass(slots=True)
 class AccessRequest:
@@ -47,6 +54,8 @@ class AccessRequest:
     offers: tuple[str, ...] = field(default=(), repr=False)
     """The subprotocols of a handshake that are meant as credentials."""
     looks_at_credentials: bool = True
+    fields: Sequence[Field] = field(default=(), repr=False, compare=False)
+    """All header fields, where credentials are looked at: while they are these, so are those."""
 
 
 class Verdict:

@@ -9,7 +9,7 @@ from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import state_of
 from fastapi_scopes.authorization.subprotocols import withhold
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.credentials import parse_credentials
+from fastapi_scopes.core.credentials import BearerCredentials, parse_credentials
 from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -21,7 +21,7 @@ from fastapi_scopes.errors import (
     TokenFault,
     VerifierUnavailable,
 )
-from fastapi_scopes.verifiers.base import TokenVerifier, Vouched
+from fastapi_scopes.verifiers.base import TokenVerifier, Vouched, vouched_by
 
 __all__ = ["Authorizer"]
 
@@ -58,7 +58,9 @@ class Authorizer:
             if asgi_scope["type"] == "websocket":
                 withhold(request.offers, asgi_scope)
             try:
-                vouched = vouched or await self._vouched_for(request, asgi_scope)
+                if vouched is None:
+                    found = parse_credentials(request.authorization, request.offers)
+                    vouched = await self._vouched(found, asgi_scope) if found is not None else None
             except (CredentialsError, TokenError, VerifierUnavailable) as error:
                 return self._refusal(request, error)
         decision = decide(rule, vouched.kept if vouched is not None else None, self.grants)
@@ -83,15 +85,15 @@ class Authorizer:
             return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
         return None
 
-    async def _vouched_for(
-        self, request: AccessRequest, asgi_scope: MutableMapping[str, Any]
-    ) -> Vouched[Claims] | None:
-        """Return the verified claims of who is asking, or None where there are no credentials."""
-        credentials = parse_credentials(request.authorization, request.offers)
-        if credentials is None:
-            return None
+    async def _vouched(
+        self, credentials: BearerCredentials, asgi_scope: MutableMapping[str, Any]
+    ) -> Vouched[Claims]:
+        """Return the claims of who asks, verified now or before on the connection."""
         verified = state_of(asgi_scope).verified
-        vouched = await verified.verify(credentials.token, self.verifier)
+        vouched = verified.get(credentials.token, self.verifier)
+        if vouched is None:
+            vouched = await vouched_by(self.verifier, credentials.token)
+            verified.put(credentials.token, self.verifier, vouched)
         return self._limited(vouched)
 
     def _limited(self, vouched: Vouched[Claims]) -> Vouched[Claims]:

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from fastapi_scopes.authorization.access import Verdict
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.verifiers.base import TokenVerifier, Vouched, vouched_by
+from fastapi_scopes.verifiers.base import TokenVerifier, Vouched
 
 __all__ = [
     "ConnectionState",
@@ -15,6 +15,7 @@ __all__ = [
     "VerifiedTokens",
     "Withheld",
     "fork_state",
+    "known_state_of",
     "state_of",
     "verdict_of",
 ]
@@ -32,25 +33,24 @@ class Running:
     """By guard."""
 
 
-@dataclass(slots=True)
 class VerifiedTokens:
     """What was found on one connection, per verifier; none sees another's claims."""
 
-    _found: dict[int, tuple[object, str, Vouched[Claims]]] = field(default_factory=dict, repr=False)
+    __slots__ = ("_found",)
 
-    async def verify(self, token: str, verifier: TokenVerifier[Claims]) -> Vouched[Claims]:
-        """Return the claims of *token*, verified by *verifier* now or before on the connection.
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[object, str, Vouched[Claims]]] = {}
 
-        Raises:
-            TokenError: the token is not valid here.
-            VerifierUnavailable: the issuer cannot be reached.
-        """
+    def get(self, token: str, verifier: TokenVerifier[Claims]) -> Vouched[Claims] | None:
+        """Return the claims of *token* that *verifier* vouched for before on the connection."""
         known = self._found.get(id(verifier))
         if known is not None and known[0] is verifier and known[1] == token:
             return known[2]
-        vouched: Vouched[Claims] = await vouched_by(verifier, token)
+        return None
+
+    def put(self, token: str, verifier: TokenVerifier[Claims], vouched: Vouched[Claims]) -> None:
+        """Keep what *verifier* said of *token*."""
         self._found[id(verifier)] = (verifier, token, vouched)
-        return vouched
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +74,31 @@ class OnItsWay(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class ConnectionState:
     """What guards found on one connection."""
 
-    owner: int = 0
-    """The `id` of the ASGI scope that it was made for; a copy of that has another."""
-    verified: VerifiedTokens = field(default_factory=VerifiedTokens)
-    verdicts: dict[object, Verdict] = field(default_factory=dict[object, Verdict])
-    """Per guard, which is equal to itself alone: its latest verdict."""
-    passages: dict[object, OnItsWay] = field(default_factory=dict[object, OnItsWay], repr=False)
-    """Per perimeter."""
-    running: Running | None = None
-    admin_scope: str | None = None
-    withheld: Withheld | None = None
-    """What was withheld from the application, among its subprotocols."""
+    __slots__ = ("admin_scope", "owner", "passages", "running", "verdicts", "verified", "withheld")
+
+    def __init__(self, owner: int, before: "ConnectionState | None" = None) -> None:
+        """Begin with what was found *before*, but for what is about that connection alone."""
+        self.owner: int = owner
+        """The `id` of the ASGI scope that it was made for; a copy of that has another."""
+        self.verified: VerifiedTokens = VerifiedTokens()
+        self.verdicts: dict[object, Verdict] = {}
+        """Per guard, which is equal to itself alone: its latest verdict."""
+        self.passages: dict[object, OnItsWay] = {}
+        """Per perimeter."""
+        self.running: Running | None = None
+        self.admin_scope: str | None = None
+        self.withheld: Withheld | None = None
+        """What was withheld from the application, among its subprotocols."""
+        if before is not None:
+            self.verdicts.update(before.verdicts)
+            self.passages.update(before.passages)
+            self.admin_scope = before.admin_scope
+
+    def __repr__(self) -> str:
+        return f"<ConnectionState with {len(self.verdicts)} verdicts>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ConnectionState":
         # Whoever copies a scope in depth has of it what others have in a shallow copy.
@@ -111,6 +121,12 @@ class ConnectionState:
         )
 
 
+def known_state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState | None:
+    """Return what guards found on a connection, or None where none has looked at it yet."""
+    state = asgi_scope.get(_STATE)
+    return state if isinstance(state, ConnectionState) else None
+
+
 def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     """Return what guards found on a connection so far."""
     state = asgi_scope.get(_STATE)
@@ -125,22 +141,15 @@ def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     INVARIANT: no other connection has it, though its scope may be a copy of this one's
     (attacks/test_shared_connections.py).
     """
-    known = asgi_scope.get(_STATE)
-    if not isinstance(known, ConnectionState):
-        return state_of(asgi_scope)
-    is_same = known.is_of(asgi_scope)
-    state = asgi_scope[_STATE] = ConnectionState(
-        id(asgi_scope),
-        # What was verified a while ago, for somebody else, may be over by now.
-        known.verified if is_same else VerifiedTokens(),
-        dict(known.verdicts),
-        dict(known.passages),
-        withheld=known.withheld if is_same else None,
-        admin_scope=known.admin_scope,
-    )
+    before = known_state_of(asgi_scope)
+    state = asgi_scope[_STATE] = ConnectionState(id(asgi_scope), before)
+    # What was verified a while ago, for somebody else, may be over by now.
+    if before is not None and before.is_of(asgi_scope):
+        state.verified, state.withheld = before.verified, before.withheld
     return state
 
 
 def verdict_of(asgi_scope: MutableMapping[str, Any], guard: object) -> Verdict | None:
     """Return the latest verdict of *guard* on a connection, or None where it gave none."""
-    return state_of(asgi_scope).verdicts.get(guard)
+    state = known_state_of(asgi_scope)
+    return state.verdicts.get(guard) if state is not None else None

@@ -27,9 +27,11 @@ def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
         return True
     if asgi_scope["type"] != "http":
         return False
+    method = asgi_scope["method"]
+    if method in METHODS:
+        return False
     # An HTTP method of that name is not what the rules mean by it; and an application that
     # takes `delete` for DELETE would run what the rule for DELETE is about.
-    method = asgi_scope["method"]
     return method == ANY_METHOD or is_misspelt(method, METHODS)
 
 

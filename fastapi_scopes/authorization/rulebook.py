@@ -51,7 +51,11 @@ class Rulebook:
 
     def rule_for(self, method: str, route: Route | None) -> Rule | None:
         """Return the rule that holds for *method* on *route*, or None: no one passes there."""
-        if route is None or is_misspelt(method, self._named):
+        if route is None:
+            return None
+        if method in route.bound:
+            return route.bound[method]
+        if is_misspelt(method, self._named):
             return None
         # No rule names any other method, so all of these are one: a route that answers any
         # method would keep as many as clients think of.

@@ -21,10 +21,12 @@ __all__ = [
     "without_offers",
 ]
 
-# RFC 9110 11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
-_CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +([^ ].*))?", re.DOTALL)
 # RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+# RFC 9110 11.1: the scheme is case-insensitive; 5.5: whitespace around a field is no part of it.
+_BEARER = re.compile(rb"[ \t]*[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)[ \t]*")
+# RFC 9110 11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
+_CREDENTIALS = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +[^ ].*)?[ \t]*", re.DOTALL)
 # RFC 6455 4.1: a subprotocol is a token of RFC 2616, in which "/" and "=" cannot be; and names
 # of subprotocols are compared exactly, so there is one spelling.
 _OFFER = re.compile(r"bearer\.([A-Za-z0-9\-._~+]+)")
@@ -36,7 +38,7 @@ _DISPUTED: Final = (_OFFERING,)
 """What is no credential, where the server and the client do not say the same."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BearerCredentials:
     """The token that a request carries; what it says is not known before it is verified."""
 
@@ -66,17 +68,13 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     # (test_credentials_are_measured_before_they_are_read).
     if len(fields[0]) > _MAX_FIELD and fields[0].lstrip(b" \t")[:7].lower() == b"bearer ":
         raise TokenError(TokenFault.TOO_LARGE)
-    # RFC 9110 5.5: optional whitespace around a field value is no part of it.
-    credentials = _CREDENTIALS.fullmatch(fields[0].decode("latin-1").strip(" \t"))
-    if credentials is None:
+    bearer = _BEARER.fullmatch(fields[0])
+    if bearer is not None:
+        return BearerCredentials(bearer[1].decode())
+    other = _CREDENTIALS.fullmatch(fields[0])
+    if other is None or other[1].lower() == b"bearer":
         raise CredentialsError
-    scheme, token = credentials.groups()
-    # RFC 9110 11.1: the scheme is case-insensitive.
-    if scheme.lower() != "bearer":
-        return None
-    if token is None or not is_bearer_token(token):
-        raise CredentialsError
-    return BearerCredentials(token)
+    return None
 
 
 def parse_credentials(fields: Sequence[bytes], offers: Sequence[str]) -> BearerCredentials | None:

@@ -1,6 +1,5 @@
 """The decision: may this caller pass, and the one reason why."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -31,9 +30,12 @@ _ALLOWING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Decision:
-    """Whether a caller may pass, why, and by which rule."""
+    """Whether a caller may pass, why, and by which rule.
+
+    Nobody changes one; that it is not frozen is for the time that this takes at every request.
+    """
 
     reason: Reason
     rule: Rule | None = None
@@ -69,15 +71,13 @@ def decide(rule: Rule | None, claims: Claims | None, grants: Grants) -> Decision
 
 
 def _decide_on_scopes(rule: Rule, claims: Claims, grants: Grants) -> Decision:
-    nearest, missing = _nearest(rule.requirement.alternatives, claims.scopes, grants)
-    if missing:
-        return Decision(Reason.INSUFFICIENT_SCOPE, rule, claims, missing, nearest)
-    return Decision(Reason.GRANTED, rule, claims)
-
-
-def _nearest(
-    alternatives: Collection[Alternative], held: Collection[str], grants: Grants
-) -> tuple[Alternative, tuple[str, ...]]:
-    """Return the alternative of which *held* lacks the fewest, the first on a tie."""
-    lacking = [(each, grants.missing(held, each)) for each in alternatives]
-    return min(lacking, key=lambda pair: len(pair[1]))
+    nearest: Alternative | None = None
+    missing: tuple[str, ...] = ()
+    # The alternative of which the fewest are missing, the first on a tie.
+    for each in rule.requirement.alternatives:
+        lacking = grants.missing(claims.scopes, each)
+        if not lacking:
+            return Decision(Reason.GRANTED, rule, claims)
+        if nearest is None or len(lacking) < len(missing):
+            nearest, missing = each, lacking
+    return Decision(Reason.INSUFFICIENT_SCOPE, rule, claims, missing, nearest or ())

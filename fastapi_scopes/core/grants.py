@@ -35,7 +35,7 @@ class Grants:
         """Return those of *required* that *held* does not grant, in their order."""
         if self.admin_scope is not None and self.admin_scope in held:
             return ()
-        return tuple(each for each in required if each not in held)
+        return tuple([each for each in required if each not in held])
 
 
 def grants_of(admin_scope: str | None, *, implies: object = None, grants: object = None) -> Grants:

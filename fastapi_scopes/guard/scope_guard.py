@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 from weakref import WeakSet
 
 from fastapi import APIRouter, FastAPI
@@ -20,13 +20,9 @@ from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
 from fastapi_scopes._routing import (
-    DependencyRoutes,
-    ResolvedRoute,
-    RouteTree,
     apps_in,
     endpoints_of,
     is_dispatcher,
-    is_running,
     placed_endpoints,
     reentries_of,
     unobservable_routers_in,
@@ -35,12 +31,6 @@ from fastapi_scopes._routing import (
 from fastapi_scopes.authorization import (
     Authorizer,
     Rulebook,
-    Verdict,
-    access_request_of,
-    fork_state,
-    is_still_asked,
-    is_unruly,
-    method_of,
     state_of,
     verdict_of,
     withhold_from,
@@ -58,6 +48,7 @@ from fastapi_scopes.guard.arguments import (
     issuers_listing,
     published_by,
 )
+from fastapi_scopes.guard.dependency import ENDLESS, DependencyEdge
 from fastapi_scopes.metadata import metadata_router
 from fastapi_scopes.openapi import (
     DependencyMountPoints,
@@ -79,12 +70,6 @@ A = TypeVar("A", bound=Starlette)
 F = TypeVar("F", bound=FastAPI)
 
 _log = logging.getLogger("fastapi_scopes")
-
-_ROUTES: Final = "__fastapi_scopes_routes__"
-_ENDLESS: Final = (
-    "end_at_exp=True ends no stream and closes no socket of an app that the guard does not protect;"
-    " call protect() on the app, or leave end_at_exp out"
-)
 
 
 def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
@@ -168,7 +153,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
         self._authorizer = Authorizer(verifier, admitted, space, bind, admin_issuers)
         self._ending = ending_in(space, now) if end_at_exp else None
         self._rules = Rulebook(self._scope_map)
-        self._is_warned = False
+        self._edge = DependencyEdge(
+            self, self._rules, self._authorizer, is_guard=_is_guard, ends_streams=end_at_exp
+        )
         self._documented: WeakSet[FastAPI] = WeakSet()
         # What FastAPI's OpenAPI reads of a SecurityBase.
         self.model = self._scheme.model
@@ -181,7 +168,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             AccessRefused: the map does not let the caller through.
         """
         asgi_scope = connection.scope
-        verdict = await self._confirmed(asgi_scope) or await self._authorize(asgi_scope)
+        verdict = await self._edge.verdict_on(asgi_scope)
         if verdict.problem is not None:
             raise refused(verdict.problem, asgi_scope)
         if state_of(asgi_scope).withheld is not None:
@@ -250,7 +237,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             )
         self._require_undocumented(app)
         self._documented.add(app)
-        places = DependencyMountPoints(app, self, self._tree_of)
+        places = DependencyMountPoints(app, self, self._edge.tree_of)
         document(places.apps(), self, self._view(self._rules, places, app, is_perimeter=False))
         return app
 
@@ -271,12 +258,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if perimeter is not None and perimeter.guard is self:
             coverage = perimeter.check()
         else:
-            for _, inner in apps_in(app, self._tree_of):
-                self._tree_of(inner).refresh(anew=True)
+            for _, inner in apps_in(app, self._edge.tree_of):
+                self._edge.tree_of(inner).refresh(anew=True)
             if isinstance(app, FastAPI) and app in self._documented:
                 # Apps may have been mounted since, and `openapi` replaced.
                 self.document(app)
-            endpoints = endpoints_of(app, self, tree_of=self._tree_of, is_guard=_is_guard)
+            endpoints = endpoints_of(app, self, tree_of=self._edge.tree_of, is_guard=_is_guard)
             coverage = cover(self._scope_map, endpoints)
             coverage = replace(coverage, notices=(*coverage.notices, *self._notices(app)))
             if coverage.dead and self._has_dispatchers(app):
@@ -284,7 +271,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 notices = (*coverage.notices, *map(str, coverage.dead))
                 coverage = replace(coverage, dead=(), notices=notices)
             if self._ending is not None:
-                coverage = replace(coverage, unmet=(_ENDLESS,))
+                coverage = replace(coverage, unmet=(ENDLESS,))
         if raise_on_gap:
             coverage.raise_on_gap()
         ConfigurationError.raise_for(coverage.contradictions)
@@ -318,13 +305,15 @@ class ScopeGuard(SecurityBase, Generic[C]):
             raise ConfigurationError("the app is documented by another guard; keep one of the two")
 
     def _notices(self, app: Starlette) -> Iterator[str]:
-        for _, inner in apps_in(app, self._tree_of):
-            yield from untaken_in(placed_endpoints(self._tree_of(inner).root), _is_guard)
-        yield from unobservable_routers_in(app, self._tree_of)
-        yield from reentries_of(app, self._tree_of)
+        for _, inner in apps_in(app, self._edge.tree_of):
+            yield from untaken_in(placed_endpoints(self._edge.tree_of(inner).root), _is_guard)
+        yield from unobservable_routers_in(app, self._edge.tree_of)
+        yield from reentries_of(app, self._edge.tree_of)
 
     def _has_dispatchers(self, app: Starlette) -> bool:
-        indexes = (self._tree_of(inner).indexes() for _, inner in apps_in(app, self._tree_of))
+        indexes = (
+            self._edge.tree_of(inner).indexes() for _, inner in apps_in(app, self._edge.tree_of)
+        )
         return any(is_dispatcher(each.router) for found in indexes for each in found)
 
     def _enclose(self, app: Starlette, options: PerimeterOptions) -> None:
@@ -366,67 +355,6 @@ class ScopeGuard(SecurityBase, Generic[C]):
             rule_of_other=_rule_of,
             is_guard=_is_guard,
         )
-
-    async def _confirmed(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | None:
-        """Return the verdict of the perimeter by which this endpoint runs, or None without one."""
-        running = state_of(asgi_scope).running
-        verdict = running.verdicts.get(self) if running is not None else None
-        if running is None or verdict is None or not is_running(running.route, asgi_scope):
-            return None
-        if not is_still_asked(verdict.request, asgi_scope):
-            return await self._authorizer.authorize(
-                access_request_of(asgi_scope, None), None, asgi_scope
-            )
-        route = cast("ResolvedRoute | None", verdict.request.route)
-        if route is None or route.awaited is None:
-            return verdict
-        # What awaits the guard by itself asks for more than the perimeter knew of.
-        rule = self._rules.rule_for(method_of(asgi_scope), route.awaited)
-        request = access_request_of(asgi_scope, route.awaited, rule)
-        return await self._authorizer.authorize(request, rule, asgi_scope)
-
-    async def _authorize(self, asgi_scope: MutableMapping[str, Any]) -> Verdict:
-        """Return the verdict on a connection that no perimeter led to this endpoint."""
-        if self._ending is not None and not self._is_warned:
-            self._is_warned = True
-            _log.warning("%s", _ENDLESS)
-        route = self._located(asgi_scope)
-        if route is not None and route.awaited is not None:
-            # INVARIANT: what awaits the guard by itself asks for the scopes of Security too
-            # (attacks/test_awaited_guards.py).
-            route = route.awaited
-        rule = self._rules.rule_for(method_of(asgi_scope), route)
-        known, request = verdict_of(asgi_scope, self), access_request_of(asgi_scope, route, rule)
-        if (
-            known is not None
-            and known.request == request
-            and state_of(asgi_scope).is_of(asgi_scope)
-        ):
-            return known
-        state = fork_state(asgi_scope)
-        verdict = await self._authorizer.authorize(request, rule, asgi_scope)
-        if verdict.problem is None:
-            problem = self._authorizer.bind_to(verdict, asgi_scope)
-            verdict = verdict.refused(problem) if problem is not None else verdict
-        if verdict.problem is None:
-            state.verdicts[self] = verdict
-        return verdict
-
-    def _located(self, asgi_scope: MutableMapping[str, Any]) -> ResolvedRoute | None:
-        app = asgi_scope.get("app")
-        if not isinstance(app, Starlette) or is_unruly(asgi_scope):
-            return None
-        return self._routes_of(app).find(asgi_scope)
-
-    def _tree_of(self, app: Starlette) -> RouteTree:
-        return self._routes_of(app).tree
-
-    def _routes_of(self, app: Starlette) -> DependencyRoutes:
-        # On the app, which they refer to: they go with it.
-        known: dict[object, DependencyRoutes] = vars(app).setdefault(_ROUTES, {})
-        if self not in known:
-            known[self] = DependencyRoutes(app, self, is_guard=_is_guard)
-        return known[self]
 
 
 def _is_guard(call: object) -> bool:

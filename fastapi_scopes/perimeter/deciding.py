@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes._routing import (
     Passages,
@@ -15,7 +15,6 @@ from fastapi_scopes._routing import (
 )
 from fastapi_scopes.authorization import (
     AccessRequest,
-    Authorizer,
     Rulebook,
     Verdict,
     access_request_of,
@@ -35,7 +34,7 @@ from fastapi_scopes.perimeter.overrides import (
     claims_of_override,
     override_of,
 )
-from fastapi_scopes.perimeter.passages import Passage
+from fastapi_scopes.perimeter.passages import Passage, Terms
 from fastapi_scopes.responses import send_refusal
 
 __all__ = ["Decider"]
@@ -51,12 +50,9 @@ class Decider:
     """Decides on connections of one protected app, wherever they come to what that rules."""
 
     app: Starlette
-    guard: object
     rules: Rulebook
-    authorizer: Authorizer
+    terms: Terms
     hides_unknown: bool
-    ending: Callable[[ASGIApp, float], ASGIApp] | None
-    """Makes of an app one that streams no longer than to a time."""
 
     async def decide(
         self,
@@ -75,50 +71,56 @@ class Decider:
         for resolve in resolvers:
             # What no rule can hold for leads nowhere: nothing is looked up for it.
             match = RouteMatch(is_refused=True) if is_unruly(scope) else resolve(scope)
-            verdict = await self._verdict_on(match, scope)
+            state = fork_state(scope)
+            verdict = self._settled(match, scope)
+            if verdict is None:
+                verdict = await self._verdict_on(match, scope)
             if verdict.problem is not None:
                 if self.hides_unknown and match.endpoint is not None:
                     match.look_for_nothing()
-                self._leave(verdict, scope)
+                state.verdicts[self.terms.guard] = verdict
                 await refuse(verdict.problem, scope, *channels)
                 return None
-            passage = passage or self._passage(verdict, match)
+            if passage is None:
+                # Without routers to come, what was decided on runs now.
+                passage = Passage(self.terms, verdict, match, is_spent=not match.steps)
         if passage is None:
             return ()
-        state = self._leave(passage.verdict, scope)
+        state.verdicts[self.terms.guard] = passage.verdict
         state.passages[self] = passage
         return (passage,)
 
-    def _passage(self, verdict: Verdict, match: RouteMatch) -> Passage:
-        # Without routers to come, what was decided on runs now.
-        is_spent = not match.steps
-        ending = self.ending
-        return Passage(self.guard, self.authorizer, verdict, match, ending, is_spent=is_spent)
-
-    def _leave(self, verdict: Verdict, scope: Scope) -> Any:
-        state = state_of(scope)
-        state.verdicts[self.guard] = verdict
-        return state
+    def _settled(self, match: RouteMatch, scope: Scope) -> Verdict | None:
+        """Return the verdict where it is the same for every caller, and was given before."""
+        if match.route is None or override_of(self.app, self.terms.guard) is not self.terms.guard:
+            return None
+        return match.route.settled.get(method_of(scope))
 
     async def _verdict_on(self, match: RouteMatch, scope: Scope) -> Verdict:
-        fork_state(scope)
+        method = method_of(scope)
         is_unknown = match.route is None and not match.is_refused
         if is_unknown and not self.hides_unknown:
             # Nothing runs: the router says so itself.
-            return Verdict(AccessRequest(None, method_of(scope), looks_at_credentials=False))
-        rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, scope)
-        return await self._authorize(match.route, rule, scope)
+            return Verdict(AccessRequest(None, method, looks_at_credentials=False))
+        rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
+        verdict = await self._authorize(match.route, rule, scope)
+        is_public = rule is not None and rule.requirement.access is Access.PUBLIC
+        # INVARIANT: no more than there are rules, however many methods clients think of
+        # (attacks/test_method_names.py).
+        if match.route is not None and is_public and method in match.route.bound:
+            match.route.settled[method] = verdict
+        return verdict
 
     async def _authorize(
         self, route: ResolvedRoute | None, rule: Rule | None, scope: Scope
     ) -> Verdict:
-        override, stand_in = override_of(self.app, self.guard), None
-        if override is not self.guard:
+        override, stand_in = override_of(self.app, self.terms.guard), None
+        if override is not self.terms.guard:
             stand_in = await self._stand_in(override)
             if stand_in is None:
                 rule = None
         request = access_request_of(scope, route, rule)
-        return await self.authorizer.authorize(request, rule, scope, stand_in=stand_in)
+        return await self.terms.authorizer.authorize(request, rule, scope, stand_in=stand_in)
 
     async def _stand_in(self, override: Any) -> Claims | None:
         claims = await claims_of_override(override)
@@ -126,8 +128,7 @@ class Decider:
             _log.error("%s", UNUSABLE)
         return claims
 
-    def _rule_for(self, match: RouteMatch, scope: Scope) -> Rule | None:
-        method = method_of(scope)
+    def _rule_for(self, match: RouteMatch, method: str) -> Rule | None:
         rule = self.rules.rule_for(method, match.route)
         if rule is not None or match.route is None or match.redirected is None:
             return rule

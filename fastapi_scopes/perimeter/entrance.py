@@ -48,8 +48,14 @@ class Entrance:
     """The same of what stands in for the guard, which may be taken out again."""
     is_checking: bool = False
 
-    async def enter(self, scope: Scope, receive: Receive, send: Send) -> Passages:
+    def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
         """Decide on a connection of the app."""
+        if self.problems == () and self.override_problem is None:
+            return self.decider.decide([self.tree.resolve], answer, scope, receive, send)
+        return self._enter_unchecked(scope, receive, send)
+
+    async def _enter_unchecked(self, scope: Scope, receive: Receive, send: Send) -> Passages:
+        """Do the same where something may keep the app from serving."""
         if self.problems is None:
             await self._check_late()
         if self.override_problem is not None:

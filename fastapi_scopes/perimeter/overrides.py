@@ -19,7 +19,10 @@ UNUSABLE: Final = (
 
 def override_of(app: Starlette, guard: object) -> object:
     """Return what stands in for *guard* in *app*, or *guard* itself."""
-    overrides = getattr(app, "dependency_overrides", None)
+    overrides: Any = getattr(app, "dependency_overrides", None)
+    if type(overrides) is dict and not overrides:
+        # As nearly always, and in less time.
+        return guard
     return overrides.get(guard, guard) if isinstance(overrides, Mapping) else guard
 
 

@@ -35,7 +35,7 @@ from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.perimeter.checking import AppCheck
 from fastapi_scopes.perimeter.deciding import Decider
 from fastapi_scopes.perimeter.entrance import Entrance
-from fastapi_scopes.perimeter.passages import Passage
+from fastapi_scopes.perimeter.passages import Passage, Terms
 from fastapi_scopes.perimeter.startup import (
     CheckedLifespan,
     PerimeterOptions,
@@ -76,14 +76,8 @@ class Perimeter:
         self.rules: Rulebook = Rulebook(scope_map, options.docs)
         self._is_guard = is_guard
         self._on_app_found = on_app_found
-        self._decider = Decider(
-            app,
-            guard,
-            rules=self.rules,
-            authorizer=authorizer,
-            hides_unknown=options.hide_unknown,
-            ending=ending,
-        )
+        terms = Terms(guard, authorizer, ending)
+        self._decider = Decider(app, self.rules, terms, hides_unknown=options.hide_unknown)
         self._check = AppCheck(
             app,
             guard,
@@ -202,11 +196,10 @@ class Perimeter:
         resolvers = [resolver_of(*each) for each in indexes]
         return await self._decider.decide(resolvers, send_refusal, scope, receive, send)
 
-    def open(self, endpoint: Endpoint, scope: Scope) -> Sequence[Passage]:
+    def open(self, endpoint: Endpoint, scope: Scope) -> Passage | None:
         """Return what lets a connection have *endpoint*, right before that runs."""
         passage = self._decider.passage_in(scope)
-        is_open = passage is not None and passage.open(endpoint, scope)
-        return (passage,) if passage is not None and is_open else ()
+        return passage if passage is not None and passage.open(endpoint, scope) else None
 
     async def decide_on(
         self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping
 from types import FunctionType
 from typing import Any, Final, Generic, Protocol, cast, runtime_checkable
-from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
@@ -26,7 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
-_vouchers: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
+_vouchers: dict[FunctionType, str] = {}
+"""By a method `verify`, the name of the method that spares its copy."""
 
 
 class TokenVerifier(Protocol[ClaimsT_co]):
@@ -87,7 +87,7 @@ def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable
     """Mark a method `verify` that returns a copy of what *vouch* returns."""
 
     def mark(verify: F) -> F:
-        _vouchers[verify] = vouch
+        _vouchers[cast("FunctionType", verify)] = vouch.__name__
         return verify
 
     return mark
@@ -100,27 +100,31 @@ def _voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | 
     (attacks/test_cached_claims.py).
     """
     kind = type(verifier)
-    if "verify" in getattr(verifier, "__dict__", {}) or (
-        kind.__getattribute__ is not object.__getattribute__
-    ):
+    if kind.__getattribute__ is not object.__getattribute__:
         return None
-    defined = (vars(each)["verify"] for each in kind.__mro__ if "verify" in vars(each))
-    verify = next(defined, None)
-    # Not by ==, nor by isinstance: a wrapper may say that it is what it wraps.
-    vouch = _vouchers.get(verify) if type(verify) is FunctionType else None
-    return getattr(verifier, vouch.__name__) if vouch is not None else None
+    if "verify" in getattr(verifier, "__dict__", ()):
+        return None
+    for each in kind.__mro__:
+        verify = each.__dict__.get("verify")
+        if verify is not None:
+            # Not by isinstance: a wrapper may say that it is what it wraps.
+            name = _vouchers.get(verify) if type(verify) is FunctionType else None
+            return getattr(verifier, name) if name is not None else None
+    return None
 
 
-async def vouched_by(verifier: TokenVerifier[Any], token: str) -> Vouched[Any]:
-    """Return the claims of *token* that *verifier* vouches for.
+def vouched_by(verifier: TokenVerifier[Any], token: str) -> Awaitable[Vouched[Any]]:
+    """Return, once awaited, the claims of *token* that *verifier* vouches for.
 
     Raises:
         TokenError: the token is not valid here.
         VerifierUnavailable: the issuer cannot be reached.
     """
     vouch = _voucher_of(verifier)
-    if vouch is not None:
-        return await vouch(token)
+    return vouch(token) if vouch is not None else _vouched_by_verify(verifier, token)
+
+
+async def _vouched_by_verify(verifier: TokenVerifier[Any], token: str) -> Vouched[Any]:
     claims: object = await verifier.verify(token)
     if not isinstance(claims, Claims):
         # INVARIANT: a verifier that returns anything else lets no one in

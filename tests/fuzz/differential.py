@@ -118,8 +118,8 @@ class _Nobody:
     async def decide_at(self, *connection: Any) -> tuple[()]:
         return ()
 
-    def open(self, *connection: Any) -> tuple[()]:
-        return ()
+    def open(self, *connection: Any) -> None:
+        return None
 
     async def decide_on(self, *connection: Any) -> tuple[()]:
         return ()

@@ -57,6 +57,8 @@ class VettedClaims(Generic[ClaimsT]):
     """The `jti`."""
     confirmation: str | None = field(repr=False)
     """The `cnf` claim as JSON: whoever gets it made of that cannot change it."""
+    parsed: dict[str, object] | None = field(default=None, repr=False)
+    """What *text* was parsed to; None from when a model, which may change it, was given it."""
     vouched: Vouched[ClaimsT] | None = field(default=None, repr=False)
     """What the model made of them; None where it was not asked yet."""
 
@@ -149,6 +151,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
             cast("str | None", claims.get("iss")),
             claims.get("jti"),
             json.dumps(confirmation) if is_json_object(confirmation) else None,
+            claims,
         )
 
     def model(self, vetted: VettedClaims[ClaimsT]) -> VettedClaims[ClaimsT]:
@@ -157,7 +160,9 @@ class AccessTokenProfile(Generic[ClaimsT]):
         Raises:
             TokenError: the model refuses the claims.
         """
-        claims = cast("dict[str, object]", json.loads(vetted.text))
+        claims, vetted.parsed = vetted.parsed, None
+        if claims is None:
+            claims = cast("dict[str, object]", json.loads(vetted.text))
         # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
         # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
         claims["scopes"] = vetted.scopes
