@@ -25,7 +25,7 @@ __all__ = ["answering_router", "pinned_router", "router_of_nothing"]
 T = TypeVar("T")
 
 _PINNED = "_fastapi_scopes_pinned"
-_IS_MATCHED_BY_CONTEXT = "_fastapi_scopes_is_matched_by_context"
+_MATCHES = "_fastapi_scopes_matches"
 
 
 def pinned_router(router: Router, node: RouteNode) -> Router:
@@ -85,9 +85,10 @@ def _pinned_route(node: RouteNode) -> BaseRoute:
     """Return the route that leads to *node* alone, through its inclusions."""
     pinned: Any = node.context if node.context is not None else node.effective
     is_matched_by_context = node.is_predictable and isinstance(node.route, APIRoute)
+    matches = type(node.route).matches if is_matched_by_context else None
     for included in reversed(node.inclusions):
-        pinned = _pinned_inclusion(included, pinned, is_matched_by_context)
-        is_matched_by_context = False
+        pinned = _pinned_inclusion(included, pinned, matches)
+        matches = None
     route: BaseRoute = pinned
     return route
 
@@ -100,14 +101,17 @@ class _PinnedInclusion(_IncludedRouter):
         return Match.FULL, {}
 
     def _match(self, scope: Scope) -> Any:
-        pinned = vars(self)[_PINNED]
-        if not vars(self)[_IS_MATCHED_BY_CONTEXT]:
+        pinned, matches = vars(self)[_PINNED], vars(self)[_MATCHES]
+        route: Any = getattr(pinned, "original_route", None)
+        # INVARIANT: a route that was given another `matches` since is asked by that
+        # (attacks/test_overriding_routes.py).
+        if matches is None or type(route).matches is not matches or "matches" in vars(route):
             return super()._match(scope)
         # What FastAPI's route does, without looking up the context in which it is.
         match, found = pinned.matches(scope)
         if match is Match.NONE:
             return match, {}, None, None
-        return match, found, pinned.original_route, pinned
+        return match, found, route, pinned
 
     def effective_candidates(self) -> list[Any]:
         return [vars(self)[_PINNED]]
@@ -117,12 +121,12 @@ class _PinnedInclusion(_IncludedRouter):
 
 
 def _pinned_inclusion(
-    included: _IncludedRouter, pinned: object, is_matched_by_context: bool
+    included: _IncludedRouter, pinned: object, matches: object
 ) -> _PinnedInclusion:
     inclusion = object.__new__(_PinnedInclusion)
     # A default of the included router would run where the route says no by then.
     router = _copy_of(included.original_router)
-    own = {_PINNED: pinned, _IS_MATCHED_BY_CONTEXT: is_matched_by_context}
+    own = {_PINNED: pinned, _MATCHES: matches}
     vars(inclusion).update(vars(included), original_router=router, **own)
     return inclusion
 

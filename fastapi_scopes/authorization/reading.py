@@ -1,7 +1,7 @@
 """An access request, read from an ASGI scope."""
 
 from collections.abc import MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi_scopes.authorization.access import AccessRequest, Route
 from fastapi_scopes.authorization.fields import Field, fields_of, method_of
@@ -23,7 +23,8 @@ def access_request_of(
     if rule is not None and rule.requirement.access is Access.PUBLIC:
         # No token is looked at.
         return AccessRequest(route, method, looks_at_credentials=False)
-    fields = [*fields_of(asgi_scope)]
+    # Tuples, as some servers write lists, which could be changed in place.
+    fields = cast("list[Field]", [*map(tuple, fields_of(asgi_scope))])
     offers = offers_in(asgi_scope) if asgi_scope["type"] == "websocket" else ()
     authorization = _authorization_in(fields)
     return AccessRequest(

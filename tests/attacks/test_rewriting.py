@@ -161,6 +161,29 @@ def test_middleware_takes_no_verdict_along_to_other_credentials(make: Make, chan
     assert call(guarded.app, "GET", "/m/open", {"a"}).ran == "public"
 
 
+def changing_each_field(scope: Scope) -> Scope:
+    for each in scope["headers"]:
+        each[1] = b"Bearer another.one.still" if each[0] == b"authorization" else each[1]
+    return scope
+
+
+def changing_the_list(scope: Scope) -> Scope:
+    scope["headers"][:] = [[b"authorization", b"Bearer another.one.still"]]
+    return scope
+
+
+@pytest.mark.parametrize("change", [changing_each_field, changing_the_list])
+@pytest.mark.parametrize("make", SEEN.values(), ids=SEEN)
+def test_fields_that_are_lists_are_seen_to_change(make: Make, change: Change) -> None:
+    guarded = Guarded(make(change, NOTHING), RULES)
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        # As some servers write them.
+        await guarded.app(scope | {"headers": [*map(list, scope["headers"])]}, receive, send)
+
+    assert call(served, "GET", "/m/a", {"a"}).status in {401, 403}
+
+
 @pytest.mark.parametrize("path", ["/m/open", "/m/a", "/m/nothing", "/m/"])
 @pytest.mark.parametrize("make", (OPAQUE | ROOT).values(), ids=OPAQUE | ROOT)
 def test_rules_of_routes_that_are_not_seen_open_nothing(make: Make, path: str) -> None:
