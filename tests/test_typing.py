@@ -1,4 +1,4 @@
-"""Type checkers see the claims model through verifier and guard."""
+"""Type checkers see the claims model through verifier and guard, and the lazy root names."""
 
 import subprocess
 import sys
@@ -14,7 +14,8 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("checker", COMMANDS)
-def test_claims_model_is_typed_through(checker: str) -> None:
-    command = [sys.executable, "-m", *COMMANDS[checker], "tests/typing/claims_model.py"]
+@pytest.mark.parametrize("module", ["claims_model", "root_names"])
+def test_module_is_typed_through(module: str, checker: str) -> None:
+    command = [sys.executable, "-m", *COMMANDS[checker], f"tests/typing/{module}.py"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
