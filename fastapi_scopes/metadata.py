@@ -19,18 +19,18 @@ _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 # RFC 3986 2: what URLs consist of. INVARIANT: no quote, backslash, space or control character is
 # among them, for a URL stands in a quoted-string (attacks/test_metadata.py).
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
-# Segments that stand in the path of a route as they do in a URL.
+# Paths that are spelled alike in a URL and in the template of a route.
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()+,;=:@-]+)*/?")
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResource:
-    """What a resource server is called, and whose access tokens it takes."""
+    """The identifier of a resource server, and the authorization servers whose tokens it takes."""
 
     identifier: str
     """The resource identifier (RFC 9728 1.2), as it was written."""
     authorization_servers: tuple[str, ...]
-    """Their issuer identifiers (RFC 8414 2)."""
+    """The issuer identifiers of these servers (RFC 8414 2)."""
 
     @property
     def metadata_path(self) -> str:
@@ -41,7 +41,7 @@ class ProtectedResource:
 
     @property
     def metadata_url(self) -> str:
-        """Where clients find the metadata; known to be quotable."""
+        """The URL at which clients find the metadata; it may stand in a quoted-string."""
         origin, _ = _split(self.identifier)
         return origin + self.metadata_path
 
@@ -59,15 +59,15 @@ class ProtectedResource:
 
 
 def parse_resource(resource: object, authorization_servers: object) -> ProtectedResource | None:
-    """Return what a guard is told of its resource server, or None where it is told nothing.
+    """Return the resource server that these two options of a guard describe, or None without one.
 
     Raises:
-        ConfigurationError: naming everything that is wrong with the two.
+        ConfigurationError: naming everything that is wrong with the two options.
     """
     problems: list[str] = []
     if resource is not None:
         problems.extend(f"resource {each}" for each in _resource_problems(resource))
-    problems.extend(_server_problems(authorization_servers, is_wanted=resource is not None))
+    problems.extend(_server_problems(authorization_servers, has_resource=resource is not None))
     ConfigurationError.raise_for(problems)
     if resource is None:
         return None
@@ -97,7 +97,7 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _resource_problems(resource: object) -> Iterator[str]:
-    problem = _place_problem(resource)
+    problem = _server_url_problem(resource)
     if problem is not None:
         yield problem
     elif not _PATH.fullmatch(_split(str(resource))[1]):
@@ -107,25 +107,25 @@ def _resource_problems(resource: object) -> Iterator[str]:
         )
 
 
-def _server_problems(servers: object, *, is_wanted: bool) -> Iterator[str]:
+def _server_problems(servers: object, *, has_resource: bool) -> Iterator[str]:
     if isinstance(servers, str) or not isinstance(servers, Sequence):
         yield (
             "authorization_servers is no list of URLs; write "
             "authorization_servers=['https://login.example.com']"
         )
         return
-    if is_wanted and not servers:
+    if has_resource and not servers:
         yield "authorization_servers is empty; name the issuers whose tokens are taken"
-    if servers and not is_wanted:
+    if servers and not has_resource:
         yield "authorization_servers is there, and resource is not; pass both or neither"
     for position, each in enumerate(cast("Sequence[object]", servers)):
-        problem = _place_problem(each)
+        problem = _server_url_problem(each)
         if problem is not None:
             yield f"authorization_servers[{position}] {problem}"
 
 
-def _place_problem(url: object) -> str | None:
-    """Return why *url* names no server, or None where it does; it may hold a password."""
+def _server_url_problem(url: object) -> str | None:
+    """Return why *url*, never quoted as it may hold a password, is no URL of a server, or None."""
     if not isinstance(url, str) or not _PLAIN.fullmatch(url):
         return "is no URL of plain ASCII; write one like 'https://api.example.com'"
     if "?" in url or "#" in url:

@@ -1,4 +1,4 @@
-"""Refusals on the wire: a `Problem` as an exception, an HTTP response or a refused socket."""
+"""Refusals on the wire: as an exception, as an HTTP response, or as a refused WebSocket."""
 
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -19,26 +19,26 @@ _HANDLERS: Final = "starlette.exception_handlers"
 
 
 class AccessRefused(Exception):  # noqa: N818 - says what happened to the caller, not what broke
-    """The guard refuses a request; a handler for this class may render it otherwise.
+    """The guard refuses a request; an exception handler of yours may render it otherwise.
 
     Deliberately no HTTPException: an application's handler for status codes would come first
     and strip the challenge.
     """
 
     problem: Problem
-    """What the caller is told."""
+    """The status, texts and challenge for the caller."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.title)
         self.problem = problem
 
 
-# Where users find it.
+# Users import it from there.
 AccessRefused.__module__ = "fastapi_scopes.guard"
 
 
 def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
-    """Return the app that answers *connection* with *problem*.
+    """Return an ASGI app that answers *connection* with *problem*.
 
     A WebSocket that is not accepted yet gets the same response where the server can send
     one, else it is closed with 1008.
@@ -56,7 +56,7 @@ async def _render(connection: HTTPConnection, refused: AccessRefused) -> ASGIApp
 
 
 def refused(problem: Problem, asgi_scope: MutableMapping[str, Any]) -> AccessRefused:
-    """Return the refusal to raise, known to be rendered by the app it is raised in."""
+    """Return the exception to raise, and see to it that the app has a handler for it."""
     handlers: tuple[dict[Any, Any], dict[Any, Any]] | None = asgi_scope.get(_HANDLERS)
     if handlers is not None:
         handlers[0].setdefault(AccessRefused, _render)
@@ -64,10 +64,10 @@ def refused(problem: Problem, asgi_scope: MutableMapping[str, Any]) -> AccessRef
 
 
 async def answer(problem: Problem, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a connection with *problem*, by the app's handler where one can be found.
+    """Refuse a connection: raise *problem* for the app's exception handler, or send it.
 
     Raises:
-        AccessRefused: for the handler.
+        AccessRefused: the connection is where the app handles exceptions.
     """
     if _HANDLERS in asgi_scope:
         raise refused(problem, asgi_scope)
@@ -75,9 +75,9 @@ async def answer(problem: Problem, asgi_scope: Scope, receive: Receive, send: Se
 
 
 async def send_refusal(problem: Problem, asgi_scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a connection with *problem*, wherever in an app that is.
+    """Send *problem* as the answer to a connection; nothing is raised.
 
-    Middleware of a mounted app is outside of what handles its exceptions: there a refusal that is
-    raised would be an error of the server.
+    For places such as the middleware of a mounted app, where no handler would catch an exception
+    and it would become an error of the server.
     """
     await refusal_of(problem, HTTPConnection(asgi_scope))(asgi_scope, receive, send)

@@ -1,4 +1,4 @@
-"""`RouterFactory`: puts a guard around routers, also such as one did not write."""
+"""`RouterFactory`: puts a guard on routers, your own and those of a library."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ __all__ = ["RouterFactory"]
 
 @dataclass(frozen=True, slots=True)
 class RouterFactory:
-    """Makes guarded routers, all with one guard."""
+    """Makes guarded routers out of plain ones, all with the same guard."""
 
     guard: ScopeGuard[Any]
 
     def wrap(self, router: APIRouter, *, prefix: str = "") -> APIRouter:
-        """Return a router with all of *router* under *prefix*, on which the guard runs.
+        """Return a new router that has the routes of *router* under *prefix*, each guarded.
 
         Include it like any other; *router* itself stays as it is. Map keys are those of the
         app: the prefix, then the route's own template.

@@ -1,4 +1,4 @@
-"""The scopes of a map in the OpenAPI document of an app."""
+"""OpenAPI documents that show the rules of a guard."""
 
 from fastapi_scopes.openapi.document import Document, View, document, documenting
 from fastapi_scopes.openapi.operations import (

@@ -1,4 +1,4 @@
-"""Takes the place of an app's `openapi`: FastAPI's document, with the rules of a guard."""
+"""`Document` replaces `app.openapi`: FastAPI's own OpenAPI document, plus the rules of guards."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi.operations import Documented, MountPoint
-from fastapi_scopes.openapi.rewriting import rewritten
+from fastapi_scopes.openapi.rewriting import with_security
 from fastapi_scopes.openapi.schemes import BearerScheme
-from fastapi_scopes.openapi.values import copied
+from fastapi_scopes.openapi.values import deep_copy
 
 __all__ = ["Document", "View", "document", "documenting"]
 
@@ -27,18 +27,18 @@ _log = logging.getLogger("fastapi_scopes")
 
 
 class MountPoints(Protocol):
-    """Where apps are, and what is in them."""
+    """The FastAPI apps that a guard sees, and the paths at which they are mounted."""
 
     def apps(self) -> Iterator[FastAPI]:
-        """Yield every FastAPI app that there is now."""
+        """Yield every FastAPI app that can be reached now."""
         ...
 
     def of(self, app: FastAPI) -> Iterator[MountPoint]:
-        """Yield the places of *app*."""
+        """Yield the mount points of *app*."""
         ...
 
     def version(self) -> object:
-        """Return what is not equal after a change of routes."""
+        """Return a value that differs after every change of the routes."""
         ...
 
 
@@ -47,42 +47,50 @@ RuleFor = Callable[[str, Route | None], Rule | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """How one guard sees apps: by a perimeter, or as a dependency of theirs."""
+    """What one guard shows in OpenAPI documents, as a perimeter or as a dependency."""
 
     guard: object
     scheme: BearerScheme
     rule_for: RuleFor
-    places: MountPoints
+    mount_points: MountPoints
     root: Starlette
-    """The app of which the guard was told."""
+    """The app that was passed to `ScopeGuard.protect` or `ScopeGuard.document`."""
     is_perimeter: bool
     rule_of_other: Callable[[object, str, Documented], Rule | None]
-    """What another guard, a dependency of an endpoint, asks for there."""
+    """Returns the rule of another guard that is a dependency of the endpoint."""
     is_guard: Callable[[object], bool]
 
-    def asking(self, app: FastAPI) -> Callable[[str, str], Iterator[Requirement]]:
-        """Return what yields all that an operation of *app* asks for, at any of its places."""
-        places = list(self.places.of(app))
+    def requirements_for(self, app: FastAPI) -> Callable[[str, str], Iterator[Requirement]]:
+        """Return a function that lists the requirements of an operation of *app*.
+
+        It takes the path and the method, and goes through every mount point of *app*.
+        """
+        mount_points = list(self.mount_points.of(app))
 
         def requirements(path: str, method: str) -> Iterator[Requirement]:
-            for place in places:
-                yield from self._requirements_at(place, path, method)
+            for mount_point in mount_points:
+                yield from self._requirements_at(mount_point, path, method)
 
         return requirements
 
-    def _requirements_at(self, place: MountPoint, path: str, method: str) -> Iterator[Requirement]:
-        endpoints, ruled = place.endpoints_of(path, method), http_method(method)
+    def _requirements_at(
+        self, mount_point: MountPoint, path: str, method: str
+    ) -> Iterator[Requirement]:
+        endpoints = mount_point.endpoints_of_operation(path, method)
+        rule_method = http_method(method)
         if not endpoints or method == ANY_METHOD:
-            template = RouteTemplate.parse(place.prefix + path)
+            template = RouteTemplate.parse(mount_point.prefix + path)
             route = ResolvedRoute(template, Kind.API_ROUTE, frozenset({method}))
-            known = None if method == ANY_METHOD else self.rule_for(ruled, route)
+            known = None if method == ANY_METHOD else self.rule_for(rule_method, route)
             yield _requirement_of(known)
         for each in endpoints:
             if each.is_decided:
-                yield _requirement_of(self.rule_for(ruled, each.route))
-                yield from self._others(each, ruled)
+                yield _requirement_of(self.rule_for(rule_method, each.route))
+                yield from self._requirements_of_other_guards(each, rule_method)
 
-    def _others(self, endpoint: Documented, method: str) -> Iterator[Requirement]:
+    def _requirements_of_other_guards(
+        self, endpoint: Documented, method: str
+    ) -> Iterator[Requirement]:
         for call in dict.fromkeys(filter(self.is_guard, endpoint.dependencies())):
             if call is not self.guard:
                 yield _requirement_of(self.rule_of_other(call, method, endpoint))
@@ -96,13 +104,13 @@ def _strictest(requirements: Sequence[Requirement]) -> Requirement:
     try:
         return conjunction_of(requirements)
     except ConfigurationError:
-        # Too many alternatives to be listed.
+        # Together they come to more alternatives than a requirement may have.
         return DENY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Made:
-    """A document, and what it was made of."""
+class _CachedDocument:
+    """A document, and the inputs that it was made from."""
 
     base: dict[str, Any]
     version: object
@@ -111,42 +119,43 @@ class _Made:
 
 
 class Document:
-    """The document of an app, made anew when its routes or FastAPI's own document change."""
+    """The OpenAPI document of one app, made anew when its routes or FastAPI's document change."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
         self._original: Callable[[], dict[str, Any]] = app.openapi
         self._views: dict[object, View] = {}
         self._generated: object = None
-        self._made: _Made | None = None
+        self._cached: _CachedDocument | None = None
 
     def __call__(self) -> dict[str, Any]:
         """Return the document; the same object while nothing changed."""
-        views = tuple(self._effective())
-        version = [view.places.version() for view in views]
-        made = self._made
-        is_same_app = made is not None and views == made.views and version == made.version
-        base = self._base(is_stale=made is not None and not is_same_app)
-        if made is not None and is_same_app and base == made.base:
-            return made.document
-        document = rewritten(base, self._scheme(views), self._requirement_in(views))
-        self._made = _Made(copied(base), version, views, document)
+        views = tuple(self._views_in_force())
+        version = [view.mount_points.version() for view in views]
+        cached = self._cached
+        is_current = cached is not None and views == cached.views and version == cached.version
+        base = self._base(is_stale=cached is not None and not is_current)
+        if cached is not None and is_current and base == cached.base:
+            return cached.document
+        document = with_security(base, self._scheme(views), self._requirement_in(views))
+        self._cached = _CachedDocument(deep_copy(base), version, views, document)
         return document
 
     def guard_of(self) -> object | None:
-        """Return the guard that was told of this very app, or None."""
+        """Return the guard that was given this very app, or None."""
         return next((each.guard for each in self._views.values() if each.root is self._app), None)
 
     def add(self, key: object, view: View) -> None:
-        """Let *view* take part; one under the same *key* goes."""
+        """Show the rules of *view* too; it replaces the view under *key* of a surrounding app."""
         known = self._views.get(key)
         if known is None or known.root is not self._app:
             self._views[key] = view
 
-    def _effective(self) -> Iterator[View]:
+    def _views_in_force(self) -> Iterator[View]:
         views = list(self._views.values())
         closed = [each.guard for each in views if each.is_perimeter]
-        # A dependency confirms what the perimeter of its guard decided, by that one's keys.
+        # Behind the perimeter of its guard a dependency only confirms the decision, so the keys
+        # of the perimeter are shown.
         return (each for each in views if each.is_perimeter or each.guard not in closed)
 
     def _scheme(self, views: Sequence[View]) -> BearerScheme:
@@ -154,16 +163,16 @@ class Document:
         return next(own, views[0]).scheme
 
     def _requirement_in(self, views: Sequence[View]) -> Callable[[str, str], Requirement | None]:
-        asking = [view.asking(self._app) for view in views]
+        listing = [view.requirements_for(self._app) for view in views]
 
         def requirement_of(path: str, method: str) -> Requirement | None:
-            found = [each for requirements in asking for each in requirements(path, method)]
+            found = [each for requirements in listing for each in requirements(path, method)]
             return _strictest(found) if found else None
 
         return requirement_of
 
     def _base(self, *, is_stale: bool) -> dict[str, Any]:
-        """Return FastAPI's own document, which does not notice every change by itself."""
+        """Return FastAPI's own document; it is made anew where routes have changed unnoticed."""
         app = self._app
         if is_stale and app.openapi_schema is self._generated:
             app.openapi_schema = None
@@ -175,13 +184,13 @@ class Document:
 
 
 def documenting(app: FastAPI) -> Document | None:
-    """Return what has taken the place of the `openapi` of *app*, or None."""
+    """Return the `Document` that has replaced `app.openapi`, or None."""
     found: object = vars(app).get("openapi")
     return found if isinstance(found, Document) else None
 
 
 def document(apps: Iterable[FastAPI], key: object, view: View) -> None:
-    """Let the documents of *apps* say what *view* says."""
+    """Show the rules of *view* in the OpenAPI documents of *apps*."""
     for app in apps:
         known = documenting(app)
         if known is None:
@@ -189,7 +198,7 @@ def document(apps: Iterable[FastAPI], key: object, view: View) -> None:
             try:
                 app.openapi = known  # type: ignore[method-assign]
             except AttributeError:
-                # A class that does not allow it; what it says is its own.
+                # The class of the app forbids it, so FastAPI's own document stays.
                 _log.warning("the document of %s cannot show the rules", type(app).__name__)
                 continue
         known.add(key, view)

@@ -1,4 +1,4 @@
-"""What an operation of an OpenAPI document is about, in the words of a guard."""
+"""The endpoints that an operation of an OpenAPI document stands for."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,38 +36,39 @@ _ONE_SEGMENT = re.compile(r"\{[^{}:]*(?::(?:str|int|float|uuid))?\}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Documented:
-    """An endpoint, as the document of one app could show it."""
+    """An endpoint as the OpenAPI document of one app shows it."""
 
     path: str
-    """Its template in that app, as a document spells it."""
+    """Its template in that app as OpenAPI spells it: without convertors."""
     language: str
-    """The template of all paths that lead there, as routers match them."""
+    """The template that routers match, with prefixes and convertors."""
     methods: frozenset[str]
     route: ResolvedRoute | None
-    """The endpoint as the guard sees it, or None where it knows of none and denies."""
+    """The endpoint as the guard sees it; None where the guard cannot tell which, and denies."""
     local: RouteTemplate
-    """The template as a guard of that very app has it."""
-    tree: Dependant | None = None
+    """The template relative to that app alone."""
+    dependant: Dependant | None = None
+    """The root of the dependency tree that FastAPI made for it."""
     is_decided: bool = True
-    """Whether the guard decides there."""
+    """Whether the guard decides on it."""
     pattern: "re.Pattern[str]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pattern", pattern_of(self.language))
 
     def seen_by(self, guard: object) -> ResolvedRoute:
-        """Return the endpoint as *guard*, a dependency of it, sees it."""
-        scopes = asked_scopes(self.tree, guard)
+        """Return the route as *guard*, a dependency of this endpoint, sees it."""
+        scopes = asked_scopes(self.dependant, guard)
         return ResolvedRoute(self.local, Kind.API_ROUTE, self.methods, scopes)
 
     def dependencies(self) -> Iterator[object]:
-        """Yield what is called for it, and what that is around."""
-        for each in dependants_in(self.tree) if self.tree is not None else ():
+        """Yield the callables of all its dependencies, and the callables that those wrap."""
+        for each in dependants_in(self.dependant) if self.dependant is not None else ():
             yield from unwrapped(each.call)
 
 
 class MountPoint:
-    """What an app is at one place."""
+    """One app, at one path of the app that the guard protects."""
 
     def __init__(
         self,
@@ -75,32 +76,32 @@ class MountPoint:
         endpoints: Iterable[Documented],
         before: Iterable[Documented] = (),
     ) -> None:
-        """Take *endpoints* in the order in which they match, and what matches *before* all.
+        """Take the app's *endpoints* in matching order, and those that match *before* them.
 
-        *prefix* comes before their templates in the words of the guard.
+        *prefix* is where the app is mounted; the guard's keys begin with it.
         """
         self.prefix = prefix
         self._endpoints = tuple(endpoints)
         self._before = tuple(before)
-        self._answering: dict[str, _Answering] = {}
+        self._by_method: dict[str, _MethodEndpoints] = {}
 
-    def endpoints_of(self, path: str, method: str) -> Sequence[Documented]:
-        """Return the endpoints that the operation *method* on *path* is about.
+    def endpoints_of_operation(self, path: str, method: str) -> Sequence[Documented]:
+        """Return the endpoints that the operation *method* on *path* stands for.
 
-        INVARIANT: what comes before a route on its own paths is what runs there
+        INVARIANT: a route that matches the same paths earlier is what runs, so it is among them
         (test_operation_that_another_route_answers_asks_for_what_that_asks_for).
         """
-        if method not in self._answering:
+        if method not in self._by_method:
             own, before = (
                 [each for each in found if method in each.methods or ANY_METHOD in each.methods]
                 for found in (self._endpoints, self._before)
             )
-            self._answering[method] = _Answering(self.prefix, own, before)
-        return self._answering[method].endpoints_of(path)
+            self._by_method[method] = _MethodEndpoints(self.prefix, own, before)
+        return self._by_method[method].at(path)
 
 
-class _Answering:
-    """The endpoints of a place that answer one method."""
+class _MethodEndpoints:
+    """The endpoints of one mount point that answer one method, found by path."""
 
     def __init__(
         self, prefix: str, endpoints: Sequence[Documented], before: Sequence[Documented]
@@ -116,7 +117,7 @@ class _Answering:
             self._by_path.setdefault(each.path, []).append(each)
             self._by_shape.setdefault(_shape_of(each.path), []).append(each)
 
-    def endpoints_of(self, path: str) -> Sequence[Documented]:
+    def at(self, path: str) -> Sequence[Documented]:
         same = self._by_path.get(path) or self._by_shape.get(_shape_of(path), [])
         sample = sample_of(same[0].language if same else self._prefix + path)
         if sample is None:
@@ -127,7 +128,10 @@ class _Answering:
 
 
 def _segments_of(language: str) -> tuple[list[str | None], bool]:
-    """Return the leading segments of a template that are known, and whether more may follow."""
+    """Return the leading segments of a template, None for a parameter, and whether more may follow.
+
+    A parameter that may span several segments ends the list.
+    """
     segments: list[str | None] = []
     for text in language.split("/"):
         if _BRACED.sub("", _ONE_SEGMENT.sub("", text)) != _ONE_SEGMENT.sub("", text):
@@ -137,23 +141,23 @@ def _segments_of(language: str) -> tuple[list[str | None], bool]:
 
 
 def _shape_of(path: str) -> str:
-    """Return *path* whatever its parameters are called."""
+    """Return *path* without the names of its parameters."""
     return _BRACED.sub("{}", path)
 
 
 class ProtectedMountPoints:
-    """The places of apps behind a perimeter; templates are relative to the protected app."""
+    """The mount points of apps behind a perimeter; keys are relative to the protected app."""
 
     def __init__(self, tree: Callable[[], RouteTree]) -> None:
         self._tree = tree
 
     def apps(self) -> Iterator[FastAPI]:
-        """Yield every FastAPI app that there is now."""
+        """Yield every FastAPI app that can be reached now."""
         found = (index.app for index in self._tree().indexes())
         yield from dict.fromkeys(each for each in found if isinstance(each, FastAPI))
 
     def of(self, app: FastAPI) -> Iterator[MountPoint]:
-        """Yield the places of *app*."""
+        """Yield the mount points of *app*."""
         tree = self._tree()
         tree.refresh()
         for index, before in _indexes_in(tree.root, []):
@@ -161,7 +165,7 @@ class ProtectedMountPoints:
                 yield MountPoint(index.prefix, _protected_in(index), before)
 
     def version(self) -> object:
-        """Return what is another object, or number, after a change."""
+        """Return a value that differs after every change of the routes."""
         tree = self._tree()
         tree.refresh()
         tree.root.current()
@@ -171,7 +175,7 @@ class ProtectedMountPoints:
 def _indexes_in(
     index: RouteIndex, before: list[Documented]
 ) -> Iterator[tuple[RouteIndex, list[Documented]]]:
-    """Yield the indexes of all routers, each with what is matched before they are come to."""
+    """Yield the index of every router, with the endpoints that are matched before that router."""
     yield index, before
     known = list(before)
     for place in index.places():
@@ -186,15 +190,15 @@ def _protected_in(index: RouteIndex) -> Iterator[Documented]:
         yield _protected(placed.route, placed.dependant, index.prefix)
 
 
-def _protected(route: ResolvedRoute, tree: Dependant | None, prefix: str) -> Documented:
+def _protected(route: ResolvedRoute, dependant: Dependant | None, prefix: str) -> Documented:
     text = route.template.text.removeprefix(prefix)
     local = RouteTemplate.parse(text)
     language = route.template.language
-    return Documented(_spelled(text), language, route.methods, route, local, tree)
+    return Documented(_openapi_path(text), language, route.methods, route, local, dependant)
 
 
 class DependencyMountPoints:
-    """The places of apps on which *guard* is a dependency; templates are those of each app."""
+    """The mount points of apps on which *guard* is a dependency; keys are relative to each app."""
 
     def __init__(
         self, app: FastAPI, guard: object, tree_of: Callable[[Starlette], RouteTree]
@@ -204,39 +208,39 @@ class DependencyMountPoints:
         self._tree_of = tree_of
 
     def apps(self) -> Iterator[FastAPI]:
-        """Yield every FastAPI app that there is now."""
+        """Yield every FastAPI app that can be reached now."""
         found = (inner for _, inner in apps_in(self._app, self._tree_of))
         yield from dict.fromkeys(each for each in found if isinstance(each, FastAPI))
 
     def of(self, app: FastAPI) -> Iterator[MountPoint]:
-        """Yield the one place of *app*: of its own."""
-        yield MountPoint("", self._run_in(app))
+        """Yield one mount point: *app* by itself, wherever it is mounted."""
+        yield MountPoint("", self._endpoints_in(app))
 
     def version(self) -> object:
-        """Return what is another object, or number, after a change."""
+        """Return a value that differs after every change of the routes."""
         return tuple(
             (inner, self._tree_of(inner).version) for _, inner in apps_in(self._app, self._tree_of)
         )
 
-    def _run_in(self, app: FastAPI) -> Iterator[Documented]:
+    def _endpoints_in(self, app: FastAPI) -> Iterator[Documented]:
         for mount, place, is_ambiguous in places_in(app, self._tree_of):
             node, route = place.node, place.route
             is_known = route.kind is not Kind.FRONTEND and not is_ambiguous
             yield Documented(
-                _spelled(mount + route.template.text),
+                _openapi_path(mount + route.template.text),
                 mount + route.template.language,
                 route.methods,
                 route if is_known else None,
                 route.template,
                 node.dependant,
-                is_decided=route.kind.has_dependencies and self._is_run_on(node.dependant),
+                is_decided=route.kind.has_dependencies and self._is_in(node.dependant),
             )
 
-    def _is_run_on(self, tree: Dependant | None) -> bool:
-        nodes = dependants_in(tree) if tree is not None else ()
+    def _is_in(self, root: Dependant | None) -> bool:
+        nodes = dependants_in(root) if root is not None else ()
         return any(calls(each, self._guard) for each in nodes)
 
 
-def _spelled(template: str) -> str:
-    """Return *template* as OpenAPI has it: without convertors."""
+def _openapi_path(template: str) -> str:
+    """Return *template* as OpenAPI spells it: without convertors."""
     return PARAM_REGEX.sub(r"{\1}", template)

@@ -1,11 +1,11 @@
-"""Refusals in an OpenAPI document: the responses, and the schemas of their bodies."""
+"""Responses of a guard in an OpenAPI document, and the schemas of their bodies."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi_scopes.core.problems import CODES
 from fastapi_scopes.core.requirements import Access
-from fastapi_scopes.openapi.values import copied, dict_in, is_dict, resolved
+from fastapi_scopes.openapi.values import deep_copy, dereference, dict_in, is_dict
 
 __all__ = ["Refusals"]
 
@@ -61,16 +61,16 @@ _WITHOUT_403: Final = frozenset({Access.OPTIONAL, Access.AUTHENTICATED})
 
 
 class Refusals:
-    """Writes into a document what a guard answers."""
+    """Adds the responses of a guard to the operations of one OpenAPI document."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self._references: dict[str, dict[str, str]] = {}
 
     def add_to(self, operation: dict[str, Any], access: Access) -> None:
-        """Add to *operation* what a guard answers where the rule is one of *access*.
+        """Add the responses with which a guard refuses, under a rule of the kind *access*.
 
-        What the operation says of the same status stays.
+        What *operation* itself declares for the same status stays.
         """
         if access is Access.PUBLIC:
             return
@@ -78,17 +78,18 @@ class Refusals:
         responses = {str(status): each for status, each in found.items()} if is_dict(found) else {}
         for status, (description, headers) in _RESPONSES.items():
             if status != "403" or access not in _WITHOUT_403:
-                told = self._told(responses, status)
-                told.setdefault("description", description)
-                told["headers"] = _headers(told.get("headers"), headers)
-                told["content"] = self._content(told.get("content"))
-                responses[status] = copied(told)
+                response = self._declared(responses, status)
+                response.setdefault("description", description)
+                response["headers"] = _headers(response.get("headers"), headers)
+                response["content"] = self._content(response.get("content"))
+                responses[status] = deep_copy(response)
         operation["responses"] = responses
 
-    def _told(self, responses: dict[str, Any], status: str) -> dict[str, Any]:
-        # A range or the default says nothing any more of a status that is named.
+    def _declared(self, responses: dict[str, Any], status: str) -> dict[str, Any]:
+        # OpenAPI 3.1 4.8.16.1: a named status takes precedence over its range and the default, so
+        # it begins as a copy of what they declare.
         known = (responses.get(each) for each in (status, f"{status[0]}XX", "default"))
-        found = (resolved(each, self._document) for each in known)
+        found = (dereference(each, self._document) for each in known)
         return next((dict(each) for each in found if each), {})
 
     def _content(self, found: object) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class Refusals:
             while name in schemas and schemas[name] != schema:
                 number += 1
                 name = f"{title}{number}"
-            schemas[name] = copied(schema)
+            schemas[name] = deep_copy(schema)
             self._references[title] = {"$ref": f"#/components/schemas/{name}"}
         return self._references[title]
 
@@ -124,8 +125,8 @@ def _headers(found: object, ours: Mapping[str, Any]) -> dict[str, Any]:
 def _either(theirs: object, ours: dict[str, str]) -> object:
     if theirs is None:
         return ours
-    is_said = ours in (theirs, *_alternatives_of(theirs))
-    return theirs if is_said else {"anyOf": [theirs, ours]}
+    is_listed = ours in (theirs, *_alternatives_of(theirs))
+    return theirs if is_listed else {"anyOf": [theirs, ours]}
 
 
 def _alternatives_of(schema: object) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Security schemes: that of a guard, and which ones a bearer token takes the place of."""
+"""Security schemes of OpenAPI: the scheme of a guard, and those that it replaces."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,9 +11,9 @@ from fastapi.security.base import SecurityBase
 
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError
-from fastapi_scopes.openapi.values import copied, is_dict
+from fastapi_scopes.openapi.values import deep_copy, is_dict
 
-__all__ = ["BearerScheme", "lives_in_authorization", "scheme_of"]
+__all__ = ["BearerScheme", "scheme_of", "uses_authorization_header"]
 
 # OpenAPI 3.1 4.8.7.1: the names of components.
 _COMPONENT: Final = re.compile(r"[a-zA-Z0-9._-]+")
@@ -26,28 +26,28 @@ _WAY_OUT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class BearerScheme:
-    """How callers get the tokens that a guard takes, as OpenAPI says it."""
+    """The OpenAPI security scheme of a guard: how callers get a bearer token."""
 
     name: str
     model: SecurityBaseModel
-    """What FastAPI itself writes of the guard."""
+    """The scheme as FastAPI's model of it."""
     native: Mapping[str, Any] = field(repr=False)
-    """The same, as it stands in a document."""
+    """The scheme as JSON, as it stands in a document."""
     scopes: tuple[str, ...] = ()
     descriptions: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_http(self) -> bool:
-        """Whether it has no scopes of its own: those are shown by an extension."""
+        """True for HTTP bearer, which has no scopes in OpenAPI; ``x-scopes`` shows them."""
         return isinstance(self.model, HTTPBase)
 
     def is_written_as(self, definition: object) -> bool:
-        """Tell whether *definition* is this scheme in a document, with whatever scopes."""
+        """Tell whether *definition*, as it stands in a document, is this scheme, scopes aside."""
         return is_dict(definition) and _without_scopes(definition) == _without_scopes(self.native)
 
     def definition(self, more: Iterable[str]) -> dict[str, Any]:
-        """Return the scheme with the scopes of the map, and with *more*, which routes ask for."""
-        definition: dict[str, Any] = copied(self.native)
+        """Return the scheme as JSON, with the scopes of the map and *more* scopes of routes."""
+        definition: dict[str, Any] = deep_copy(self.native)
         scopes = sorted({*self.scopes, *more})
         texts = {each: self.descriptions.get(each, "") for each in scopes}
         if isinstance(self.model, OAuth2):
@@ -60,16 +60,16 @@ class BearerScheme:
 
 
 def scheme_of(security_scheme: object, scope_map: ScopeMap, *, owner: type) -> BearerScheme:
-    """Return the scheme that *security_scheme*, one of FastAPI's own, stands for.
+    """Return the scheme for *security_scheme*, an object of `fastapi.security`.
 
-    None stands for a bearer token, by the name of the class *owner*.
+    None is HTTP bearer, named after the class *owner*.
 
     Raises:
-        ConfigurationError: it cannot carry a bearer token in the Authorization header, or has
-            no name that a document could use.
+        ConfigurationError: *security_scheme* carries no bearer token in the Authorization
+            header, or its name is none that OpenAPI allows.
     """
     if security_scheme is None:
-        # A class may be named in letters that a document does not allow there.
+        # The name of a class may have letters that OpenAPI does not allow in names of components.
         is_usable = _COMPONENT.fullmatch(owner.__name__)
         bearer = HTTPBearer(bearerFormat="JWT")
         return _scheme(bearer, owner.__name__ if is_usable else "ScopeGuard", scope_map)
@@ -98,7 +98,7 @@ def scheme_of(security_scheme: object, scope_map: ScopeMap, *, owner: type) -> B
 
 
 def _lacking_in(model: object) -> str | None:
-    """Return what *model* has to say where tokens come from, and does not."""
+    """Return the part that *model* lacks to say where tokens come from, or None."""
     if isinstance(model, OAuth2) and not any(getattr(model.flows, each) for each in _FLOWS):
         return "a flow; pass flows={'authorizationCode': {...}}, or another of the four"
     if isinstance(model, OpenIdConnect) and not model.openIdConnectUrl:
@@ -122,7 +122,7 @@ def _scheme(model: SecurityBaseModel, name: str, scope_map: ScopeMap) -> BearerS
     try:
         native = described.model_dump(mode="json", by_alias=True, exclude_none=True)
     except ValueError as error:
-        # What the developer added to FastAPI's model.
+        # The developer added members to FastAPI's model that are no JSON.
         raise ConfigurationError(
             f"security_scheme= cannot be written as JSON: {type(error).__name__}; take out of "
             "it what is no JSON"
@@ -137,15 +137,15 @@ def _flows_in(definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _without_scopes(definition: Mapping[str, Any]) -> dict[str, Any]:
-    bare: dict[str, Any] = copied(definition)
+    bare: dict[str, Any] = deep_copy(definition)
     bare.pop("x-scopes", None)
     for flow in _flows_in(bare):
         flow.pop("scopes", None)
     return bare
 
 
-def lives_in_authorization(definition: object) -> bool:
-    """Tell whether a scheme is one of the Authorization header, which holds one credential."""
+def uses_authorization_header(definition: object) -> bool:
+    """Tell whether the scheme *definition* puts its credential into the Authorization header."""
     if not is_dict(definition):
         return False
     kind = definition.get("type")

@@ -1,11 +1,11 @@
-"""JSON values of a document."""
+"""Reading and copying JSON values of an OpenAPI document."""
 
 from typing import Any, Final, TypeGuard
 from urllib.parse import unquote
 
-__all__ = ["copied", "dict_in", "is_dict", "resolved"]
+__all__ = ["deep_copy", "dereference", "dict_in", "is_dict"]
 
-# So many references are followed; more are nobody's intention.
+# The longest chain of references that is followed; a longer one may be a circle.
 _DEPTH: Final = 32
 
 
@@ -14,23 +14,23 @@ def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def copied(value: Any) -> Any:
-    """Return a copy of *value* in which nothing stands twice, however it was put together."""
+def deep_copy(value: Any) -> Any:
+    """Return a copy of *value* that shares no dict and no list, not even within itself."""
     if isinstance(value, dict):
-        return {key: copied(each) for key, each in value.items()}
-    return [copied(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: deep_copy(each) for key, each in value.items()}
+    return [deep_copy(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def dict_in(holder: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object that *holder* has under *name*, a new one where it has none."""
+    """Return the JSON object under *name* in *holder*, where an empty one is put if needed."""
     if not is_dict(holder.get(name)):
         holder[name] = {}
     found: dict[str, Any] = holder[name]
     return found
 
 
-def resolved(value: object, document: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the object that *value* is or refers to within *document*, or None."""
+def dereference(value: object, document: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the JSON object that *value* is, or that its ``$ref`` names in *document*, or None."""
     for _ in range(_DEPTH):
         if not is_dict(value):
             return None
