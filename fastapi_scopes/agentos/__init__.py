@@ -1,4 +1,4 @@
-"""AgentOS: a scope map of its routes, its idea of a caller, and its routers one by one."""
+"""AgentOS support: a scope map of its routes, a `bind` function, and guarded routers."""
 
 from fastapi_scopes.agentos.preset import PRESET as PRESET
 from fastapi_scopes.agentos.preset import scope_map as scope_map

@@ -1,6 +1,6 @@
-"""What AgentOS's routes ask for, in AgentOS's own words for scopes.
+"""The scope map of the routes of AgentOS, with the scopes that AgentOS itself defines.
 
-Facts of AgentOS 3.1 with everything switched on: agents, teams, workflows, knowledge, A2A,
+It is that of AgentOS 3.1 with everything switched on: agents, teams, workflows, knowledge, A2A,
 AG-UI, MCP, scheduler, queue, company and user directory, and the stubs that answer for what
 is switched off.
 """
@@ -14,7 +14,7 @@ from fastapi_scopes.core.scope_map import ScopeMap
 __all__ = ["PRESET", "scope_map"]
 
 # AgentOS's own keys and public paths, in its order: the first match wins there, and a custom
-# key of the same text takes the place of the one here.
+# key of the same text replaces the one here.
 _MAPPED: Final[Mapping[str, RequirementLike]] = {
     "GET /": PUBLIC,
     "GET /health": PUBLIC,
@@ -178,10 +178,11 @@ _MAPPED: Final[Mapping[str, RequirementLike]] = {
 }
 
 _ADMIN: Final = "agent_os:admin"
-# Tools of the MCP server reach all of these, and ask for nothing more themselves.
+# Tools of the MCP server can do all of these, and check no scope themselves.
 _MCP: Final = ["config:read", "sessions:read", "agents:run", "teams:run", "workflows:run"]
 
-# What those keys leave open. These decide where they and the custom ones are silent.
+# Routes that AgentOS's own keys leave open: these rules decide where no key above and no custom
+# key matches.
 _UNMAPPED: Final[Mapping[str, RequirementLike]] = {
     "WEBSOCKET /workflows/ws": "workflows:run",
     "POST /agents/{agent_id}/runs/{run_id}/resume": "agents:run",
@@ -224,13 +225,13 @@ _UNMAPPED: Final[Mapping[str, RequirementLike]] = {
 
 
 def scope_map(custom: Mapping[str, RequirementLike] | None = None) -> ScopeMap:
-    """Return the rules of all of AgentOS's routes, with *custom* keys in the place of equal ones.
+    """Return the scope map of all routes of AgentOS, in which *custom* keys replace equal ones.
 
     *custom* is a map as AgentOS takes it: ``*`` and ``{x}`` span segments, the exact key
     wins, then the first match, the preset's own keys before new ones of *custom*.
 
     Raises:
-        ConfigurationError: naming every key of *custom* that is none.
+        ConfigurationError: naming every malformed key of *custom*.
     """
     mapped = ScopeMap.from_scope_mappings(_MAPPED, optional=True)
     mapped |= ScopeMap.from_scope_mappings(custom or {})
@@ -238,4 +239,4 @@ def scope_map(custom: Mapping[str, RequirementLike] | None = None) -> ScopeMap:
 
 
 PRESET: Final = scope_map()
-"""The rules of all of AgentOS's routes; those of what is switched off match nothing."""
+"""The scope map of all routes of AgentOS; rules of features that are off match nothing."""

@@ -1,4 +1,4 @@
-"""What AgentOS reads of a caller, told from verified claims."""
+"""`bind_principal`: tells AgentOS who the caller is, by the verified claims."""
 
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -9,20 +9,20 @@ from fastapi_scopes.guard import admin_scope_of
 
 __all__ = ["bind_principal"]
 
-# AgentOS gives these subjects to callers of its own; a token must not pass for one of them.
+# AgentOS gives these subjects to internal callers; a token must not pass for one of them.
 _RESERVED: Final = ("__scheduler__", "__oauth__:", "sa:")
 
 
 def bind_principal(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None:
     """Make the caller known to AgentOS: ``ScopeGuard(..., bind=bind_principal)``.
 
-    Runs are attributed to the token's subject, whatever the form says, and AgentOS's inner
-    checks see a caller whom the guard let pass: the scope map alone has decided. Its
-    per-resource checks are not switched on for that.
+    Runs are attributed to the token's subject, whatever the form says. The inner checks of
+    AgentOS see an authenticated caller; the scope map alone has decided, and the checks of
+    AgentOS for each resource stay off.
 
     Raises:
-        TokenError: the token has no subject, or one that AgentOS keeps for itself, or claims
-            that cannot be told in JSON.
+        TokenError: the token has no subject, one that AgentOS reserves, or claims that cannot
+            be written as JSON.
     """
     subject = claims.sub
     if not subject or subject.startswith(_RESERVED):
@@ -35,7 +35,7 @@ def bind_principal(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None
     state["session_id"] = session if isinstance(session, str) else None
     state["scopes"] = sorted(claims.scopes)
     state["claims"] = _json_of(claims)
-    # Also where there is none: another guard may have left its own here.
+    # Set also where it is None: another guard may have left its admin scope here.
     state["admin_scope"] = admin_scope_of(asgi_scope)
 
 
@@ -43,5 +43,5 @@ def _json_of(claims: Claims) -> dict[str, Any]:
     try:
         return claims.model_dump(mode="json")
     except (ValueError, RecursionError):
-        # Nested deeper than pydantic writes: no claim of a caller's identity.
+        # Claims that are nested deeper than pydantic writes.
         raise TokenError(TokenFault.CLAIMS) from None

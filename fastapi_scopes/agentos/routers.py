@@ -1,4 +1,4 @@
-"""The routers of an AgentOS, guarded, for a FastAPI app of one's own."""
+"""Guarded routers of an AgentOS, for a FastAPI app of your own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ __all__ = ["AgentOSRouters", "install", "routers"]
 # AgentOS's handlers would drop the headers of a refusal.
 _KEPT_BY_THE_APP = (HTTPException, RequestValidationError)
 
-# Kept on the objects themselves, so that they go together.
+# Attributes of the objects themselves, so that each is freed with its object.
 _BUILT = "_fastapi_scopes_app"
 _INSTALLED = "_fastapi_scopes_agent_os"
 
@@ -41,12 +41,12 @@ class AgentOSRouters(NamedTuple):
 def routers(agent_os: AgentOS, guard: ScopeGuard[Any]) -> AgentOSRouters:
     """Return the routers of *agent_os*, with *guard* on each.
 
-    The guard wants ``bind=bind_principal``, and the app that includes them `install`.
+    The guard needs ``bind=bind_principal``; call `install` on the app that includes them.
 
     Raises:
         ConfigurationError: *agent_os* was made for an app of its own (``base_app=``).
     """
-    # Building the app finds the databases, which the routers are made with.
+    # Building the app finds the databases that the routers are made with.
     _app_of(agent_os)
     wrap = RouterFactory(guard).wrap
     return AgentOSRouters(
@@ -87,14 +87,14 @@ def install(app: FastAPI, agent_os: AgentOS) -> FastAPI:
 
 
 def _is_agentos_own(error: object) -> bool:
-    """Tell whether *error* is of AgentOS's own kind, and not one that every app answers."""
+    """Tell whether *error* is an exception class that only AgentOS handles, not every app."""
     if not isinstance(error, type) or error is Exception:
         return False
     return not issubclass(error, _KEPT_BY_THE_APP)
 
 
 def _entered_inside(built: FastAPI, own: Lifespan[Any]) -> Lifespan[Any]:
-    """Return the lifespan that enters AgentOS's and, inside it, the app's *own*."""
+    """Return a lifespan that enters that of *built*, AgentOS's app, and inside it *own*."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:

@@ -1,1 +1,1 @@
-"""The decision and all that leads to it, without IO: no await, clock, log or framework."""
+"""The pure core: scope maps, rules and the decision, without IO, clock, log or framework."""

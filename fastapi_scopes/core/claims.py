@@ -1,4 +1,4 @@
-"""What a verified token says (RFC 7519 4.1, RFC 9068 2.2)."""
+"""`Claims`: the claims of a verified token as a Pydantic model (RFC 7519 4.1, RFC 9068 2.2)."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ __all__ = ["Claims"]
 
 
 class Claims(BaseModel):
-    """The verified statements of an access token.
+    """The verified claims of an access token.
 
     Subclass it for claims of your own and hand the subclass to the verifier as
     ``claims_model=``. Times are seconds since the epoch, as the token has them.

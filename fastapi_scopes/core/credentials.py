@@ -34,13 +34,13 @@ _OFFERING: Final = "bearer."
 # What verifiers take, and a little around it; servers take more.
 _MAX_FIELD: Final = 16 * 1024 + 64
 _MAX_SUBPROTOCOLS: Final = 64
-_DISPUTED: Final = (_OFFERING,)
-"""What is no credential, where the server and the client do not say the same."""
+_CONFLICTING: Final = (_OFFERING,)
+"""An offer that is refused as malformed: the server and the client name different ones."""
 
 
 @dataclass(slots=True)
 class BearerCredentials:
-    """The token that a request carries; what it says is not known before it is verified."""
+    """The bearer token of a request, not verified yet."""
 
     token: str = field(repr=False)
 
@@ -53,8 +53,8 @@ def is_bearer_token(text: object) -> bool:
 def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     """Return the bearer credentials in *fields*, or None where the client sent none.
 
-    *fields* are the values of all Authorization fields of one request. Credentials of
-    another scheme are not ours: the request counts as one without credentials.
+    *fields* are the values of all Authorization fields of one request. A request
+    with credentials of another scheme counts as one without credentials.
 
     Raises:
         CredentialsError: there are several fields, or the one is malformed.
@@ -64,7 +64,7 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
         return None
     if len(fields) > 1:
         raise CredentialsError
-    # INVARIANT: before anything that takes longer the longer it is
+    # INVARIANT: measured before anything else, which takes longer with a longer field
     # (test_credentials_are_measured_before_they_are_read).
     if len(fields[0]) > _MAX_FIELD and fields[0].lstrip(b" \t")[:7].lower() == b"bearer ":
         raise TokenError(TokenFault.TOO_LARGE)
@@ -101,23 +101,23 @@ def offers_of(subprotocols: Sequence[str], fields: Sequence[bytes]) -> tuple[str
 
     *subprotocols* are those that the server read; *fields* are the values of all
     Sec-WebSocket-Protocol fields, none where the server does not pass them on. Where the two
-    differ, or are more than anybody offers, what is returned is no credential.
+    differ, or are too many, the result is one malformed offer, so that the handshake is refused.
     """
     # A server may pass one of them on and not the other.
     if len(subprotocols) > _MAX_SUBPROTOCOLS or sum(map(len, fields)) > _MAX_FIELD:
-        return _DISPUTED
+        return _CONFLICTING
     listed = tuple(filter(_is_offer, subprotocols))
     written = tuple(filter(_is_offer, _elements_of(fields)))
-    return listed if not fields or listed == written else _DISPUTED
+    return listed if not fields or listed == written else _CONFLICTING
 
 
 def without_offers(subprotocols: Iterable[str]) -> list[str]:
-    """Return *subprotocols* but for those that are meant as credentials."""
+    """Return *subprotocols* without those that are meant as credentials."""
     return [each for each in subprotocols if not _is_offer(each)]
 
 
 def field_without_offers(value: bytes) -> bytes:
-    """Return what stays of a Sec-WebSocket-Protocol field; empty where nothing does."""
+    """Return a Sec-WebSocket-Protocol field without its offers; it may be empty then."""
     return ", ".join(filter(None, without_offers(_elements_of([value])))).encode("latin-1")
 
 
@@ -128,9 +128,9 @@ def _elements_of(fields: Iterable[bytes]) -> Iterator[str]:
 
 
 def _is_offer(subprotocol: str) -> bool:
-    """Tell whether *subprotocol* is meant as credentials, in whatever spelling.
+    """Tell whether *subprotocol* is meant as credentials, also where it is spelled wrongly.
 
-    INVARIANT: what a server could take for an offer is one, so that it is withheld
+    INVARIANT: everything that a server could take for an offer is withheld from the application
     (attacks/test_subprotocol_tokens.py: test_offer_in_another_spelling_is_refused_and_withheld).
     """
     # Quotes: a client may think that they belong there.

@@ -1,4 +1,4 @@
-"""Rules that decide nothing, and why."""
+"""Dead rules: rules of a scope map that decide on no endpoint, and why."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ __all__ = ["DeadRule", "dead_rules"]
 
 @dataclass(frozen=True, slots=True)
 class DeadRule:
-    """A rule that wins for no endpoint, and those that win wherever it matches."""
+    """A rule that decides on no endpoint, with what is known about the mistake."""
 
     rule: Rule
     shadowed_by: tuple[Rule, ...] = ()
     meant: RouteTemplate | None = None
-    """A route that the rule matches but for the names or the values of parameters."""
+    """A route that the rule misses only by the name or the value of a parameter."""
     is_method: bool = True
     """False where its method is neither registered nor one of any endpoint."""
     is_seen_into: bool = False
-    """True of a rule named MOUNT where the endpoints below its prefix are known."""
+    """True of a MOUNT rule where the endpoints below its prefix are known."""
 
     def __str__(self) -> str:
         key = repr(self.rule.key)
@@ -51,11 +51,12 @@ def dead_rules(
     beaten: Mapping[Rule, Sequence[Rule]],
     undeclared: Container[str],
 ) -> Iterator[DeadRule]:
-    """Yield those of *rules*, of which none wins on *endpoints*, that are to be named.
+    """Yield the mistakes among *rules*, of which none wins for any of *endpoints*.
 
-    *beaten* says which rules win before those that match; *undeclared* are methods of no endpoint.
+    *beaten* has, for a rule that matches, the rules that win before it; *undeclared* are the
+    methods that no endpoint has.
     """
-    seen = _Seen(endpoints)
+    index = _EndpointIndex(endpoints)
     for rule in rules:
         winners = tuple(dict.fromkeys(beaten.get(rule, ())))
         if rule.method in undeclared:
@@ -64,13 +65,13 @@ def dead_rules(
             if _is_fault(rule, winners):
                 yield DeadRule(rule, winners)
         elif rule.method == MOUNT and not rule.optional:
-            yield DeadRule(rule, is_seen_into=seen.has_below(prefix_of(rule)))
+            yield DeadRule(rule, is_seen_into=index.has_below(prefix_of(rule)))
         elif not rule.optional:
-            yield DeadRule(rule, meant=seen.misses(rule.method).first(rule.path))
+            yield DeadRule(rule, meant=index.near_misses(rule.method).first(rule.path))
 
 
 def _is_fault(rule: Rule, winners: Sequence[Rule]) -> bool:
-    """Tell whether *rule* should not lose to *winners* wherever it matches."""
+    """Tell whether it is a mistake that *rule* loses to *winners* wherever it matches."""
     if any(each.key == rule.key and each.generation > rule.generation for each in winners):
         # Written again in a map of the other kind, on purpose.
         return False
@@ -80,19 +81,19 @@ def _is_fault(rule: Rule, winners: Sequence[Rule]) -> bool:
 
 
 @dataclass(slots=True)
-class _Seen:
-    """The endpoints, in order for questions about rules that match none of them."""
+class _EndpointIndex:
+    """The endpoints of an app, searched for those that a dead rule may mean."""
 
     endpoints: Sequence[Endpoint]
-    _misses: dict[str, NearMisses] = field(default_factory=dict[str, NearMisses])
+    _by_method: dict[str, NearMisses] = field(default_factory=dict[str, NearMisses])
     _prefixes: set[tuple[Segment, ...]] = field(default_factory=set[tuple[Segment, ...]])
 
-    def misses(self, method: str) -> NearMisses:
-        """Return what a rule named *method* may miss."""
-        if method not in self._misses:
+    def near_misses(self, method: str) -> NearMisses:
+        """Return the templates of the endpoints with *method*, to be searched for a near miss."""
+        if method not in self._by_method:
             meant = (each for each in self.endpoints if method in {each.method, ANY_METHOD})
-            self._misses[method] = NearMisses(each.template for each in meant)
-        return self._misses[method]
+            self._by_method[method] = NearMisses(each.template for each in meant)
+        return self._by_method[method]
 
     def has_below(self, prefix: str) -> bool:
         """Tell whether an endpoint lies below *prefix*."""

@@ -41,7 +41,7 @@ class Decision:
     rule: Rule | None = None
     claims: Claims | None = field(default=None, repr=False)
     missing: tuple[str, ...] = ()
-    """On insufficient scope: what the caller lacks of the nearest alternative."""
+    """On insufficient scope: the scopes of `nearest` that the caller lacks."""
     nearest: Alternative = ()
     """On insufficient scope: the alternative of which the fewest scopes are missing."""
 
@@ -54,8 +54,8 @@ class Decision:
 def decide(rule: Rule | None, claims: Claims | None, grants: Grants) -> Decision:
     """Return the decision on a caller with *claims* (None: without a token) under *rule*.
 
-    Where there is no rule, or the rule is DENY, an anonymous caller is asked for
-    credentials first: what is there is not told to whoever is not known.
+    Where there is no rule, or the rule is DENY, an anonymous caller is asked for credentials: a
+    caller who is not known does not learn that the route is closed.
     """
     access = rule.requirement.access if rule is not None else None
     if access is Access.PUBLIC:

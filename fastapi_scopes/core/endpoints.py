@@ -1,4 +1,4 @@
-"""What an application has, as rules see it."""
+"""Endpoints of an application: one method on one route template, and what answers there."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +9,7 @@ __all__ = ["Endpoint", "Kind", "Reach"]
 
 
 class Kind(Enum):
-    """What answers at an endpoint."""
+    """The kind of route or app that answers at an endpoint."""
 
     API_ROUTE = "API route"
     API_WEBSOCKET = "API WebSocket route"
@@ -17,14 +17,14 @@ class Kind(Enum):
     WEBSOCKET = "plain WebSocket route"
     MOUNT = "mounted ASGI app"
     OPAQUE = "opaque endpoint"
-    """A class of routes, or an included router, that matches in its own way; a default; a host."""
+    """Its routes cannot be read: a class that matches in its own way, a default app, a host."""
     FRONTEND = "frontend"
     DOCS = "docs page"
     UNKNOWN_PATHS = "unknown paths behind other code"
 
     @property
     def is_mount(self) -> bool:
-        """True where one app answers all paths below a prefix, of which a MOUNT key may speak."""
+        """True where one app answers all paths below a prefix, so that a MOUNT key may decide."""
         return self in _MOUNTS
 
     @property
@@ -50,7 +50,7 @@ _ROUTES = frozenset({Kind.API_ROUTE, Kind.ROUTE}) | _SOCKETS
 
 
 class Reach(Enum):
-    """Whether the guard runs there."""
+    """Who decides on an endpoint: this guard, another one, or nobody."""
 
     GUARDED = "the guard runs"
     OTHER_GUARD = "another guard runs"
@@ -62,7 +62,7 @@ class Reach(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method on one route template, as an application has it."""
+    """One method on one route template of an application."""
 
     method: str
     """An HTTP method, ``WEBSOCKET``, or ``*`` where any is answered."""

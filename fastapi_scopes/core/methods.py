@@ -1,4 +1,4 @@
-"""The words that keys begin with: methods, and what stands for something else than one."""
+"""The first word of a map key: an HTTP method, ``*``, ``WEBSOCKET`` or ``MOUNT``."""
 
 import re
 from typing import Final
@@ -19,7 +19,7 @@ ANY_METHOD: Final = "*"
 WEBSOCKET: Final = "WEBSOCKET"
 MOUNT: Final = "MOUNT"
 WORDS: Final = frozenset({WEBSOCKET, MOUNT, "TOOL", "PROMPT", "RESOURCE"})
-"""What a key never means as an HTTP method, though a route may declare one of that name."""
+"""Words with a meaning of their own in a key, even where a route declares such a method."""
 
 # The HTTP Method Registry of IANA (RFC 9110 16.1), and QUERY.
 _REGISTERED = (
@@ -40,22 +40,22 @@ def is_method_name(text: str) -> bool:
 
 
 def not_a_method(text: str, *, is_imported: bool) -> str:
-    """Return the sentence on a key that begins with *text*."""
+    """Return the error message for a key that begins with *text*."""
     last = "or WEBSOCKET; an imported map has no '*'" if is_imported else "WEBSOCKET or '*'"
     return f"{text!r} is not a method; write GET, POST, ... in upper case, {last}"
 
 
 def http_method(method: str) -> str:
-    """Return what rules are asked for an HTTP request with *method*.
+    """Return the method by which the rule for an HTTP request with *method* is looked up.
 
-    INVARIANT: an HTTP method by the name of a word is ruled by ``*`` alone
+    INVARIANT: an HTTP method that is spelled like one of `WORDS` is ruled by ``*`` alone
     (test_http_method_by_the_name_of_a_word_is_ruled_by_star_alone).
     """
     return f"HTTP {method}" if method in WORDS else method
 
 
 def usable_methods(method: str) -> tuple[str, ...]:
-    """Return the methods of rules that a request with *method* may use, the best first."""
+    """Return the methods of rules that apply to a request with *method*, the first one first."""
     if method in {"OPTIONS", ANY_METHOD}:
         # Only a rule named OPTIONS opens OPTIONS; CORS preflights are answered outside.
         return (method,)

@@ -1,4 +1,4 @@
-"""What is no gap and yet worth a look."""
+"""Notices: what `ScopeGuard.check` names as a possible accident though it is no gap."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""A refusal as data: what the caller is told, and the challenge that goes with it."""
+"""A refusal as data: the problem document (RFC 9457) and the challenge (RFC 6750 3)."""
 
 import json
 import re
@@ -33,7 +33,7 @@ _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
 
 def require_realm(realm: object) -> str:
-    """Return *realm*, known to fit into a challenge.
+    """Return *realm* after a check that it fits into a challenge.
 
     Raises:
         ConfigurationError: it is no text of visible ASCII, or holds a quote or a backslash.
@@ -44,10 +44,10 @@ def require_realm(realm: object) -> str:
 
 
 def require_challenge_scopes(scopes: object) -> Alternative:
-    """Return *scopes*, as the developer wrote them, known to be a list of scopes.
+    """Return *scopes*, each once, after a check that they are a list of scopes.
 
     Raises:
-        ConfigurationError: naming everything in it that is none.
+        ConfigurationError: naming every element that is no scope.
     """
     if isinstance(scopes, str) or not isinstance(scopes, Sequence):
         raise ConfigurationError(
@@ -63,13 +63,13 @@ def require_challenge_scopes(scopes: object) -> Alternative:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionSpace:
-    """What every challenge of one guard says (RFC 9110 11.5), all of it known to be quotable."""
+    """The parameters of every challenge of one guard (RFC 9110 11.5), all of them quotable."""
 
     realm: str
     scopes: Alternative = ()
-    """What whoever comes without a valid token is told to ask for, whatever the rule."""
+    """The scopes that a client without a valid token is told to ask for, whatever the rule."""
     resource_metadata: str | None = None
-    """Where the metadata of this resource server is (RFC 9728 5.1)."""
+    """The URL of the metadata of this resource server (RFC 9728 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +178,16 @@ CODES: Final = tuple(
         _VERIFIER_UNAVAILABLE,
     )
 )
-"""What `Problem.code` may be."""
+"""The values that `Problem.code` may have."""
 
 UNDECIDED: Final = Problem(*_VERIFIER_UNAVAILABLE, retry_after=1)
-"""What everybody is told of an app with a gap that was found when it was serving already."""
+"""The 503 for everybody when the start-up check fails after the app has begun to serve."""
 
 
 def problem_of(
     refusal: Decision | CredentialsError | TokenError | VerifierUnavailable, space: ProtectionSpace
 ) -> Problem:
-    """Return what the caller is told of *refusal*, a decision that does not allow or an error."""
+    """Return the problem for *refusal*: a decision that does not allow, or an error."""
     if isinstance(refusal, CredentialsError):
         _, code, _, detail = _INVALID_REQUEST
         return Problem(*_INVALID_REQUEST, challenge=Challenge(space.realm, code, detail))

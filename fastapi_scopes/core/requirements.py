@@ -1,4 +1,4 @@
-"""What a rule asks of a caller: the four that stand alone, and the algebra of scopes."""
+"""Requirements of rules: PUBLIC, OPTIONAL, AUTHENTICATED, DENY, or combined scopes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ Alternative = tuple[str, ...]
 
 
 class Access(Enum):
-    """What kind of requirement this is."""
+    """The kind of a requirement."""
 
     PUBLIC = "PUBLIC"
     OPTIONAL = "OPTIONAL"
@@ -45,7 +45,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a rule asks of a caller; build it with `all_of` and `any_of`, or ``&`` and ``|``."""
+    """The demand of a rule on a caller; build it with `all_of`, `any_of`, ``&`` and ``|``."""
 
     access: Access
     alternatives: tuple[Alternative, ...] = ()
@@ -93,7 +93,7 @@ def all_of(*requirements: RequirementLike) -> Requirement:
     """Return the requirement that asks for every one of *requirements*.
 
     Raises:
-        ConfigurationError: none is given, or one is none that combines.
+        ConfigurationError: no requirement is given, or one of them must stand alone.
     """
     first, *others = _combinable("all_of", requirements)
     return reduce(_both, others, _of_alternatives(first.alternatives))
@@ -103,17 +103,17 @@ def any_of(*requirements: RequirementLike) -> Requirement:
     """Return the requirement that asks for at least one of *requirements*.
 
     Raises:
-        ConfigurationError: none is given, or one is none that combines.
+        ConfigurationError: no requirement is given, or one of them must stand alone.
     """
     parts = _combinable("any_of", requirements)
     return _of_alternatives(alternative for p in parts for alternative in p.alternatives)
 
 
 def parse_requirement(value: object) -> Requirement:
-    """Return the requirement that *value* of a scope map means.
+    """Return the requirement that *value*, as a scope map holds it, spells.
 
     Raises:
-        ConfigurationError: *value* means none.
+        ConfigurationError: *value* is no requirement.
     """
     if isinstance(value, Requirement):
         return value
@@ -126,15 +126,15 @@ def parse_requirement(value: object) -> Requirement:
     raise ConfigurationError(f"{value!r} is not a requirement; write a scope, a list or any_of()")
 
 
-# Of two requirements on one request the later one here is asked for.
+# From the weakest to the strictest: of two on one request the stricter is asked for.
 _STRICTNESS = (Access.PUBLIC, Access.OPTIONAL, Access.AUTHENTICATED, Access.SCOPES, Access.DENY)
 
 
 def conjunction_of(requirements: Iterable[Requirement]) -> Requirement:
-    """Return the requirement that lets through only whom all *requirements* let through.
+    """Return the requirement that is met only where all *requirements* are met, at least one.
 
-    The four take part here: this joins rules that hold for one endpoint, where `all_of` is
-    what a developer writes. At least one requirement is given.
+    It joins the rules that hold for one endpoint, so PUBLIC, OPTIONAL, AUTHENTICATED and DENY may
+    be among them; `all_of`, which developers call, takes scopes alone.
     """
     ordered = sorted(requirements, key=lambda each: _STRICTNESS.index(each.access))
     strictest = ordered[-1]

@@ -1,4 +1,4 @@
-"""Rules, and how those of one map are found: the most specific one, or the first in order."""
+"""Rules of a scope map, in layers that find one by specificity or by order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one key of a scope map asks for."""
+    """One key of a scope map and its requirement."""
 
     method: str
     """An HTTP method, ``*``, ``WEBSOCKET`` or ``MOUNT``."""
@@ -61,25 +61,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a scope map says of one endpoint."""
+    """The answer of a scope map about one endpoint: the rule, and the rules that lost."""
 
     rule: Rule | None = None
     """The rule that holds there, or None where the map is silent."""
     winners: tuple[Rule, ...] = ()
-    """The rules of the map that made it: one, or several of an imported map."""
+    """The rules of the map that `rule` is made of: one, or several of an imported map."""
     losers: tuple[Rule, ...] = ()
     """The rules that match too, and are less specific or come later."""
     uncertain: tuple[Rule, ...] = ()
-    """The rules that match some paths of the template only, with no certain one behind them."""
+    """The rules that match only some paths of the template, where no rule matches all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecificityLayer:
-    """Rules of which the most specific wins."""
+    """A layer of rules of which the most specific wins."""
 
     rules: tuple[Rule, ...]
     mounts: Mapping[tuple[Segment, ...], Rule] = field(init=False, compare=False, repr=False)
-    """The rules named MOUNT, by the segments of the template below their prefix."""
+    """The MOUNT rules, by the segments of the template of everything below their prefix."""
     _index: PatternIndex[Rule] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ class SpecificityLayer:
         object.__setattr__(self, "_index", index)
 
     def resolve(self, method: str, template: RouteTemplate) -> Resolution:
-        """Return what the rules say of *method* on *template*, those named MOUNT left out."""
+        """Return the answer of the rules about *method* on *template*; MOUNT rules take no part."""
         usable = usable_methods(method)
         # Keys are distinct once normalised, so no two matches are equally specific.
         matches = tuple(
@@ -107,10 +107,10 @@ class SpecificityLayer:
 
 @dataclass(frozen=True, slots=True)
 class OrderLayer:
-    """Rules of a path-matching middleware: the exact key wins, then the first match.
+    """A layer of rules of a path-matching middleware: the exact key wins, then the first match.
 
-    Where the text inside a parameter would decide, every candidate up to the first certain
-    one is required; where none is certain, no rule of this layer holds.
+    Where the text inside a parameter would decide which rule matches, all of them up to the
+    first certain one are required; where none is certain, no rule of this layer holds.
     """
 
     rules: tuple[Rule, ...]
@@ -130,7 +130,7 @@ class OrderLayer:
         object.__setattr__(self, "_index", index)
 
     def resolve(self, method: str, template: RouteTemplate) -> Resolution:
-        """Return what the rules say of *method* on *template*.
+        """Return the answer of the rules about *method* on *template*.
 
         Raises:
             ConfigurationError: the candidates come to too many alternatives.
@@ -167,7 +167,7 @@ class OrderLayer:
 
 
 def prefix_of(rule: Rule) -> str:
-    """Return the prefix of the mount of which *rule* speaks; at the root that is empty."""
+    """Return the prefix of the mount that the MOUNT *rule* names, empty for the root."""
     return "" if str(rule.path) == "/" else str(rule.path)
 
 
@@ -175,10 +175,10 @@ Layer: TypeAlias = SpecificityLayer | OrderLayer
 
 
 def followed_by(upper: Resolution, lower: Resolution) -> Resolution:
-    """Return the answer of two layers, of which the *upper* one is asked first.
+    """Return the joint answer of two layers, of which the *upper* one is asked first.
 
-    INVARIANT: a rule that holds for some paths of a template is asked for on top of what the
-    lower layer says of all of them (test_uncertain_rule_is_asked_for_on_top_of_the_layer_below).
+    INVARIANT: a rule that holds for some paths of a template is required on top of the rule of
+    the lower layer (test_uncertain_rule_is_asked_for_on_top_of_the_layer_below).
     """
     if upper.winners:
         return replace(upper, losers=upper.losers + lower.winners + lower.losers)
@@ -191,7 +191,7 @@ def followed_by(upper: Resolution, lower: Resolution) -> Resolution:
 
 
 def _joined(rules: Sequence[Rule]) -> Rule:
-    """Return the last of *rules*, asking for what all of them ask for."""
+    """Return the last of *rules*, with the requirements of all of them."""
     if len(rules) == 1:
         return rules[0]
     try:
@@ -203,11 +203,11 @@ def _joined(rules: Sequence[Rule]) -> Rule:
 
 
 def with_scopes(rule: Rule, scopes: Sequence[str], *, where: str) -> Rule:
-    """Return *rule*, asking for *scopes* too: those that the route at *where* itself asks for.
+    """Return *rule* with *scopes* required on top, which the route at *where* itself asks for.
 
     Raises:
-        ConfigurationError: the rule is PUBLIC; what the route asks for is no scope; or too many
-            alternatives are asked for together.
+        ConfigurationError: the rule is PUBLIC; *scopes* are no scopes; or they come to too many
+            alternatives.
     """
     if not scopes:
         return rule

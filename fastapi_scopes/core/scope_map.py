@@ -1,4 +1,4 @@
-"""The scope map: rules, keyed by method and route template, and how one is found."""
+"""`ScopeMap`: rules, keyed by method and route template."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,8 +57,8 @@ class ScopeMap:
         no rule names may have one.
 
         Raises:
-            ConfigurationError: naming every key that is none or is there twice, and every
-                description that is no text or is not of a scope.
+            ConfigurationError: naming every key that is malformed or there twice, and every
+                description that is no text or for no scope.
         """
         parsed, described = _parse(rules, Pattern, optional=optional, descriptions=descriptions)
         object.__setattr__(self, "_layers", (SpecificityLayer(parsed),))
@@ -72,12 +72,12 @@ class ScopeMap:
         optional: bool = False,
         descriptions: Mapping[str, str] | None = None,
     ) -> "ScopeMap":
-        """Return the scope map that a map of a path-matching middleware means.
+        """Return the scope map for *mapping*, written for a path-matching middleware.
 
         There ``*`` and ``{x}`` span segments, the exact key wins, then the first match in
         order, and ``[]`` asks for a valid token. A key holds for a route where it matches
-        for every value of the parameters; where the text inside a parameter would decide,
-        all candidates up to the first certain one are required.
+        for every value of the parameters; where the text inside a parameter would decide which
+        key matches, all of them up to the first certain one are required.
 
         Raises:
             ConfigurationError: as the constructor does.
@@ -112,15 +112,15 @@ class ScopeMap:
 
     @property
     def descriptions(self) -> Mapping[str, str]:
-        """The texts that were given for scopes, also for such as no rule names."""
+        """The descriptions of scopes, including scopes that no rule names."""
         return MappingProxyType(dict(self._descriptions))
 
     def resolve(
         self, method: str, template: RouteTemplate, *, is_mount: bool = False
     ) -> Resolution:
-        """Return what the map says of *method* on *template*, and which rules lost.
+        """Return the rule for *method* on *template*, and the rules that lost.
 
-        With *is_mount* the template is all that is below a prefix, and one app answers there.
+        With *is_mount* one app answers everything below the prefix that *template* stands for.
 
         Raises:
             ConfigurationError: candidates of an imported map come to too many alternatives.
@@ -131,9 +131,9 @@ class ScopeMap:
         return self._on_mount(found, method, template) if is_mount else found
 
     def _on_mount(self, found: Resolution, method: str, template: RouteTemplate) -> Resolution:
-        """Return *found*, unless a rule named MOUNT comes before it.
+        """Return *found*, unless a MOUNT rule comes before it.
 
-        INVARIANT: it does so on what is mounted alone, and opens no route
+        INVARIANT: a MOUNT rule decides on the mount alone and opens no route
         (test_mount_key_decides_on_nothing_but_the_mount).
         """
         layers = (layer for layer in self._layers if isinstance(layer, SpecificityLayer))
@@ -159,8 +159,8 @@ class ScopeMap:
         *scopes*, those that the route itself asks for, are required on top of the rule.
 
         Raises:
-            ConfigurationError: the route asks for scopes, and the rule is PUBLIC; what it
-                asks for is no scope; or too many alternatives are asked for together.
+            ConfigurationError: the route asks for scopes, and the rule is PUBLIC; *scopes* are
+                no scopes; or they come to too many alternatives.
         """
         rule = self.resolve(method, template, is_mount=is_mount).rule
         return rule and with_scopes(rule, scopes, where=f"{method} {template}")
@@ -208,10 +208,10 @@ def _stacked(lower: Sequence[Layer], upper: Sequence[Layer]) -> tuple[Layer, ...
 
 
 def _without(layer: Layer, newer: Sequence[Rule]) -> Layer:
-    """Return *layer* without the rules that *newer* ones replace, of which it holds none.
+    """Return *layer* without the rules that are replaced by *newer* ones of another layer.
 
-    In a map of the other kind the same text means another thing, but for a literal that is
-    imported: it holds where the older one does, and elsewhere too.
+    In a map of the other kind the same text means something else, except in an imported literal:
+    it matches wherever the older key does.
     """
     is_imported = isinstance(layer, OrderLayer)
     replaced = {
@@ -225,7 +225,7 @@ def _without(layer: Layer, newer: Sequence[Rule]) -> Layer:
 
 
 def _updated(rules: Sequence[Rule], newer: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Return *rules* with *newer* in the place of equal keys, else behind, as a dict would."""
+    """Return *rules* updated with *newer*: equal keys are replaced, others appended."""
     by_key = {rule.key: rule for rule in rules}
     by_key.update((rule.key, rule) for rule in newer)
     return tuple(by_key.values())
@@ -292,7 +292,7 @@ def _parse_rule(
 
 
 def _noted(problems: list[str], parse: Callable[[X], T], value: X) -> T | None:
-    """Return what *parse* makes of *value*; add what is wrong with it to *problems*."""
+    """Return ``parse(value)``, or None where it adds to *problems* instead."""
     try:
         return parse(value)
     except ConfigurationError as error:

@@ -27,7 +27,7 @@ def is_scope_token(text: object) -> bool:
 
 
 def require_scope_token(text: object) -> str:
-    """Return *text*, known to be one scope-token.
+    """Return *text* after a check that it is one scope-token.
 
     Raises:
         ConfigurationError: it is anything else.
@@ -40,10 +40,10 @@ def require_scope_token(text: object) -> str:
 
 
 def require_descriptions(descriptions: object) -> dict[str, str]:
-    """Return *descriptions*, known to be texts for scopes.
+    """Return *descriptions* after a check that they are texts for scopes.
 
     Raises:
-        ConfigurationError: naming everything in it that is no scope or no text.
+        ConfigurationError: naming every key that is no scope and every value that is no text.
     """
     if not isinstance(descriptions, Mapping):
         raise ConfigurationError(
@@ -66,10 +66,10 @@ def parse_scopes(value: object) -> frozenset[str]:
     """Return the scopes that a claim's *value* carries.
 
     A str is split on U+0020 alone (``str.split()`` would split on a no-break space too); an
-    element of a list is one scope and never split; None and nothing are no scopes.
+    element of a list is one scope and never split; None and an empty value hold no scopes.
 
     Raises:
-        ValueError: the value has another type, holds what is no scope, or too many.
+        ValueError: the value has another type, holds a text that is no scope, or too many.
     """
     if value is None:
         return frozenset()

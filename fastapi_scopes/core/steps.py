@@ -1,4 +1,4 @@
-"""Work that can be done some at a time."""
+"""Long computations as generators: a `yield` after each step, the result at the end."""
 
 from collections.abc import Generator
 from typing import TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def drained(steps: Generator[None, None, T]) -> T:
-    """Return what *steps* come to, taken all at once."""
+    """Return the result of *steps*, run to the end without a pause."""
     while True:
         try:
             next(steps)

@@ -1,4 +1,4 @@
-"""Route templates as the router has them, and the patterns that rules match them with."""
+"""Route templates, and the patterns of map keys that match them."""
 
 from fastapi_scopes.core.templates.globs import Glob, GlobMatch
 from fastapi_scopes.core.templates.near_misses import NearMisses

@@ -1,4 +1,4 @@
-"""Globs of path-matching middlewares, decided exactly against route templates.
+"""Globs of path-matching middlewares, and which paths of a route template they match.
 
 There ``*`` stands for any text, slashes and nothing included. Whether a glob matches is a
 question about one path; a template is a whole language of paths. The two questions asked
@@ -25,7 +25,7 @@ _OTHER = "any other"
 
 
 class GlobMatch(Enum):
-    """How a glob meets the paths of a template."""
+    """How many of the paths of a template a glob matches."""
 
     NEVER = "never"
     SOMETIMES = "sometimes"
@@ -34,7 +34,7 @@ class GlobMatch(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A path in which ``*`` spans any text."""
+    """A path in which ``*`` stands for any text, slashes included."""
 
     text: str
 
@@ -123,7 +123,7 @@ class _Automaton:
         self.end += 1
 
     def moves(self, spelled: frozenset[str]) -> dict[int, list[tuple[str | None, int]]]:
-        """Return per state the characters that matter (None is no character) and the next."""
+        """Return the moves from each state: a character, None for a skip, and the next state."""
         moves: dict[int, list[tuple[str | None, int]]] = {}
         for state, characters, following in self.steps:
             for char in characters.representatives(spelled):
@@ -134,7 +134,7 @@ class _Automaton:
 
 
 def _append_parameter(automaton: _Automaton, convertor: str) -> None:
-    """Append what the router's *convertor* takes; one that it does not ship takes anything."""
+    """Append the texts that *convertor* matches; one that Starlette does not ship matches any."""
     start = automaton.end
     match convertor:
         case "str":
@@ -177,7 +177,7 @@ def _automaton_of(template: str) -> _Automaton:
 
 
 def _advance(glob: str, positions: frozenset[int], char: str) -> frozenset[int]:
-    """Return where in *glob* one may be after *char*, having been at *positions*."""
+    """Return the positions in *glob* after *char*, coming from any of *positions*."""
     after: set[int] = set()
     for position in positions:
         if position < len(glob) and glob[position] in {"*", char}:
@@ -186,7 +186,7 @@ def _advance(glob: str, positions: frozenset[int], char: str) -> frozenset[int]:
 
 
 def _closed(glob: str, positions: set[int]) -> frozenset[int]:
-    """Return *positions* and those behind a star, which may stand for nothing."""
+    """Return *positions*, and the position after each star: a star may stand for no text."""
     closed = set(positions)
     for position in positions:
         if position < len(glob) and glob[position] == "*":

@@ -1,4 +1,4 @@
-"""Templates that the path of a rule misses by a parameter's name or value."""
+"""Near misses: templates that a rule misses only by the name or the value of a parameter."""
 
 from collections.abc import Iterable, Sequence
 from itertools import compress
@@ -15,10 +15,10 @@ _Spelling = tuple[str, ...]
 
 
 class NearMisses:
-    """Templates in order, of which the first is found that a path just misses."""
+    """An index of templates that finds the first one that a path nearly matches."""
 
     def __init__(self, templates: Iterable[RouteTemplate]) -> None:
-        """Look for it among *templates*."""
+        """Index *templates*, in this order."""
         placed = list(enumerate(templates))
         self._by_start = PrefixIndex((each[1].literal_start, each) for each in placed)
         self._by_shape: dict[int, dict[_Mask, list[_Placed]]] = {}
@@ -28,7 +28,7 @@ class NearMisses:
         self._spelled: dict[tuple[_Mask, _Mask], dict[_Spelling, _Placed]] = {}
 
     def first(self, path: Pattern | Glob) -> RouteTemplate | None:
-        """Return the first template that *path* misses so, or None."""
+        """Return the first template that *path* nearly matches, or None."""
         found = self._of_glob(path) if isinstance(path, Glob) else self._of_pattern(path)
         return min(found, key=lambda each: each[0])[1] if found else None
 
@@ -50,7 +50,7 @@ class NearMisses:
         return found
 
     def _spelled_in(self, shape: _Mask, free: _Mask) -> dict[_Spelling, _Placed]:
-        """Return the templates of *shape* by what they spell where they are not *free*."""
+        """Return the templates of *shape*, by the texts of their segments that are not *free*."""
         known = self._spelled.get((shape, free))
         if known is None:
             known = self._spelled[shape, free] = {}

@@ -1,4 +1,4 @@
-"""Values by pattern, found by the segments of a template."""
+"""An index of values under patterns, searched with a route template."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class _Node(Generic[T]):
     exact: dict[str, "_Node[T]"] = field(default_factory=dict[str, "_Node[T]"])
     star: "_Node[T] | None" = None
     ending: dict[str, T] = field(default_factory=dict[str, T])
-    """Of the pattern that ends here, by name."""
+    """The values of the pattern that ends here, by name."""
     below: dict[str, T] = field(default_factory=dict[str, T])
-    """Of the pattern that goes on with ``**``, by name."""
+    """The values of the pattern that goes on with ``**``, by name."""
 
 
 class PatternIndex(Generic[T]):
@@ -29,7 +29,7 @@ class PatternIndex(Generic[T]):
         self._root: _Node[T] = _Node()
 
     def add(self, pattern: Pattern, name: str, value: T) -> None:
-        """Put *value* under *pattern* and *name*, in the place of what was there."""
+        """Put *value* under *pattern* and *name*; a value that was there is replaced."""
         node = self._root
         for segment in pattern.segments:
             if segment.kind is SegmentKind.REST:
@@ -42,7 +42,7 @@ class PatternIndex(Generic[T]):
         node.ending[name] = value
 
     def matches(self, template: RouteTemplate) -> Iterator[Mapping[str, T]]:
-        """Yield what is under the patterns that match *template*, the most specific first.
+        """Yield the values under each pattern that matches *template*, the most specific first.
 
         That is, segment by segment from the left: literal, ``{name}``, ``*``, the end, ``**``.
         """

@@ -14,7 +14,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7F?#]")
 
 
 class SegmentKind(Enum):
-    """What a segment is."""
+    """The kind of a segment: ``**``, ``*``, ``{name}`` or literal text."""
 
     REST = auto()
     ANY = auto()
@@ -31,7 +31,7 @@ class Segment:
 
     @property
     def is_value(self) -> bool:
-        """True in a template where ``*`` matches it: it is one segment of a path, and not empty."""
+        """True of a segment of a template that ``*`` matches: one path segment, not empty."""
         # An empty segment is the end of `/a/`, not a value: `/a/*` leaves it alone.
         return self.text != "" and self.kind is not SegmentKind.REST
 
@@ -62,7 +62,7 @@ class RouteTemplate:
     text: str
     segments: tuple[Segment, ...]
     language: str
-    """The template of all paths that lead there; another one than `text` below a prefix."""
+    """The template in the router's own syntax; it differs from `text` for `below` alone."""
 
     @classmethod
     def parse(cls, text: str) -> "RouteTemplate":
@@ -71,14 +71,14 @@ class RouteTemplate:
 
     @classmethod
     def below(cls, prefix: str) -> "RouteTemplate":
-        """Return the template of everything under *prefix*, which only ``**`` matches whole."""
+        """Return the template of everything below *prefix*; only ``**`` matches it as a whole."""
         leading = cls.parse(prefix).segments
         text, rest = f"{prefix}/**", Segment(SegmentKind.REST, "**")
         return cls(text, (*leading, rest), f"{prefix}/{{path:path}}")
 
     @property
     def literal_start(self) -> str:
-        """The text with which all paths begin that lead there."""
+        """The text with which all paths of the template begin."""
         return _PARAMETER.split(self.language, maxsplit=1)[0]
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class Pattern:
         """Return the pattern that *text* spells.
 
         Raises:
-            ConfigurationError: *text* is no path of the four kinds of segments.
+            ConfigurationError: *text* is no path of literals, ``{name}``, ``*`` and a last ``**``.
         """
         if not text.startswith("/") or _UNPRINTABLE.search(text):
             raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Values by the text that their paths begin with."""
+"""An index of values by the text that their paths begin with."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class PrefixIndex(Generic[T]):
-    """Values, each of which is about paths that begin with a known text."""
+    """Values, each of them for paths that begin with a known text."""
 
     def __init__(self, values: Iterable[tuple[str, T]]) -> None:
         self._values: dict[str, list[T]] = {}
