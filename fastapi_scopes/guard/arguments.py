@@ -16,7 +16,7 @@ from fastapi_scopes.core.problems import (
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault, collecting
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
 from fastapi_scopes.perimeter import ending_at
-from fastapi_scopes.verifiers.base import IssuerLimits
+from fastapi_scopes.verifiers.base import ScopeLimitedVerifier
 
 __all__ = [
     "ClassSignature",
@@ -67,9 +67,13 @@ def issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str]
     Raises:
         ConfigurationError: there are none.
     """
-    if admin_scope is None or isinstance(verifier, type) or not isinstance(verifier, IssuerLimits):
+    if (
+        admin_scope is None
+        or isinstance(verifier, type)
+        or not isinstance(verifier, ScopeLimitedVerifier)
+    ):
         return None
-    listing = verifier.issuers_listing(admin_scope)
+    listing = verifier.issuers_granting(admin_scope)
     if listing is not None and not listing:
         raise ConfigurationError(
             f"admin_scope {admin_scope!r} counts from no issuer; write it out in the"

@@ -2,13 +2,13 @@
 
 from fastapi_scopes.verifiers._http import Document, Fetch
 from fastapi_scopes.verifiers.base import (
-    IssuerLimits,
     ProofChecker,
     RevocationList,
+    ScopeLimitedVerifier,
     TokenVerifier,
 )
 from fastapi_scopes.verifiers.introspection import IntrospectionVerifier
-from fastapi_scopes.verifiers.issuers import IssuersVerifier, OneIssuer
+from fastapi_scopes.verifiers.issuers import IssuersVerifier, SingleIssuerVerifier
 from fastapi_scopes.verifiers.jwks import JWKSVerifier
 from fastapi_scopes.verifiers.jwt import JWTVerifier
 from fastapi_scopes.verifiers.revocation import MemoryRevocationList, RedisRevocationList
@@ -17,14 +17,14 @@ __all__ = [
     "Document",
     "Fetch",
     "IntrospectionVerifier",
-    "IssuerLimits",
     "IssuersVerifier",
     "JWKSVerifier",
     "JWTVerifier",
     "MemoryRevocationList",
-    "OneIssuer",
     "ProofChecker",
     "RedisRevocationList",
     "RevocationList",
+    "ScopeLimitedVerifier",
+    "SingleIssuerVerifier",
     "TokenVerifier",
 ]

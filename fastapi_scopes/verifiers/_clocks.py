@@ -1,4 +1,4 @@
-"""By which clock ages are told."""
+"""The clock that measures the age of keys, cached answers and revocation entries."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,10 @@ __all__ = ["age_clock_for"]
 
 
 def age_clock_for(now: Callable[[], float]) -> Callable[[], float]:
-    """Return what ages are told by: no clock that may be set, unless it is the user's own.
+    """Return the clock that measures ages: *now* where it is the user's own, else a monotonic one.
 
-    Where the system has a clock that goes on while the machine sleeps, that one: what was
-    fetched before is old when it wakes up.
+    `time.time` may be set back or forward, so it measures no age. A clock that goes on while the
+    machine sleeps is preferred: keys that were fetched before are old when it wakes up.
     """
     if now is not time.time:
         return now

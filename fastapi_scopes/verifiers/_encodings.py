@@ -1,4 +1,4 @@
-"""base64url and JSON as JOSE wants them, read strictly: one text has one meaning."""
+"""Strict readers of base64url and JSON, as JOSE requires: no value has two spellings."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ def decode_base64url(text: str) -> bytes:
 
 
 def parse_json_object(data: bytes) -> dict[str, object]:
-    """Return the JSON object that *data* is: UTF-8 without BOM, each member once.
+    """Return the JSON object in *data*: UTF-8 without BOM, each member once.
 
     Raises:
         ValueError: it is anything else, nests too deep, holds a number without a finite

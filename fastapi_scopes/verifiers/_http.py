@@ -29,10 +29,10 @@ MAX_BODY_BYTES: Final = 256 * 1024
 
 TRANSPORT_ERRORS: Final = (
     *(httpx.HTTPError, httpx.InvalidURL, OSError),
-    # A host that is no name, a proxy variable that is malformed or of a kind that it lacks.
+    # ValueError: a malformed host or proxy variable; ImportError: a package for a kind of proxy.
     *(ValueError, ImportError),
 )
-"""What httpx raises where a server cannot be talked to."""
+"""The exceptions that httpx raises where a server cannot be reached."""
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -43,7 +43,7 @@ _NOT_KEPT = frozenset({"no-cache", "no-store"})
 
 
 class FetchError(Exception):
-    """A document could not be had; the text says why and quotes nothing of it."""
+    """A document could not be fetched; the text says why and quotes nothing of the document."""
 
     def __init__(self, reason: str, *, is_absent: bool = False) -> None:
         super().__init__(reason)
@@ -53,19 +53,19 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was found at a URL."""
+    """A document that was fetched from a URL."""
 
     body: bytes = field(repr=False)
     max_age: float | None = None
-    """For how many seconds it is fresh (RFC 9111 5.2.2.1); None where nothing is said."""
+    """The seconds for which it is fresh (RFC 9111 5.2.2.1); None where the server does not say."""
 
 
 Fetch = Callable[[str], Awaitable[Document]]
-"""Gets the document at a URL; whatever it raises counts as a failed attempt."""
+"""An async function that fetches the document at a URL; any exception is a failed attempt."""
 
 
 def url_problem(url: object, *, allow_http: bool) -> str | None:
-    """Return what keeps *url* from being asked, or None where it may be."""
+    """Return why *url* may not be fetched, or None where it may."""
     try:
         parsed = httpx.URL(url if isinstance(url, str) else "")
         host = parsed.host
@@ -93,7 +93,7 @@ def _is_loopback(host: str) -> bool:
 def client_for(
     url: str, *, tls: SSLContext, timeout: float, connections: int = 1
 ) -> httpx.AsyncClient:
-    """Return a client for *url*, through the proxy of the environment where there is TLS."""
+    """Return an HTTP client for *url*; the proxy of the environment is used for https alone."""
     # Without TLS a URL is a loopback address, and a proxy would see and answer everything.
     is_secure = httpx.URL(url).scheme == "https"
     return httpx.AsyncClient(
@@ -106,16 +106,16 @@ def client_for(
 
 
 class _NoCookies(DefaultCookiePolicy):
-    """Takes none: what a server wants to be told again belongs to the question of another."""
+    """Stores no cookies: one caller's cookie must not be sent with another's request."""
 
     def set_ok(self, cookie: Cookie, request: Request) -> bool:  # noqa: ARG002
         return False
 
 
 class HTTPFetch:
-    """Gets documents with httpx: a client for each, so no connection outlives its event loop.
+    """Fetches documents with httpx, a client for each, so no connection outlives its event loop.
 
-    *timeout* is in seconds, for each step; who calls sees to the whole.
+    *timeout*, in seconds, is for each network operation; the caller limits the whole.
     """
 
     def __init__(self, *, timeout: float) -> None:
@@ -134,13 +134,13 @@ class HTTPFetch:
         """
         try:
             async with client_for(url, tls=self._tls, timeout=self._timeout) as client:
-                return await _followed(client, httpx.URL(url))
+                return await _get(client, httpx.URL(url))
         except TRANSPORT_ERRORS as error:
             # The text of these may hold a URL with a query, so only their kind is told.
             raise FetchError(f"could not be reached ({type(error).__name__})") from None
 
 
-async def _followed(client: httpx.AsyncClient, url: httpx.URL) -> Document:
+async def _get(client: httpx.AsyncClient, url: httpx.URL) -> Document:
     for _ in range(_MAX_REDIRECTS + 1):
         async with client.stream("GET", url, headers=_HEADERS, follow_redirects=False) as response:
             if response.status_code not in _REDIRECTS:
@@ -160,7 +160,7 @@ def _origin_of(url: httpx.URL) -> tuple[str, str, int]:
 
 
 async def document_of(response: httpx.Response) -> Document:
-    """Return what *response* brings, read within the limits.
+    """Return the document in *response*, read within the limits.
 
     Raises:
         FetchError: another status than 200, a body that is too long, or an encoded one.

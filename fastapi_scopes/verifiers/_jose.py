@@ -60,12 +60,12 @@ class Algorithm:
 
     @property
     def is_symmetric(self) -> bool:
-        """Tell whether who verifies could sign as well."""
+        """True where the key that verifies could sign as well."""
         return self.kty == "oct"
 
     @property
     def min_secret_bytes(self) -> int:
-        """The shortest secret that it takes: RFC 7518 3.2, the size of the hash output."""
+        """The length of the shortest secret: the size of the hash output (RFC 7518 3.2)."""
         return self.hash_bits // 8
 
 
@@ -163,7 +163,7 @@ class _EdwardsKey(BoundKey):
 
 
 def bind_key(algorithm: Algorithm, material: bytes | PublicKey) -> BoundKey:
-    """Return *material* as a key for *algorithm*, which is known to take it."""
+    """Return a key that verifies signatures of *algorithm* alone; *material* is known to fit it."""
     match material:
         case bytes():
             return _SecretKey(algorithm, material)

@@ -1,4 +1,4 @@
-"""Numbers and flags that a developer configures a verifier with."""
+"""Checks of the numbers and flags among the options of a verifier."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the guard asks of a verifier, and a verifier of what is plugged into it."""
+"""Protocols: what a guard calls on a verifier, and what a verifier calls on its plug-ins."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import FunctionType
@@ -10,9 +10,9 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import TokenError, TokenFault
 
 __all__ = [
-    "IssuerLimits",
     "ProofChecker",
     "RevocationList",
+    "ScopeLimitedVerifier",
     "TokenVerifier",
     "Vouched",
     "vouched_by",
@@ -46,7 +46,7 @@ class TokenVerifier(Protocol[ClaimsT_co]):
 
 
 class Vouched(Generic[ClaimsT]):
-    """Claims that are kept for many requests; whoever may change them gets a copy.
+    """Verified claims that are kept for many requests; code that may change them gets a copy.
 
     INVARIANT: what one request does to its claims changes none of the next
     (attacks/test_cached_claims.py).
@@ -63,16 +63,16 @@ class Vouched(Generic[ClaimsT]):
 
     @property
     def kept(self) -> ClaimsT:
-        """The claims, for who reads and hands nothing on."""
+        """The claims themselves, only to be read."""
         return self._kept
 
     def copy(self) -> ClaimsT:
-        """Return claims that share nothing with these which could be changed."""
+        """Return a copy of the claims that shares no mutable value with them."""
         return self._kept.model_copy(deep=not self._is_flat)
 
 
 def _is_flat(claims: Claims) -> bool:
-    """Tell whether nothing in *claims* can be changed."""
+    """Tell whether every value in *claims* is immutable, so that a shallow copy is enough."""
     values: list[object] = [*vars(claims).values(), *(claims.model_extra or {}).values()]
     return claims.__pydantic_private__ is None and all(map(_is_atom_or_set, values))
 
@@ -84,7 +84,7 @@ def _is_atom_or_set(value: object) -> bool:
 
 
 def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable[[F], F]:
-    """Mark a method `verify` that returns a copy of what *vouch* returns."""
+    """Mark the method `verify` of a class as one that returns a copy of what *vouch* returns."""
 
     def mark(verify: F) -> F:
         _vouchers[cast("FunctionType", verify)] = vouch.__name__
@@ -94,7 +94,7 @@ def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable
 
 
 def _voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | None:
-    """Return the method that spares the copy, or None where *verifier* verifies in its own way.
+    """Return the method that returns claims uncopied, or None where `verify` is not the marked one.
 
     INVARIANT: a `verify` that was overridden or replaced is asked
     (attacks/test_cached_claims.py).
@@ -114,7 +114,7 @@ def _voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | 
 
 
 def vouched_by(verifier: TokenVerifier[Any], token: str) -> Awaitable[Vouched[Any]]:
-    """Return, once awaited, the claims of *token* that *verifier* vouches for.
+    """Return, once awaited, the claims of *token* verified by *verifier*, uncopied where kept.
 
     Raises:
         TokenError: the token is not valid here.
@@ -130,18 +130,18 @@ async def _vouched_by_verify(verifier: TokenVerifier[Any], token: str) -> Vouche
         # INVARIANT: a verifier that returns anything else lets no one in
         # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
         raise TokenError(TokenFault.CLAIMS)
-    # Whether somebody else has these very claims is the verifier's own affair.
+    # A verifier of the user's own decides itself whether its claims are shared.
     return Vouched(claims, is_flat=True)
 
 
 @runtime_checkable
-class IssuerLimits(Protocol):
+class ScopeLimitedVerifier(Protocol):
     """A verifier that knows which issuer may grant which scope."""
 
-    def issuers_listing(self, scope: str) -> frozenset[str] | None:
-        """Return the issuers that *scope* is listed for by name; None is all that it verifies.
+    def issuers_granting(self, scope: str) -> frozenset[str] | None:
+        """Return the issuers that may grant *scope*, listed by name; None is every issuer.
 
-        A guard counts its admin scope from these alone.
+        A guard accepts its admin scope from these issuers alone.
         """
         ...
 
@@ -149,7 +149,7 @@ class IssuerLimits(Protocol):
 class RevocationList(Protocol):
     """Which tokens were revoked before they expire, by issuer and `jti` (RFC 7519 4.1.7).
 
-    Never by the token itself: one signed text has several spellings that all verify.
+    Never by the text of the token: one token has several spellings that all verify.
     """
 
     async def is_revoked(self, issuer: str | None, jti: str) -> bool:

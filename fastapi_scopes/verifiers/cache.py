@@ -1,4 +1,4 @@
-"""What was verified of a token a moment ago, kept for the next request with the same token."""
+"""A cache of what was verified of a token, for the next request with the same token."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ V = TypeVar("V")
 
 
 class TokenCache(Generic[V]):
-    """At most *size* values, each for at most *ttl* seconds; the least used one goes first.
+    """At most *size* values, each for at most *ttl* seconds; the least recently used goes first.
 
     Keyed by the SHA-256 of the token, so that nothing here could be presented as one. Safe
     under threads: each step on the table is atomic, and a race costs no more than an entry.
@@ -35,7 +35,7 @@ class TokenCache(Generic[V]):
         return len(self._entries)
 
     def get(self, token: str, now: float) -> V | None:
-        """Return what was put for *token*, or None where that is nothing, or too old *now*."""
+        """Return the value for *token*, or None where there is none or it is too old *now*."""
         if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             return None
         key = _key_of(token)
@@ -43,7 +43,7 @@ class TokenCache(Generic[V]):
         if entry is None:
             return None
         stored_at, stale_at, value = entry
-        # A clock that was set back says nothing of an entry's age.
+        # After a clock was set back the age of an entry is unknown.
         if not stored_at <= now < stale_at:
             self._entries.pop(key, None)
             return None
@@ -69,7 +69,7 @@ def _key_of(token: str) -> bytes:
 
 
 def cache_problems(ttl: object, size: object) -> Iterator[str]:
-    """Yield what is wrong with the settings of a cache."""
+    """Yield the problems with the options of a cache."""
     if not is_number_within(ttl, 0, MAX_TTL):
         yield f"cache_ttl is no number of seconds from 0 to {MAX_TTL}; write cache_ttl=60"
     if not isinstance(size, int) or not is_number_within(size, 0, math.inf):

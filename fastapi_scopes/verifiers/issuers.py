@@ -1,4 +1,4 @@
-"""Several issuers behind one verifier, each with its own keys and its own reach."""
+"""One verifier for the tokens of several issuers, each with keys and scope limits of its own."""
 
 import math
 import time
@@ -14,26 +14,26 @@ from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.compact import unverified_issuer_of
 
-__all__ = ["IssuersVerifier", "OneIssuer"]
+__all__ = ["IssuersVerifier", "SingleIssuerVerifier"]
 
 ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 ClaimsT_co = TypeVar("ClaimsT_co", bound=Claims, covariant=True, default=Claims)
 
 
 _REMEMBERED: Final = 300
-"""For how many seconds it is remembered whom to ask about a token."""
+"""Seconds for which the verifier of a token is remembered."""
 
 
-class OneIssuer(Protocol[ClaimsT_co]):
-    """What `IssuersVerifier` is made of: a `JWTVerifier` or a `JWKSVerifier` for one issuer."""
+class SingleIssuerVerifier(Protocol[ClaimsT_co]):
+    """A verifier for the tokens of one issuer, such as `JWTVerifier` or `JWKSVerifier`."""
 
     @property
     def issuers(self) -> frozenset[str] | None:
         """The issuer that a token must name, in a set."""
         ...
 
-    def is_listed(self, scope: str) -> bool:
-        """Tell whether the issuer is limited to scopes, and *scope* is by name one of them."""
+    def grants_by_name(self, scope: str) -> bool:
+        """Tell whether *scope* is written out in *allowed_scopes*; a wildcard does not count."""
         ...
 
     async def verify(self, token: str) -> ClaimsT_co:
@@ -42,7 +42,7 @@ class OneIssuer(Protocol[ClaimsT_co]):
 
 
 class IssuersVerifier(Generic[ClaimsT]):
-    """Verifies the tokens of several issuers, each with the verifier that is for it alone.
+    """Verifies the tokens of several issuers, with one verifier for each issuer.
 
     The `iss` of a token, not verified yet, only says which of *verifiers* is asked; that one
     then checks it with the rest, so a key of one issuer never verifies a token of another.
@@ -54,12 +54,14 @@ class IssuersVerifier(Generic[ClaimsT]):
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(self, verifiers: Sequence[OneIssuer[ClaimsT]]) -> None:
+    def __init__(self, verifiers: Sequence[SingleIssuerVerifier[ClaimsT]]) -> None:
         ConfigurationError.raise_for(_problems(verifiers))
         self._by_issuer = {
             issuer: verifier for verifier in verifiers for issuer in verifier.issuers or ()
         }
-        self._asked: TokenCache[OneIssuer[ClaimsT]] = TokenCache(ttl=_REMEMBERED, size=1024)
+        self._verifier_of_token: TokenCache[SingleIssuerVerifier[ClaimsT]] = TokenCache(
+            ttl=_REMEMBERED, size=1024
+        )
 
     def __repr__(self) -> str:
         return f"<IssuersVerifier of {', '.join(self._by_issuer)}>"
@@ -69,23 +71,23 @@ class IssuersVerifier(Generic[ClaimsT]):
         """The issuers, of which a token must name one."""
         return frozenset(self._by_issuer)
 
-    def issuers_listing(self, scope: str) -> frozenset[str]:
-        """Return the issuers that *scope* is listed for by name."""
+    def issuers_granting(self, scope: str) -> frozenset[str]:
+        """Return the issuers that may grant *scope*, listed by name in *allowed_scopes*."""
         return frozenset(
-            issuer for issuer, each in self._by_issuer.items() if each.is_listed(scope)
+            issuer for issuer, each in self._by_issuer.items() if each.grants_by_name(scope)
         )
 
     async def vouch(self, token: str) -> Vouched[ClaimsT]:
-        """Return the same as `verify`, without a copy."""
+        """Return the claims of *token* as the verifier of its issuer keeps them, without a copy."""
         now = time.monotonic()
-        verifier = self._asked.get(token, now)
+        verifier = self._verifier_of_token.get(token, now)
         if verifier is None:
             verifier = self._by_issuer.get(unverified_issuer_of(token))
         if verifier is None:
             raise TokenError(TokenFault.ISSUER)
         vouched: Vouched[ClaimsT] = await vouched_by(verifier, token)
-        # A token that was good is not read again only to find out whom to ask.
-        self._asked.put(token, verifier, now, until=math.inf)
+        # A token that was valid a moment ago is not parsed again to find its verifier.
+        self._verifier_of_token.put(token, verifier, now, until=math.inf)
         return vouched
 
     @vouches_by(vouch)
@@ -107,7 +109,7 @@ def _problems(verifiers: object) -> Iterator[str]:
     for position, member in enumerate(members):
         place = f"verifiers[{position}]"
         issuers = cast("frozenset[str] | None", getattr(member, "issuers", None))
-        if isinstance(member, type) or not callable(getattr(member, "is_listed", None)):
+        if isinstance(member, type) or not callable(getattr(member, "grants_by_name", None)):
             # By its type alone: who confuses the arguments has a secret here.
             kind = member.__name__ if isinstance(member, type) else type(member).__name__
             yield f"{place} is a {kind!r}; pass a JWTVerifier or JWKSVerifier for one issuer"

@@ -24,7 +24,8 @@ class JWTVerifier(Generic[ClaimsT]):
     """Verifies JWT access tokens with the keys that it was given.
 
     * *keys*, oldest to newest: str (a secret, PEM, OpenSSH), bytes (a secret, DER), dict (JWK
-      or JWK set), Path (a PEM or JWK set file). What a str or bytes is, *algorithms* say.
+      or JWK set), Path (a PEM or JWK set file). A str or bytes is a secret where *algorithms*
+      are HS*.
     * *issuer* and *audience*: one str or several, of which a token must match one exactly;
       None asks for neither, and is then your decision.
     * *scopes_claim*: the one claim that holds scopes, "scope", "scp", "realm_access.roles".
@@ -64,7 +65,7 @@ class JWTVerifier(Generic[ClaimsT]):
         cache_size: int = 1024,
         now: Callable[[], float] = time.time,
     ) -> None:
-        ring, key_problems = read_keys(keys, algorithms)
+        verification_keys, key_problems = read_keys(keys, algorithms)
         problems = [*key_problems]
         with collecting(problems):
             self._profile = AccessTokenProfile(
@@ -80,7 +81,7 @@ class JWTVerifier(Generic[ClaimsT]):
                 now=now,
             )
         ConfigurationError.raise_for((*problems, *cache_problems(cache_ttl, cache_size)))
-        self._keys = ring
+        self._keys = verification_keys
         self._cache: TokenCache[VettedClaims[ClaimsT]] = TokenCache(ttl=cache_ttl, size=cache_size)
         self._now = now
 
@@ -89,19 +90,19 @@ class JWTVerifier(Generic[ClaimsT]):
 
     @property
     def issuers(self) -> frozenset[str] | None:
-        """The issuers of which a token must name one; None asks for none."""
+        """The issuers of which a token must name one; None accepts any."""
         return self._profile.issuers
 
-    def is_listed(self, scope: str) -> bool:
-        """Tell whether *scope* is by name one of *allowed_scopes*."""
+    def grants_by_name(self, scope: str) -> bool:
+        """Tell whether *scope* is written out in *allowed_scopes*; a wildcard does not count."""
         return self._profile.is_listed(scope)
 
-    def issuers_listing(self, scope: str) -> frozenset[str] | None:
-        """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
+    def issuers_granting(self, scope: str) -> frozenset[str] | None:
+        """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
     async def vouch(self, token: str) -> Vouched[ClaimsT]:
-        """Return the same as `verify`, without a copy."""
+        """Return the claims of *token* as they are kept, without a copy."""
         now = self._now()
         vetted = self._cache.get(token, now)
         if vetted is None:

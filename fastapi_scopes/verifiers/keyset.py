@@ -1,13 +1,13 @@
-"""When an issuer is asked for its keys, and which of its answers holds: a machine without IO.
+"""The state of one issuer's keys: when to ask for them, and how long an answer holds; no IO.
 
 The caller brings the clock, the keys and the lock: `usable` and `is_due` only read and may be
-called at any time; everything that begins or ends an attempt wants one caller at a time.
+called at any time; methods that begin or end an attempt need one caller at a time.
 
     nothing held --begin--> asking --succeed--> fresh --ttl--> due --begin--> asking, still held
                               |                                                 |
                               +--fail--> nothing held, for a cooldown           +--fail--> still
                                                                     held, due after a cooldown
-    whatever is held is dropped max_age after it was fetched
+    keys that are held are dropped max_age after they were fetched
 """
 
 import math
@@ -18,7 +18,7 @@ __all__ = ["MAX_LIFETIME", "MIN_LIFETIME", "Attempt", "Held", "KeySet", "Schedul
 
 MIN_LIFETIME: Final = 60
 MAX_LIFETIME: Final = 24 * 60 * 60
-"""Seconds between which an issuer may choose for how long its keys are fresh."""
+"""The limits, in seconds, of the time for which an issuer may say that its keys are fresh."""
 
 K = TypeVar("K")
 
@@ -28,32 +28,32 @@ class Schedule:
     """How often an issuer is asked, in seconds."""
 
     ttl: float = 300
-    """For how long keys are fresh where the issuer does not say."""
+    """The time for which keys are fresh where the issuer does not say."""
     cooldown: float = 10
     """Between two attempts after a failed one, and between two for a key that is not known."""
     max_age: float = 24 * 60 * 60
-    """For how long the last good keys are used while the issuer cannot be reached."""
+    """The time for which the last good keys are used while the issuer cannot be reached."""
     timeout: float = 5
-    """For one attempt; one that nobody ended is given up after twice as long."""
+    """The time for one attempt; an attempt without an end is given up after twice as long."""
 
     @property
     def patience(self) -> float:
-        """After how many seconds an attempt that is under way is taken for dead."""
+        """The seconds after which a running attempt is given up."""
         return 2 * self.timeout
 
     @property
     def slack(self) -> float:
-        """After how many seconds keys that are due have been asked for, if anybody asked."""
+        """The seconds within which a working timer asks for keys that are due."""
         return max(self.cooldown, self.patience)
 
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[K]):
-    """The last good keys."""
+    """The keys of the last successful attempt."""
 
     value: K
     number: int
-    """The number of the attempt that brought them."""
+    """The number of that attempt."""
     fetched_at: float
     stale_at: float
 
@@ -69,7 +69,7 @@ class Attempt:
 
 
 class KeySet(Generic[K]):
-    """The state of one issuer's keys. The clock may jump: a moment in the future is none."""
+    """The state of one issuer's keys; the clock may jump, so moments in the future do not count."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -90,23 +90,23 @@ class KeySet(Generic[K]):
         return self._held
 
     def usable(self, now: float) -> Held[K] | None:
-        """Return the last good keys, or None where there are none, or none that is young enough."""
+        """Return the last good keys, or None where there are none or they are too old."""
         held = self._held
         if held is None or not now - held.fetched_at < self._schedule.max_age:
             return None
         return held
 
     def is_due(self, now: float) -> bool:
-        """Tell whether fresh keys are wanted, and an attempt may begin."""
+        """Tell whether the keys are stale or missing, and an attempt may begin."""
         held = self._held
         is_fresh = held is not None and held.fetched_at <= now < held.stale_at
         return not is_fresh and self._may_begin(now)
 
     def is_overdue(self, now: float) -> bool:
-        """Tell whether nobody has asked for so long that what is held says little.
+        """Tell whether the keys have been stale for long because no timer ran.
 
-        As where no timer ran: the event loop that asked last is gone, the process was forked or
-        the machine asleep. An issuer that was asked since and gave nothing is another matter.
+        The event loop of the timer is gone, the process was forked, or the machine was asleep.
+        Keys that are stale because an attempt has failed are not overdue: that is an outage.
         """
         held = self._held
         if held is None:
@@ -137,19 +137,19 @@ class KeySet(Generic[K]):
         self._held = Held(keys, attempt.number, now, now + min(fresh_for, self._schedule.max_age))
 
     def fail(self, attempt: Attempt, now: float) -> None:
-        """Note that the issuer could not be asked, or gave no keys; what is held stays."""
+        """Note that the issuer could not be asked, or gave no keys; the held keys stay."""
         if attempt is self._attempt:
             self._attempt = None
             self._failed_at = now
 
     def abandon(self, attempt: Attempt | None = None) -> None:
-        """Forget *attempt*, or whichever is under way: it says nothing of the issuer."""
+        """Forget *attempt*, or the running one, broken off through no fault of the issuer."""
         current = self._attempt
         if current is None or attempt not in (None, current):
             return
         self._attempt = None
         if current.is_for_unknown_key:
-            # Nothing came of its turn, so the next one has it.
+            # No answer came, so the next token with an unknown key need not wait for the cooldown.
             self._asked_for_unknown_at = None
 
     def retry_after(self, now: float) -> float:

@@ -184,8 +184,8 @@ def test_limits_hold_for_an_answer_that_is_kept(issuer: FaultyIssuer) -> None:
 
     for _ in range(2):
         assert claims_from(verifier, token).scopes == {"app:read"}
-    assert verifier.issuers_listing("admin") == set()
-    assert make_introspecting(issuer).issuers_listing("admin") is None
+    assert verifier.issuers_granting("admin") == set()
+    assert make_introspecting(issuer).issuers_granting("admin") is None
     assert verifier.issuers == {issuer.identifier}
 
 

@@ -190,9 +190,9 @@ def test_limits_are_names_and_prefixes(allowed: Any, problem: str | None) -> Non
 def test_wildcard_lists_nothing_by_name(scope: str) -> None:
     limited = make_member(allowed_scopes=["app:*", "app:execute"])
 
-    assert limited.issuers_listing("app:execute") is None
-    assert limited.issuers_listing(scope) == set()
-    assert IssuersVerifier([limited]).issuers_listing(scope) == set()
+    assert limited.issuers_granting("app:execute") is None
+    assert limited.issuers_granting(scope) == set()
+    assert IssuersVerifier([limited]).issuers_granting(scope) == set()
 
 
 def test_limits_are_a_copy() -> None:

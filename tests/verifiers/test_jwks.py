@@ -260,9 +260,9 @@ def test_issuer_lists_a_scope_by_name_or_everything(allowed: Any, listing: Any) 
     verifier = make_jwks_verifier(allowed_scopes=allowed)
 
     assert verifier.issuers == {ISSUER}
-    assert verifier.is_listed("a:read") is bool(listing)
+    assert verifier.grants_by_name("a:read") is bool(listing)
     # Of one issuer there is nothing to choose from: all that it verifies, or nothing.
-    assert verifier.issuers_listing("a:read") == (listing if listing == frozenset() else None)
+    assert verifier.issuers_granting("a:read") == (listing if listing == frozenset() else None)
 
 
 REQUEST = contextvars.ContextVar("request", default="none")

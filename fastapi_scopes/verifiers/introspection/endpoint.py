@@ -25,16 +25,16 @@ _log = logging.getLogger("fastapi_scopes")
 
 
 class IntrospectionEndpoint:
-    """Asks the issuer, with a client for each event loop.
+    """Sends introspection requests (RFC 7662), with one HTTP client for each event loop.
 
-    *connections* is how many questions may be under way in a loop at once.
+    *connections* is how many requests may run at once in a loop.
     """
 
     def __init__(
         self, url: str, *, client_id: str, client_secret: str, timeout: float, connections: int
     ) -> None:
         self._url = url
-        # A query may be nobody's business.
+        # A query may hold a secret, so it is never logged.
         self.name: str = str(url).partition("?")[0]
         # RFC 6749 2.3.1: both are form-urlencoded before they are put together.
         self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
@@ -47,13 +47,13 @@ class IntrospectionEndpoint:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def ask(self, token: str) -> bytes:
-        """Return what the issuer says of *token*.
+        """Return the body of the issuer's answer about *token*.
 
         Raises:
-            VerifierUnavailable: it says nothing.
+            VerifierUnavailable: there is no answer, or none within the limits.
         """
         try:
-            async with asyncio.timeout(self._timeout), self._lent_client() as client:
+            async with asyncio.timeout(self._timeout), self._borrowed_client() as client:
                 return (await self._exchange(client, token)).body
         except (FetchError, *TRANSPORT_ERRORS) as error:
             # Of an error that is not ours the text may hold anything.
@@ -80,7 +80,7 @@ class IntrospectionEndpoint:
             return await document_of(response)
 
     @asynccontextmanager
-    async def _lent_client(self) -> AsyncGenerator[httpx.AsyncClient]:
+    async def _borrowed_client(self) -> AsyncGenerator[httpx.AsyncClient]:
         client = self._client()
         is_sound = False
         try:
@@ -90,8 +90,9 @@ class IntrospectionEndpoint:
             is_sound = True
             raise
         finally:
-            # INVARIANT: a request that was broken off may keep its place in the pool for good.
-            # Held by test_requests_that_are_broken_off_use_up_no_connections.
+            # INVARIANT: a request that was broken off may hold its connection of the pool for good,
+            # so its client is replaced
+            # (test_requests_that_are_broken_off_use_up_no_connections).
             if not is_sound:
                 self._retire(client)
 
@@ -99,7 +100,7 @@ class IntrospectionEndpoint:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            # A connection belongs to its event loop; of loops that are gone nothing is left.
+            # A connection belongs to its event loop; clients of closed loops are dropped.
             self._forget_closed_loops()
             client = client_for(
                 self._url,
@@ -129,7 +130,7 @@ class IntrospectionEndpoint:
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
-        # By then whoever still has it has had an answer, or none.
+        # By then every request that still uses this client has had an answer, or a timeout.
         self._retired[client] = loop, loop.call_later(2 * self._timeout, close)
 
     @cached_property

@@ -36,13 +36,13 @@ ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 
 _log = logging.getLogger("fastapi_scopes")
 
-# Questions under way at once in one event loop, and more for tokens that were good a while ago.
-_PLACES: Final = 100
-_RESERVED: Final = 20
+# Requests at once in one event loop, and some more for tokens that were active a while ago.
+_MAX_REQUESTS: Final = 100
+_RESERVED_REQUESTS: Final = 20
 
-_Questions: TypeAlias = "dict[object, asyncio.Task[VettedClaims[Any]]]"
+_Running: TypeAlias = "dict[object, asyncio.Task[VettedClaims[Any]]]"
 
-# What os.environ makes of bytes that are no text.
+# os.environ has these in the place of bytes that are no text.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -56,7 +56,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
       kept, a refusal as well. A token that the issuer revokes passes for that long. 0 keeps none.
     * *timeout*: seconds for one answer.
 
-    The others are those of `JWTVerifier`, and the answer is judged as the payload of a JWT is:
+    The others are those of `JWTVerifier`, and the answer is checked as the payload of a JWT is:
     one without `exp` is refused. Safe for concurrent use by tasks, event loops and threads.
 
     Raises:
@@ -112,33 +112,33 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             client_id=client_id,
             client_secret=client_secret,
             timeout=timeout,
-            connections=_PLACES + _RESERVED,
+            connections=_MAX_REQUESTS + _RESERVED_REQUESTS,
         )
         self._now = now
         self._is_keeping = cache_ttl > 0 and cache_size > 0
         self._active: TokenCache[VettedClaims[Any]] = TokenCache(ttl=cache_ttl, size=cache_size)
-        # Apart, so that no flood of invented tokens drives the good ones out.
+        # A cache of its own, so that a flood of invented tokens displaces no active one.
         self._refused: TokenCache[TokenFault] = TokenCache(ttl=cache_ttl, size=cache_size)
-        self._seen: TokenCache[bool] = TokenCache(ttl=MAX_TTL, size=max(cache_size, _PLACES))
-        """The tokens that were good a while ago."""
-        self._questions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Questions] = (
-            WeakKeyDictionary()
+        self._recent: TokenCache[bool] = TokenCache(
+            ttl=MAX_TTL, size=max(cache_size, _MAX_REQUESTS)
         )
+        """Tokens that were active a while ago."""
+        self._running: WeakKeyDictionary[asyncio.AbstractEventLoop, _Running] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"<IntrospectionVerifier at {self._endpoint.name}>"
 
     @property
     def issuers(self) -> frozenset[str] | None:
-        """The issuers of which an answer must name one; None asks for none."""
+        """The issuers of which an answer must name one; None accepts any."""
         return self._profile.issuers
 
-    def issuers_listing(self, scope: str) -> frozenset[str] | None:
-        """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
+    def issuers_granting(self, scope: str) -> frozenset[str] | None:
+        """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
     async def vouch(self, token: str) -> Vouched[ClaimsT]:
-        """Return the same as `verify`, without a copy."""
+        """Return the claims of *token* as they are kept, without a copy."""
         if not is_bearer_token(token):
             raise TokenError(TokenFault.MALFORMED)
         if len(token) > MAX_TOKEN_CHARS:
@@ -149,16 +149,16 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             refused = self._refused.get(token, now)
             if refused is not None:
                 raise TokenError(refused)
-            # Who goes away takes the question of the others not along.
-            vetted = await asyncio.shield(self._asking(token, now))
+            # A caller that is cancelled must not cancel the request that others wait for.
+            vetted = await asyncio.shield(self._request_about(token, now))
         if vetted.vouched is None:
-            # Here, and not where the question is asked: that is in nobody's context.
+            # In the context of this caller; the task that asks the issuer has an empty one.
             self._profile.model(vetted)
         return await self._profile.admit(vetted, token, self._now())
 
     @vouches_by(vouch)
     async def verify(self, token: str) -> ClaimsT:
-        """Return the claims of *token*, as the issuer tells them.
+        """Return the claims of *token*, as the issuer answers them.
 
         Raises:
             TokenError: the token is not valid here; its `code` says why.
@@ -170,31 +170,31 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         """Close the connections that this event loop holds."""
         await self._endpoint.aclose()
 
-    def _asking(self, token: str, now: float) -> "asyncio.Task[VettedClaims[Any]]":
-        """Return the question about *token* that is under way, a new one where there is none.
+    def _request_about(self, token: str, now: float) -> "asyncio.Task[VettedClaims[Any]]":
+        """Return the running request about *token*, a new one where there is none.
 
         Raises:
-            VerifierUnavailable: too many are.
+            VerifierUnavailable: too many are running.
         """
-        under_way = self._questions.setdefault(asyncio.get_running_loop(), {})
-        # Where nothing may be kept, who comes later wants to hear what is true later.
+        running = self._running.setdefault(asyncio.get_running_loop(), {})
+        # Without a cache requests are not shared: an earlier answer may be out of date.
         key: object = token if self._is_keeping else object()
-        question = under_way.get(key)
-        if question is not None:
-            return question
-        # INVARIANT: no flood of invented tokens takes the last places of those that were good a
-        # while ago. Held by test_flood_of_invented_tokens_leaves_places_for_those_that_were_good.
-        places = _PLACES + (_RESERVED if self._seen.get(token, now) else 0)
-        if len(under_way) >= places:
+        request = running.get(key)
+        if request is not None:
+            return request
+        # INVARIANT: a flood of invented tokens leaves requests for tokens that were active a while
+        # ago. Held by test_flood_of_invented_tokens_leaves_places_for_those_that_were_good.
+        reserved = _RESERVED_REQUESTS if self._recent.get(token, now) else 0
+        if len(running) >= _MAX_REQUESTS + reserved:
             _log.warning("too many introspections at %s at once", self._endpoint.name)
             raise VerifierUnavailable
-        # In a context of its own: it is nobody's request.
-        question = asyncio.get_running_loop().create_task(
+        # In an empty context: it serves several callers and belongs to none.
+        request = asyncio.get_running_loop().create_task(
             self._vetted(token, now), context=contextvars.Context()
         )
-        under_way[key] = question
-        question.add_done_callback(lambda _: _answered(under_way, key))
-        return question
+        running[key] = request
+        request.add_done_callback(lambda _: _forget(running, key))
+        return request
 
     async def _vetted(self, token: str, asked_at: float) -> VettedClaims[Any]:
         body = await self._endpoint.ask(token)
@@ -203,21 +203,21 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             _require_active_access_token(body)
             vetted = self._profile.vet(body, now)
         except TokenError as error:
-            # One that is only too new will be good in a moment.
+            # A token that is not valid yet will be valid in a moment.
             if error.code != TokenFault.NOT_YET_VALID:
                 self._refused.put(token, TokenFault(error.code), now, until=math.inf)
             raise
-        # As old as the question: what the issuer revokes while it answers is not in the answer.
+        # As old as the question: a token revoked while the issuer answers may be active in it.
         self._active.put(token, vetted, asked_at, until=vetted.expires_at)
-        self._seen.put(token, True, asked_at, until=vetted.expires_at)
+        self._recent.put(token, True, asked_at, until=vetted.expires_at)
         return vetted
 
 
-def _answered(under_way: _Questions, key: object) -> None:
-    question = under_way.pop(key)
-    # That nobody waits for it any more is no error of anybody's.
-    if not question.cancelled():
-        question.exception()
+def _forget(running: _Running, key: object) -> None:
+    request = running.pop(key)
+    # Read here, so that asyncio reports no exception where nobody waits any more.
+    if not request.cancelled():
+        request.exception()
 
 
 def _require_active_access_token(body: bytes) -> None:

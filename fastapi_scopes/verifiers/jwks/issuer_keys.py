@@ -1,7 +1,7 @@
-"""The keys of one issuer, kept fresh beside the requests: one attempt at a time, whoever asks.
+"""The published keys of one issuer, refreshed in the background, one attempt at a time.
 
-An attempt is a task of the event loop that began it. Others, in other tasks, loops and threads,
-wait for its end; none of them, when cancelled, takes the attempt with it.
+An attempt to fetch keys is a task of the event loop that began it. Other tasks, loops and threads
+wait for its end; cancelling one of them does not cancel the attempt.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from fastapi_scopes.verifiers.keys.ring import VerificationKeys
 from fastapi_scopes.verifiers.keyset import Attempt, Held, KeySet, Schedule
 from fastapi_scopes.verifiers.tokens.profile import VettedClaims
 
-__all__ = ["Generation", "IssuerKeys"]
+__all__ = ["IssuerKeys", "KeyGeneration"]
 
 _log = logging.getLogger("fastapi_scopes")
 
@@ -32,15 +32,15 @@ _SLACK: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
-    """Keys, and what was verified while each of them held."""
+class KeyGeneration:
+    """The keys of an issuer, and the cache of tokens that were verified with them."""
 
     keys: VerificationKeys
     cache: TokenCache[VettedClaims[Any]] = field(repr=False)
 
 
 class _Pending:
-    """An attempt that is under way, and those who wait for its end, each in its own loop."""
+    """A running attempt, and the futures of all who wait for its end, in any event loop."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -48,8 +48,8 @@ class _Pending:
         self._lock = threading.Lock()
         self._waiting: list[asyncio.Future[None]] | None = []
 
-    async def ended(self) -> None:
-        """Return when it has ended. Who is cancelled meanwhile ends nobody else's wait."""
+    async def wait(self) -> None:
+        """Wait for the end of the attempt; cancelling one wait does not end the others."""
         future = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._waiting is None:
@@ -57,12 +57,12 @@ class _Pending:
             self._waiting.append(future)
         await future
 
-    def end(self) -> None:
-        """Tell everybody who waits that it has ended."""
+    def release(self) -> None:
+        """Wake all who wait for the end of the attempt."""
         with self._lock:
             waiting, self._waiting = self._waiting or [], None
         for future in waiting:
-            # A loop that is closed by now has nobody left who waits.
+            # Nobody waits in a loop that is closed by now.
             with contextlib.suppress(RuntimeError):
                 future.get_loop().call_soon_threadsafe(_resolve, future)
 
@@ -73,8 +73,8 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 @dataclass(eq=False, slots=True)
-class _OfProcess:
-    """What belongs to one process: after a fork its parent's locks and tasks mean nothing."""
+class _ProcessState:
+    """The state of one process: after a fork the locks and tasks of the parent mean nothing."""
 
     pid: int = field(default_factory=os.getpid)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,7 +82,7 @@ class _OfProcess:
 
 
 class IssuerKeys:
-    """Who has keys gets them at once; fresh ones are fetched in the background."""
+    """The keys of one issuer: held keys are returned at once, fresh ones fetched meanwhile."""
 
     def __init__(
         self,
@@ -94,118 +94,118 @@ class IssuerKeys:
         now: Callable[[], float],
     ) -> None:
         self._ask = ask
-        self._state: KeySet[Generation] = KeySet(schedule)
+        self._state: KeySet[KeyGeneration] = KeySet(schedule)
         self._schedule = schedule
         self._new_cache = new_cache
         self._name = name
         self._now = now
-        self._of_process = _OfProcess()
-        self._alarms: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
+        self._process_state = _ProcessState()
+        self._timers: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
 
     @property
     def attempts(self) -> int:
         """How many attempts have begun so far."""
         return self._state.attempts
 
-    async def current(self) -> Held[Generation]:
-        """Return the keys that hold now, and see to it that they are fresh.
+    async def current(self) -> Held[KeyGeneration]:
+        """Return the keys that hold now, and begin to fetch fresh ones where they are due.
 
         Raises:
-            VerifierUnavailable: there are none, and the issuer gives none.
+            VerifierUnavailable: no keys are held, and the issuer gives none.
         """
         now = self._now()
         held = self._state.usable(now)
         if held is None:
-            return await self._first()
+            return await self._wait_for_first()
         if self._state.is_overdue(now):
-            # INVARIANT: a key that went while nobody asked serves nobody who comes then, not
-            # even until the answer is here. Held by test_key_that_went_while_nobody_asked_is_gone.
-            await self._ended(self._begin(self._state.begin))
-            return self._state.usable(self._now()) or await self._first()
+            # INVARIANT: after a time without refreshes a withdrawn key verifies no token, not even
+            # until the issuer has answered. Held by test_key_that_went_while_nobody_asked_is_gone.
+            await self._wait_for(self._begin(self._state.begin))
+            return self._state.usable(self._now()) or await self._wait_for_first()
         if self._state.is_due(now):
             self._begin(self._state.begin)
-        elif asyncio.get_running_loop() not in self._alarms:
-            self._remind()
+        elif asyncio.get_running_loop() not in self._timers:
+            self._schedule_refresh()
         return held
 
-    async def newer_than(self, held: Held[Generation], seen: int) -> Held[Generation] | None:
+    async def newer_than(self, held: Held[KeyGeneration], seen: int) -> Held[KeyGeneration] | None:
         """Return keys that came after *held*, or None where there are none, or it is too soon.
 
-        For a token that names a key which *held* has not, and that came when *seen* attempts
-        had begun: what was asked for after that is new enough.
+        For a token that names a key which is not in *held*. When the token came, *seen* attempts
+        had begun: the keys of any later attempt are new enough.
         """
-        await self._ended(self._here().pending)
+        await self._wait_for(self._current_process().pending)
         newer = self._after(held)
-        # Twice, as in `_first`.
+        # Twice, as in `_wait_for_first`.
         for _ in range(2):
             if newer is None and held.number <= seen:
-                await self._ended(self._begin(self._state.begin_for_unknown_key))
+                await self._wait_for(self._begin(self._state.begin_for_unknown_key))
                 newer = self._after(held)
         return newer
 
-    def _after(self, held: Held[Generation]) -> Held[Generation] | None:
+    def _after(self, held: Held[KeyGeneration]) -> Held[KeyGeneration] | None:
         usable = self._state.usable(self._now())
         return usable if usable is not None and usable.number > held.number else None
 
-    async def _first(self) -> Held[Generation]:
-        # Twice: an attempt may end without an answer because the loop that it runs in does.
+    async def _wait_for_first(self) -> Held[KeyGeneration]:
+        # Twice: an attempt ends without an answer where the loop that it runs in is closed.
         for _ in range(2):
-            await self._ended(self._begin(self._state.begin))
+            await self._wait_for(self._begin(self._state.begin))
             held = self._state.usable(self._now())
             if held is not None:
                 return held
         raise VerifierUnavailable(self._state.retry_after(self._now()))
 
-    async def _ended(self, pending: _Pending | None) -> None:
+    async def _wait_for(self, pending: _Pending | None) -> None:
         if pending is None:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._schedule.patience):
-                await pending.ended()
+                await pending.wait()
 
-    def _here(self) -> _OfProcess:
-        if self._of_process.pid != os.getpid():
+    def _current_process(self) -> _ProcessState:
+        if self._process_state.pid != os.getpid():
             self._state.abandon()
-            self._of_process = _OfProcess()
-        return self._of_process
+            self._process_state = _ProcessState()
+        return self._process_state
 
     def _begin(self, begin: Callable[[float], Attempt | None]) -> _Pending | None:
-        """Return the attempt that is under way, a new one where *begin* allows, or None."""
-        of_process = self._here()
-        with of_process.lock:
+        """Return the running attempt, a new one where *begin* allows that, or None."""
+        process = self._current_process()
+        with process.lock:
             attempt = begin(self._now())
             if attempt is None:
-                return of_process.pending
-            pending = of_process.pending = _Pending(attempt)
-        # In a context of its own: it is nobody's request.
+                return process.pending
+            pending = process.pending = _Pending(attempt)
+        # In an empty context: it serves many requests and belongs to none.
         pending.task = asyncio.get_running_loop().create_task(
-            self._asked(), context=contextvars.Context()
+            self._ask_in_time(), context=contextvars.Context()
         )
-        pending.task.add_done_callback(lambda task: self._end(pending, task))
+        pending.task.add_done_callback(lambda task: self._finish(pending, task))
         return pending
 
-    async def _asked(self) -> PublishedKeys:
+    async def _ask_in_time(self) -> PublishedKeys:
         async with asyncio.timeout(self._schedule.timeout):
             return await self._ask()
 
-    def _end(self, pending: _Pending, task: asyncio.Task[PublishedKeys]) -> None:
-        of_process = self._here()
-        with of_process.lock:
-            failure = self._note(pending.attempt, task)
-            if of_process.pending is pending:
-                of_process.pending = None
-        pending.end()
-        self._remind()
+    def _finish(self, pending: _Pending, task: asyncio.Task[PublishedKeys]) -> None:
+        process = self._current_process()
+        with process.lock:
+            failure = self._record(pending.attempt, task)
+            if process.pending is pending:
+                process.pending = None
+        pending.release()
+        self._schedule_refresh()
         if failure is not None:
-            # Last: whatever a log handler does, nobody waits for it.
+            # Last, so that nobody waits for a slow log handler.
             _log.warning("no keys of %s: %s", self._name, failure)
 
-    def _note(self, attempt: Attempt, task: asyncio.Task[PublishedKeys]) -> str | None:
-        """Take over what an attempt brought, or return why it brought nothing."""
+    def _record(self, attempt: Attempt, task: asyncio.Task[PublishedKeys]) -> str | None:
+        """Hold the keys that *attempt* brought, or return the reason why it brought none."""
         now = self._now()
         if task.cancelled():
             if task.cancelling():
-                # The loop of whoever began it is closing, which says nothing of the issuer.
+                # The event loop that began it is closing, which is no fault of the issuer.
                 self._state.abandon(attempt)
                 return None
             self._state.fail(attempt, now)
@@ -217,48 +217,48 @@ class IssuerKeys:
             self._state.succeed(attempt, generation, now, lifetime=found.max_age)
             return None
         self._state.fail(attempt, now)
-        # Of an error that is not ours the text may hold anything.
+        # The text of a foreign error may hold anything.
         return str(error) if isinstance(error, FetchError) else type(error).__name__
 
-    def _generation_of(self, keys: VerificationKeys) -> Generation:
-        """Return *keys* with what was verified so far, where none that verified it has gone."""
+    def _generation_of(self, keys: VerificationKeys) -> KeyGeneration:
+        """Return *keys* with the present cache, or a new one where a held key is not among them."""
         held = self._state.held
         if held is not None and keys.includes(held.value.keys):
-            return Generation(keys, held.value.cache)
+            return KeyGeneration(keys, held.value.cache)
         # INVARIANT: a new cache, never a cleared one: a verification that is under way with the
         # old keys still writes to the old one.
         # Held by test_token_verified_while_its_key_goes_is_not_kept.
-        return Generation(keys, self._new_cache())
+        return KeyGeneration(keys, self._new_cache())
 
-    def _remind(self) -> None:
-        """Ask again when fresh keys are due, also if no request comes that would.
+    def _schedule_refresh(self) -> None:
+        """Set a timer that refreshes the keys when they are due, also where no request comes.
 
-        Else a key that is gone would still serve whoever comes first after a quiet time.
+        Without it a withdrawn key would verify the first token after a quiet time.
         """
         seconds = self._state.next_due(self._now())
         if seconds is None:
             return
         loop = asyncio.get_running_loop()
-        for gone in [each for each in [*self._alarms] if each.is_closed()]:
-            self._alarms.pop(gone, None)
-        if loop in self._alarms:
-            self._alarms[loop].cancel()
-        self._alarms[loop] = loop.call_later(seconds + _SLACK, _refresher_of(self))
+        for closed in [each for each in [*self._timers] if each.is_closed()]:
+            self._timers.pop(closed, None)
+        if loop in self._timers:
+            self._timers[loop].cancel()
+        self._timers[loop] = loop.call_later(seconds + _SLACK, _refresher_of(self))
 
     def refresh(self) -> None:
-        """Begin to ask for fresh keys where they are due, and see to it that this goes on."""
+        """Begin to fetch fresh keys where they are due, and set the next timer."""
         if self._state.is_due(self._now()):
             self._begin(self._state.begin)
-        self._remind()
+        self._schedule_refresh()
 
 
 def _refresher_of(keys: IssuerKeys) -> Callable[[], None]:
-    # Weakly: a timer keeps nothing alive that its application has dropped.
+    # A weak reference: a timer must not keep alive what its application has dropped.
     reference = weakref.ref(keys)
 
     def refresh() -> None:
-        kept = reference()
-        if kept is not None:
-            kept.refresh()
+        alive = reference()
+        if alive is not None:
+            alive.refresh()
 
     return refresh

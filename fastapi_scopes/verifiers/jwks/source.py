@@ -1,4 +1,4 @@
-"""Where an issuer's keys are: its metadata (OpenID Connect Discovery, RFC 8414), its JWK set."""
+"""Fetches the JWK set of an issuer, at the URL that its metadata (RFC 8414) names."""
 
 import math
 from collections.abc import Awaitable, Sequence
@@ -20,19 +20,19 @@ __all__ = ["JWKSSource", "PublishedKeys", "metadata_urls"]
 
 @dataclass(frozen=True, slots=True)
 class PublishedKeys:
-    """What an issuer published."""
+    """The keys that an issuer publishes, and for how many seconds they are fresh."""
 
     keys: VerificationKeys
     max_age: float | None
 
 
 def metadata_urls(issuer: str) -> tuple[str, str]:
-    """Return where the metadata of *issuer* may be, in the order of asking.
+    """Return the URLs at which the metadata of *issuer* may be, in the order of asking.
 
     OpenID Connect Discovery 4 appends to the path of the issuer, RFC 8414 3.1 goes before it.
     """
     url = httpx.URL(issuer)
-    # As it was sent: in a decoded one an encoded slash is a slash.
+    # The path as it is sent: decoded, an encoded slash would be a slash.
     path = url.raw_path.decode("ascii").rstrip("/")
     origin = str(url.copy_with(raw_path=b"/")).rstrip("/")
     return (
@@ -42,7 +42,7 @@ def metadata_urls(issuer: str) -> tuple[str, str]:
 
 
 class JWKSSource:
-    """Asks an issuer for its keys, once for each call of `ask`."""
+    """Fetches the keys of one issuer; each call of `ask` is one attempt."""
 
     def __init__(
         self,
@@ -64,16 +64,16 @@ class JWKSSource:
         """Return the keys that the issuer publishes now.
 
         Raises:
-            FetchError: there are none to be had; and whatever `fetch` raises.
+            FetchError: there are no usable ones. Anything that `fetch` raises passes through.
         """
         uri = self._configured_uri or self._discovered_uri or await self._discover()
-        # Forgotten until it has proved good: what is behind it may have moved.
+        # Kept only after a success: else the next attempt discovers it anew, it may have moved.
         self._discovered_uri = None
         document = await self._fetched(uri)
         try:
             keys = read_published_keys(document.body, self._algorithms)
         except KeyRefusedError as refused:
-            raise FetchError(f"what is at {_shown(uri)} {refused}") from None
+            raise FetchError(f"what is at {_without_query(uri)} {refused}") from None
         self._discovered_uri = uri
         return PublishedKeys(keys, document.max_age)
 
@@ -90,10 +90,10 @@ class JWKSSource:
         try:
             return _within_limits(await _answer_of(self._fetch(url)))
         except FetchError as error:
-            raise FetchError(f"{_shown(url)} {error}", is_absent=error.is_absent) from None
+            raise FetchError(f"{_without_query(url)} {error}", is_absent=error.is_absent) from None
 
     def _jwks_uri_of(self, document: Document, url: str) -> str:
-        place = f"the metadata at {_shown(url)}"
+        place = f"the metadata at {_without_query(url)}"
         try:
             metadata = parse_json_object(document.body)
         except ValueError:
@@ -124,6 +124,6 @@ def _within_limits(document: object) -> Document:
     return document
 
 
-def _shown(url: str) -> str:
-    # A query may be nobody's business.
+def _without_query(url: str) -> str:
+    # A query may hold a secret, so it is never logged.
     return url.partition("?")[0]

@@ -13,7 +13,7 @@ from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched, vouches_by
 from fastapi_scopes.verifiers.cache import TokenCache, cache_problems
-from fastapi_scopes.verifiers.jwks.issuer_keys import Generation, IssuerKeys
+from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
 from fastapi_scopes.verifiers.keys.ring import algorithm_problems, algorithms_of, elements_of
 from fastapi_scopes.verifiers.keyset import Held, Schedule
@@ -42,11 +42,11 @@ class JWKSVerifier(Generic[ClaimsT]):
       that is not known.
     * *max_age*: seconds for which the last good keys are used in an outage.
     * *timeout*: seconds for one attempt.
-    * *fetch*: gets a document; whatever it raises is a failed attempt. Default: httpx, https
+    * *fetch*: fetches a document; any exception is a failed attempt. Default: httpx, https
       only, no redirect to another host, at most 256 KiB.
 
-    The others are those of `JWTVerifier`. Once there are keys no request waits for new ones,
-    but one whose token names a key that is not known. Safe for concurrent use by tasks, event
+    The others are those of `JWTVerifier`. Once there are keys, only a request whose token names
+    an unknown key waits for new ones. Safe for concurrent use by tasks, event
     loops and threads, and after a fork.
 
     Raises:
@@ -100,7 +100,7 @@ class JWKSVerifier(Generic[ClaimsT]):
                 now=now,
             )
         ConfigurationError.raise_for(problems)
-        # A query may be nobody's business.
+        # A query may hold a secret, so it is never logged.
         self._name = issuer or str(jwks_uri).partition("?")[0]
         self._now = now
         self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
@@ -124,19 +124,19 @@ class JWKSVerifier(Generic[ClaimsT]):
 
     @property
     def issuers(self) -> frozenset[str] | None:
-        """The issuer that a token must name, in a set; None asks for none."""
+        """The issuer that a token must name, in a set; None accepts any."""
         return self._profile.issuers
 
-    def is_listed(self, scope: str) -> bool:
-        """Tell whether *scope* is by name one of *allowed_scopes*."""
+    def grants_by_name(self, scope: str) -> bool:
+        """Tell whether *scope* is written out in *allowed_scopes*; a wildcard does not count."""
         return self._profile.is_listed(scope)
 
-    def issuers_listing(self, scope: str) -> frozenset[str] | None:
-        """Return the issuers that *scope* is listed for by name; None is all that it verifies."""
+    def issuers_granting(self, scope: str) -> frozenset[str] | None:
+        """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
     async def vouch(self, token: str) -> Vouched[ClaimsT]:
-        """Return the same as `verify`, without a copy."""
+        """Return the claims of *token* as they are kept, without a copy."""
         seen = self._keys.attempts
         held = await self._keys.current()
         vetted = held.value.cache.get(token, self._now())
@@ -154,7 +154,7 @@ class JWKSVerifier(Generic[ClaimsT]):
         """
         return (await self.vouch(token)).copy()
 
-    async def _vetted(self, token: str, held: Held[Generation], seen: int) -> VettedClaims[Any]:
+    async def _vetted(self, token: str, held: Held[KeyGeneration], seen: int) -> VettedClaims[Any]:
         unverified = parse_compact_jws(token, self._algorithms)
         self._profile.require_type(unverified.header)
         held, verified = await self._verified(unverified, held, seen)
@@ -164,14 +164,14 @@ class JWKSVerifier(Generic[ClaimsT]):
         return vetted
 
     async def _verified(
-        self, unverified: UnverifiedJWS, held: Held[Generation], seen: int
-    ) -> tuple[Held[Generation], VerifiedJWS]:
+        self, unverified: UnverifiedJWS, held: Held[KeyGeneration], seen: int
+    ) -> tuple[Held[KeyGeneration], VerifiedJWS]:
         while True:
             try:
                 return held, verify_signature(unverified, held.value.keys)
             except TokenError:
-                # The key that it names has spoken; where none has that name, one may by now.
-                if held.value.keys.names(unverified.kid):
+                # A known key refused it. Where no key has that name, one may have it by now.
+                if held.value.keys.has_kid(unverified.kid):
                     raise
                 newer = await self._keys.newer_than(held, seen)
                 if newer is None:

@@ -1,4 +1,4 @@
-"""From what a developer writes into ``keys=`` to vetted keys, each bound to its algorithms."""
+"""Verification keys: read from ``keys=`` or a JWK set, vetted, and bound to algorithms."""
 
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource

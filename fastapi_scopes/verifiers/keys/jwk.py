@@ -28,12 +28,12 @@ JWK = Mapping[str, object]
 def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
     """Return the keys of *jwk_set* that fit one of *algorithms*.
 
-    Real sets mix keys for signing and encryption, of kinds that nobody here knows: what cannot
-    be used is skipped (RFC 7517 5). Two keys of one `kid` that could be taken for each other
-    are both skipped, since nothing says which is meant.
+    Real sets mix keys of many kinds and uses: those that cannot be used are skipped (RFC 7517
+    5). Two keys of one `kid` that fit the same token are both skipped, since nothing says which
+    is meant.
 
     Raises:
-        KeyRefusedError: it is no set, mixes secrets with public keys, or nothing remains.
+        KeyRefusedError: it is no set, mixes secrets with public keys, or has no usable key.
     """
     members = jwk_set.get("keys")
     if not is_json_array(members):
@@ -54,8 +54,8 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
 
 
 def _unambiguous(jwks: Iterable[JWK]) -> list[JWK]:
-    # Counted before anything is vetted: a malformed namesake makes a name no clearer. A key for
-    # encryption may share a name, since no signature can mean it.
+    # Counted before keys are vetted: a malformed key of the same `kid` is ambiguous, too. A key
+    # for encryption may share a `kid`, since no signature can mean it.
     signing = [each for each in jwks if each.get("use", "sig") == "sig"]
     names = Counter(map(_name_of, signing))
     return [each for each in signing if "kid" not in each or names[_name_of(each)] == 1]
@@ -112,7 +112,7 @@ def _text(jwk: JWK, name: str) -> str:
 
 
 def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
-    # Vetted for every algorithm that it would serve: the one that it names, or all.
+    # Long enough for every algorithm that it would serve: the one that it names, or all.
     symmetric = [each for each in algorithms if each.is_symmetric]
     if not symmetric:
         raise KeyRefusedError("is a secret, which fits none of the algorithms")

@@ -1,4 +1,4 @@
-"""Key material, vetted: what a verifier may trust a signature to."""
+"""Vetted key material: no weak, broken or unsuitable key passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -62,7 +62,7 @@ class KeyMaterial:
 
     kty: str
     kind: str
-    """What it is, for a message: `an RSA key`."""
+    """The kind of key as an error message calls it: `an RSA key`."""
     value: bytes | PublicKey = field(repr=False)
     curve: str | None = None
     kid: str | None = None
@@ -85,7 +85,7 @@ class KeyMaterial:
         """
         if not any(self.fits(each) for each in algorithms):
             names = ", ".join(each.name for each in algorithms)
-            # Its text is not quoted: in a JWK with members mixed up it may be the key.
+            # The `alg` is not quoted: in a JWK with members mixed up it may be the key.
             only = "" if self.algorithm is None else " with an 'alg'"
             raise KeyRefusedError(f"is {self.kind}{only}, which fits none of {names}")
         return self
@@ -107,7 +107,7 @@ class KeyMaterial:
 
 
 def material_of(key: object) -> KeyMaterial:
-    """Return the public *key*, vetted; what is left of a private key is its public half.
+    """Return the public *key*, vetted; a private key is reduced to its public half.
 
     Raises:
         KeyRefusedError: it is weak, or of a kind that signs no JWS.

@@ -7,7 +7,7 @@ from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, p
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers.keys.jwk import jwk_set_material
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
-from fastapi_scopes.verifiers.keys.ring import VerificationKeys, crowd_problems
+from fastapi_scopes.verifiers.keys.ring import VerificationKeys, unnamed_key_problems
 
 __all__ = ["MAX_PUBLISHED_KEYS", "read_published_keys"]
 
@@ -16,10 +16,10 @@ MAX_PUBLISHED_KEYS: Final = 64
 
 
 def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> VerificationKeys:
-    """Return the keys for *algorithms* in the JWK set *body*; members of no use are skipped.
+    """Return the keys for *algorithms* in the JWK set *body*; unusable members are skipped.
 
     Raises:
-        KeyRefusedError: it is no JWK set, holds a secret or too many keys, or none of use. An
+        KeyRefusedError: it is no JWK set, holds a secret or too many keys, or no usable one. An
             issuer without keys could sign nothing, so an empty set is a fault.
     """
     try:
@@ -32,10 +32,10 @@ def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> Verific
     if len(members) > MAX_PUBLISHED_KEYS:
         raise KeyRefusedError(f"holds more than {MAX_PUBLISHED_KEYS} keys")
     if any(is_json_object(each) and _is_secret(each) for each in members):
-        # Whoever reads it could sign, so nothing of that issuer's can be trusted.
+        # Everybody who reads the set could sign, so no key of that issuer can be trusted.
         raise KeyRefusedError("holds a secret")
     material = jwk_set_material(jwk_set, algorithms)
-    if any(crowd_problems(material, algorithms)):
+    if any(unnamed_key_problems(material, algorithms)):
         raise KeyRefusedError("holds too many keys without a 'kid'")
     return VerificationKeys(material, algorithms)
 

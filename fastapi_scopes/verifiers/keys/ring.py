@@ -13,9 +13,9 @@ __all__ = [
     "VerificationKeys",
     "algorithm_problems",
     "algorithms_of",
-    "crowd_problems",
     "elements_of",
     "read_keys",
+    "unnamed_key_problems",
 ]
 
 MAX_CANDIDATES = 16
@@ -28,19 +28,19 @@ class VerificationKeys:
     Of the keys that fit the token's algorithm, a token may be tried with
 
     * where its `kid` is the name of a key: that key, and no other;
-    * where its `kid` names none: the keys that have no name themselves (a PEM, a secret, a JWK
-      without `kid`), the newest first;
-    * where it has no `kid`: the same, and the key that has a name if it is the only such one.
+    * where its `kid` names none: the keys without a `kid` (a PEM, a secret, such a JWK), the
+      newest first;
+    * where it has no `kid`: the same keys, and the one that has a `kid` if there is only one.
     """
 
-    __slots__ = ("_anonymous", "_keys", "_kids", "_named", "_unnamed", "algorithms")
+    __slots__ = ("_for_no_kid", "_for_unknown_kid", "_keys", "_kids", "_named", "algorithms")
 
     def __init__(self, keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]) -> None:
         self._keys = tuple(keys)
         self._kids = frozenset(each.kid for each in keys if each.kid is not None)
         self._named: dict[tuple[str, str], BoundKey] = {}
-        self._unnamed: dict[str, tuple[BoundKey, ...]] = {}
-        self._anonymous: dict[str, tuple[BoundKey, ...]] = {}
+        self._for_unknown_kid: dict[str, tuple[BoundKey, ...]] = {}
+        self._for_no_kid: dict[str, tuple[BoundKey, ...]] = {}
         self.algorithms: frozenset[str] = frozenset(each.name for each in algorithms)
         """The names of the algorithms that a token may have."""
         for algorithm in algorithms:
@@ -53,25 +53,25 @@ class VerificationKeys:
         bound = [(each.kid, bind_key(algorithm, each.value)) for each in newest_first]
         named = {kid: key for kid, key in bound if kid is not None}
         self._named |= {(kid, algorithm.name): key for kid, key in named.items()}
-        self._unnamed[algorithm.name] = tuple(key for kid, key in bound if kid is None)
-        self._anonymous[algorithm.name] = tuple(
+        self._for_unknown_kid[algorithm.name] = tuple(key for kid, key in bound if kid is None)
+        self._for_no_kid[algorithm.name] = tuple(
             key for kid, key in bound if kid is None or len(named) == 1
         )
 
-    def names(self, kid: str | None) -> bool:
-        """Tell whether a key here goes by the name of *kid*."""
+    def has_kid(self, kid: str | None) -> bool:
+        """Tell whether one of the keys has this *kid*."""
         return kid in self._kids
 
     def includes(self, other: Self) -> bool:
-        """Tell whether every key of *other* is here, unchanged."""
+        """Tell whether every key of *other* is among these keys, unchanged."""
         return all(each in self._keys for each in other._keys)
 
     def candidates_for(self, kid: str | None, algorithm: str) -> tuple[BoundKey, ...]:
         """Return the keys that a token with *kid* and *algorithm* may be tried with."""
         if kid is None:
-            return self._anonymous[algorithm]
+            return self._for_no_kid[algorithm]
         if kid not in self._kids:
-            return self._unnamed[algorithm]
+            return self._for_unknown_kid[algorithm]
         key = self._named.get((kid, algorithm))
         return () if key is None else (key,)
 
@@ -91,36 +91,36 @@ def read_keys(keys: object, algorithms: object) -> tuple[VerificationKeys, tuple
     table = algorithms_of(names)
     read = _read_each(sources, table, problems)
     problems.extend(
-        [*_clash_problems(read, table), *crowd_problems([key for _, key in read], table)]
+        [*_clash_problems(read, table), *unnamed_key_problems([key for _, key in read], table)]
     )
     return VerificationKeys([key for _, key in read], table), tuple(problems)
 
 
 def elements_of(value: object) -> Sequence[object]:
-    """Return the elements of a list or tuple; anything else, text above all, has none."""
+    """Return *value* where it is a list or tuple; an empty one for all else, text included."""
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return ()
     return cast("Sequence[object]", value)
 
 
 def algorithms_of(names: Sequence[object]) -> list[Algorithm]:
-    """Return the algorithms that *names* names; what is no name of one is left out."""
+    """Return the algorithms with these *names*; unknown names are left out."""
     return [each for name, each in ALGORITHMS.items() if name in names]
 
 
 def algorithm_problems(names: Sequence[object]) -> Iterator[str]:
-    """Yield what is wrong with the *names* that a verifier is configured with."""
+    """Yield the problems with *names*, the `algorithms=` of a verifier."""
     if not names:
         yield "algorithms is no list of names, or an empty one; write algorithms=['RS256']"
     for position, name in enumerate(names):
         if not isinstance(name, str) or name not in ALGORITHMS:
-            # By position: who swaps two arguments has a secret here.
+            # By position, never by value: where two arguments are swapped it is a secret.
             yield (
                 f"algorithms[{position}] is no signature algorithm here;"
                 f" choose of {', '.join(ALGORITHMS)}"
             )
     if len({each.is_symmetric for each in algorithms_of(names)}) > 1:
-        # Where a public key passes for a secret, everybody can sign (RFC 8725 2.1).
+        # Where a public key is taken for a secret, everybody can sign (RFC 8725 2.1).
         yield "algorithms mixes HS* with others; make a verifier for each"
 
 
@@ -148,8 +148,10 @@ def _clash_problems(
             )
 
 
-def crowd_problems(keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]) -> Iterator[str]:
-    """Yield the algorithms for which more keys have no `kid` than one token may be tried with."""
+def unnamed_key_problems(
+    keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]
+) -> Iterator[str]:
+    """Yield a problem for each algorithm with more keys without `kid` than `MAX_CANDIDATES`."""
     for algorithm in algorithms:
         unnamed = sum(each.kid is None and each.fits(algorithm) for each in keys)
         if unnamed > MAX_CANDIDATES:

@@ -1,7 +1,7 @@
-"""Secrets for HMAC, and what must never be taken for one.
+"""Secrets for HMAC; anything that looks like a key, a certificate or JSON is refused.
 
 Where a public key is taken for a secret, everybody who knows it can sign (CVE-2016-5431,
-CVE-2024-33663); so whatever looks like a key, in any spelling, is no secret.
+CVE-2024-33663).
 """
 
 import base64
@@ -52,7 +52,7 @@ def looks_like_key(data: bytes) -> bool:
     """Tell whether *data* is a key, certificate or JSON text, as it is or in base64."""
     if _is_key(data):
         return True
-    # RFC 4648 5 turned into 4; armour that lost its lines still has their breaks.
+    # base64url (RFC 4648 5) is turned into base64 (4); line breaks of PEM are taken out.
     body = _WHITESPACE.sub(b"", data).replace(b"-", b"+").replace(b"_", b"/").rstrip(b"=")
     try:
         return _is_key(base64.b64decode(body + b"=" * (-len(body) % 4), validate=True))
@@ -71,7 +71,7 @@ def _is_key(data: bytes) -> bool:
 
 
 def _is_der_key(data: bytes) -> bool:
-    # By its frame and not by a parser, which would let pass every key that it cannot use.
+    # By the frame of the DER: a parser would let every key pass that it cannot read.
     outer = _split_der(data)
     if outer is None or outer[0] != _SEQUENCE or outer[2].strip():
         return False

@@ -1,4 +1,4 @@
-"""What a developer may write into ``keys=``, turned into vetted material."""
+"""Reads the sources of ``keys=``: str, bytes, dict or Path."""
 
 import os.path
 import re
@@ -26,7 +26,7 @@ _URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
     """Return the vetted keys of *source*, every one of which fits one of *algorithms*.
 
-    *algorithms* are all symmetric, and a str or bytes is a secret, or none is, and it is a key.
+    Where *algorithms* are symmetric, a str or bytes is a secret; else it is a public key.
 
     Raises:
         KeyRefusedError: there is no key in it that may be used.
@@ -50,7 +50,7 @@ def _bytes_of(text: str) -> bytes:
     if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises where a name is too long
         raise KeyRefusedError("is a str that names an existing file; pass a pathlib.Path")
     if _URL.match(text):
-        # Everybody may know it: as a secret it would let anybody sign.
+        # A URL is no secret: taken for one it would let anybody sign.
         raise KeyRefusedError("is a URL; fetch the JWK set and pass it as a dict or a Path")
     try:
         return text.encode("utf-8")
@@ -79,7 +79,7 @@ def _from_file(path: Path, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]
     if len(data) > _MAX_FILE_BYTES:
         raise KeyRefusedError(f"is a file of more than {_MAX_FILE_BYTES} bytes")
     if not data.lstrip().startswith(b"{"):
-        # A secret file would bring its line break along, so a Path is never a secret.
+        # A Path is never a secret: the line break at the end of the file would be part of it.
         return [public_material(data).require_fit(algorithms)]
     try:
         parsed = parse_json_object(data)

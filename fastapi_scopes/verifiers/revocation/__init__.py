@@ -1,4 +1,4 @@
-"""Tokens that were revoked before they expire: lists of `RevocationList`'s kind."""
+"""Revocation lists: tokens that were revoked before they expire."""
 
 from fastapi_scopes.verifiers.revocation.memory import MemoryRevocationList
 from fastapi_scopes.verifiers.revocation.redis import RedisRevocationList

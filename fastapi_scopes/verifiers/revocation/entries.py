@@ -1,4 +1,4 @@
-"""What one entry of a revocation list is."""
+"""The key and the lifetime of one entry of a revocation list."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ KEPT_BEYOND_EXP: Final = 600
 
 
 def key_of(issuer: str | None, jti: str) -> str:
-    """Return the name of an entry, of one length whatever the issuer calls its tokens."""
+    """Return the key of the entry for the token *jti* of *issuer*; all keys have one length."""
     # JSON, since no separator is one that an issuer or a jti could not hold.
     named = json.dumps([issuer, jti]).encode("ascii")
     return hashlib.sha256(named).hexdigest()
 
 
 def require_entry(issuer: object, jti: object, exp: object) -> None:
-    """Return where a token that can be revoked is named.
+    """Check the arguments of `revoke`.
 
     Raises:
-        ConfigurationError: an issuer or a jti that is no text, an exp that is no time.
+        ConfigurationError: *issuer* or *jti* is no text, or *exp* is no time.
     """
     problems: list[str] = []
     if issuer is not None and not isinstance(issuer, str):

@@ -12,9 +12,9 @@ _SWEEP_AFTER = 1024
 
 
 class MemoryRevocationList:
-    """Revoked tokens of one process, forgotten with it, and each when it has expired anyway.
+    """A revocation list in memory; an entry is dropped some time after its token has expired.
 
-    With several workers or machines take `RedisRevocationList`.
+    It ends with the process. For several workers or machines take `RedisRevocationList`.
     """
 
     def __init__(self, *, now: Callable[[], float] = time.time) -> None:
@@ -37,11 +37,12 @@ class MemoryRevocationList:
         """Refuse the token *jti* of *issuer*, which expires at *exp*, from now on.
 
         Raises:
-            ConfigurationError: that names no token.
+            ConfigurationError: an argument is none that a token could have.
         """
         require_entry(issuer, jti, exp)
-        # INVARIANT: not by a clock that may be set: what is forgotten while it is fast comes
-        # back when it is right again. Held by test_clock_that_is_fast_for_a_while_forgets_nothing.
+        # INVARIANT: entries are dropped by a monotonic clock: a system clock that is fast for a
+        # while would drop entries of tokens that are valid again afterwards
+        # (test_clock_that_is_fast_for_a_while_forgets_nothing).
         left = max(exp - self._now(), 0) + KEPT_BEYOND_EXP
         self._until[key_of(issuer, jti)] = self._age() + left
         self._added += 1

@@ -24,32 +24,32 @@ _STALE_CONNECTIONS = 2
 # Fewer than the connections of any pool that redis-py makes by itself.
 _AT_ONCE = 50
 _LATE_LOOPS = 3
-# What the loop takes for itself when it is not late.
+# The delay, in seconds, of a loop that is not late.
 _SLACK = 0.1
 
-# What answers may be no Redis. RuntimeError: a client of another event loop, or of one that is
-# closed.
-_ODD: Final = (
+# The server may be no Redis, and answer anything. RuntimeError: the client belongs to another
+# event loop, or to a closed one.
+_UNEXPECTED: Final = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError),
     *(RuntimeError, TypeError, ValueError),
 )
 
 
 class _OverloadError(Exception):
-    """This process cannot ask now, which says nothing of Redis."""
+    """This process is too busy to ask; Redis itself may be well."""
 
 
 class RedisRevocationList:
-    """Revoked tokens in Redis, under *prefix*, each until it has expired anyway.
+    """A revocation list in Redis, under *prefix*; Redis drops an entry after its token expired.
 
     *client* is a ``redis.asyncio.Redis``; it belongs to one event loop, as redis-py says. No
-    answer within *timeout* seconds is an outage: then nobody passes (`VerifierUnavailable`),
-    or, with *fail_open*, whoever was not known to be revoked, and that is logged. At most 50
-    questions are asked at once. Where it is this process that cannot ask, for want of a
-    connection or since its event loop is too busy, nobody passes in either case.
+    answer within *timeout* seconds is an outage: every token is then refused
+    (`VerifierUnavailable`), or, with *fail_open*, taken for not revoked, which is logged. At
+    most 50 commands run at once. Where this process itself is too busy to ask, for want of a
+    connection or of time in its event loop, every token is refused, also with *fail_open*.
 
-    A Redis that forgets its keys forgets who was revoked: it must persist them, and must not
-    evict any. Needs the extra ``redis``.
+    A Redis that loses keys forgets revocations: it must persist them and evict none. Needs the
+    extra ``redis``.
 
     Raises:
         ConfigurationError: from the constructor, also where redis-py is not installed.
@@ -78,9 +78,9 @@ class RedisRevocationList:
         self._prefix = prefix
         self._timeout = timeout
         self._fail_open = fail_open
-        self._places = asyncio.Semaphore(min(_AT_ONCE, _connections_of(client)))
-        self._is_out = False
-        """Whether the last question that was asked found Redis away."""
+        self._slots = asyncio.Semaphore(min(_AT_ONCE, _connections_of(client)))
+        self._is_outage = False
+        """Whether the last command failed because of Redis."""
 
     def __repr__(self) -> str:
         return f"<RedisRevocationList under {self._prefix!r}>"
@@ -89,7 +89,7 @@ class RedisRevocationList:
         """Tell whether the token *jti* of *issuer* was revoked.
 
         Raises:
-            VerifierUnavailable: Redis does not say.
+            VerifierUnavailable: Redis gives no answer.
         """
         key = self._prefix + key_of(issuer, jti)
         try:
@@ -98,7 +98,7 @@ class RedisRevocationList:
             # Its text may name a host and a user.
             _log.error("the revocation list cannot be asked: %s", type(error).__name__)
             is_open = self._fail_open
-        except (_OverloadError, *_ODD) as error:
+        except (_OverloadError, *_UNEXPECTED) as error:
             _log.error("the revocation list is not asked: %s", _reason_of(error))
             is_open = False
         if is_open:
@@ -109,7 +109,7 @@ class RedisRevocationList:
         """Refuse the token *jti* of *issuer*, which expires at *exp*, from now on.
 
         Raises:
-            ConfigurationError: that names no token.
+            ConfigurationError: an argument is none that a token could have.
             VerifierUnavailable: Redis does not take it; the token is not revoked.
         """
         require_entry(issuer, jti, exp)
@@ -117,33 +117,33 @@ class RedisRevocationList:
         key = self._prefix + key_of(issuer, jti)
         try:
             await self._ask(lambda: self._client.set(key, b"", exat=until))
-        except (_OverloadError, *self._outages, *_ODD) as error:
+        except (_OverloadError, *self._outages, *_UNEXPECTED) as error:
             _log.error("the revocation list takes no entry: %s", _reason_of(error))
         else:
             return
         raise VerifierUnavailable
 
     async def _ask(self, command: Callable[[], Awaitable[object]]) -> object:
-        """Return what Redis answers to *command*.
+        """Return the answer of Redis to *command*.
 
         Raises:
-            _OverloadError: it was not asked, for a reason that is not its own.
+            _OverloadError: this process was too busy to ask.
         """
-        async with self._place():
+        async with self._slot():
             answer = await self._answer(command)
-        self._is_out = False
+        self._is_outage = False
         return answer
 
     @contextlib.asynccontextmanager
-    async def _place(self) -> AsyncGenerator[None]:
-        """Hold one of the places of those who ask at once."""
+    async def _slot(self) -> AsyncGenerator[None]:
+        """Hold one of the slots for commands that run at once."""
         try:
             async with asyncio.timeout(self._timeout):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
-            # INVARIANT: a crowd here is no outage there, and opens nothing
+            # INVARIANT: a queue in this process is no outage of Redis, so fail_open opens nothing
             # (test_crowd_that_takes_too_long_opens_nothing).
-            if self._is_out:
+            if self._is_outage:
                 raise
             raise _OverloadError("too many ask at once") from None
         try:
@@ -151,10 +151,10 @@ class RedisRevocationList:
         except self._exhausted:
             raise _OverloadError("the client has no connection left") from None
         except self._outages:
-            self._is_out = True
+            self._is_outage = True
             raise
         finally:
-            self._places.release()
+            self._slots.release()
 
     async def _answer(self, command: Callable[[], Awaitable[object]]) -> object:
         loop = asyncio.get_running_loop()
@@ -164,14 +164,14 @@ class RedisRevocationList:
                 async with asyncio.timeout_at(deadline):
                     return await self._sent(command)
             except TimeoutError:
-                # INVARIANT: a deadline that this loop missed itself says nothing of Redis: the
-                # answer may be there, unread (test_loop_that_is_busy_opens_nothing).
+                # INVARIANT: where the loop itself was late the answer may be there, unread; that
+                # is no outage of Redis (test_loop_that_is_busy_opens_nothing).
                 if loop.time() < deadline + _SLACK:
                     raise
         raise _OverloadError("the event loop is too busy")
 
     async def _sent(self, command: Callable[[], Awaitable[object]]) -> object:
-        # A connection of before Redis was restarted shows only when it is used.
+        # A connection that a restart of Redis has broken shows that only when it is used.
         for _ in range(_STALE_CONNECTIONS):
             with contextlib.suppress(self._broken):
                 return await command()
@@ -179,7 +179,7 @@ class RedisRevocationList:
 
 
 def _reason_of(error: Exception) -> str:
-    """Return what a log may say of *error*: of one that is not ours, no text."""
+    """Return a text about *error* for the log: of foreign errors the type alone."""
     if isinstance(error, _OverloadError):
         return str(error)
     kind = type(error).__name__
@@ -195,7 +195,7 @@ def _connections_of(client: "Redis") -> int:
 
 
 def _redis_classes() -> tuple[ModuleType, tuple[type, ...]]:
-    """Return the exceptions of redis-py, and its clients."""
+    """Return the module of redis-py's exceptions, and its client classes."""
     try:
         asynchronous, exceptions = import_module("redis.asyncio"), import_module("redis.exceptions")
     except ImportError:

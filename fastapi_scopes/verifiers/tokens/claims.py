@@ -1,4 +1,4 @@
-"""The claims of a JWT (RFC 7519 4.1), judged on verified bytes alone."""
+"""Checks of the claims of a JWT (RFC 7519 4.1); only verified bytes come here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ __all__ = [
 _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
 
 # RFC 7519 5.1, RFC 9068 2.1. Another type is another kind of token (RFC 8725 3.11), such as a
-# DPoP proof or a logout token, and often signed with the same key.
+# DPoP proof or a logout token, often signed with the same key.
 _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _TYPES = _ACCESS_TOKEN_TYPES | {"jwt", "application/jwt"}
 
@@ -30,7 +30,7 @@ _REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 
 # OpenID Connect Core 3.1.3.6 and 3.3.2.11: hashes of what an ID token was issued with. Issuers
 # that sign all kinds of token alike tell them apart in a claim of their own: ID tokens, but also
-# refresh, logout and registration tokens. What is not known there is no access token.
+# refresh, logout and registration tokens. A kind that is not listed here is no access token.
 _ID_TOKEN_HASHES = frozenset({"at_hash", "c_hash", "s_hash"})
 _KINDS = {
     "typ": frozenset({"bearer", "jwt", "at+jwt", "application/at+jwt", "access", "access_token"}),
@@ -40,19 +40,19 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What a token must say to be valid here; None asks for nothing."""
+    """The claims that a token must have to be valid here; None skips a check."""
 
     issuers: frozenset[str] | None
     audiences: frozenset[str] | None
     leeway: float = 0
     strict: bool = False
-    """Whether to ask for all that RFC 9068 asks for."""
+    """Whether the token must have everything that RFC 9068 asks for."""
     takes_bound: bool = False
-    """Whether a token that is bound to a key may pass this far."""
+    """Whether a token that is bound to a key (`cnf`) is taken: a proof checker sees it later."""
 
 
 def require_access_token_type(header: Mapping[str, object], *, strict: bool = False) -> None:
-    """Return where `typ` is that of an access token, or absent or JWT where not *strict*.
+    """Check that `typ` is that of an access token; without *strict* it may be JWT or absent.
 
     Raises:
         TokenError: it is of another kind.
@@ -66,10 +66,10 @@ def require_access_token_type(header: Mapping[str, object], *, strict: bool = Fa
 
 
 def require_access_token_claims(claims: Mapping[str, object], scopes_claim: str) -> None:
-    """Return where nothing in *claims* is what only another kind of token has.
+    """Check that *claims* are not those of another kind of token, such as an ID token.
 
-    An ID token is for the client (RFC 8725 3.11): whoever has one is no caller. A nonce alone
-    does not tell, since some issuers copy it into access tokens; without scopes it does.
+    An ID token is for the client (RFC 8725 3.11) and authorizes nothing here. A nonce alone is
+    no sign of one, since some issuers copy it into access tokens; a nonce without scopes is.
 
     Raises:
         TokenError: it is an ID token, a refresh token, a logout token or the like.
@@ -89,12 +89,12 @@ def _is_access_token_kind(claims: Mapping[str, object], name: str) -> bool:
     kind = claims[name]
     if not isinstance(kind, str):
         return False
-    # RFC 9449 5: what is bound to a key may say so; who asks for proof looked at `cnf` before.
+    # RFC 9449 5: a token that is bound to a key may be of this type; `cnf` was checked before.
     return kind.lower() in _KINDS[name] or (kind.lower() == "dpop" and "cnf" in claims)
 
 
 def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, object]:
-    """Return the claims in *payload*, each registered one of them judged.
+    """Return the claims in *payload*, every registered claim checked.
 
     Raises:
         TokenError: *payload* is no claims set, or not one that is valid here and *now*.
@@ -103,10 +103,10 @@ def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, o
         claims = parse_json_object(payload)
     except ValueError:
         raise TokenError(TokenFault.PAYLOAD) from None
-    # RFC 9449 7.2: a token bound to a key is no bearer token; here is who asks for proof.
+    # RFC 9449 7.2: a token that is bound to a key is no bearer token; it needs a proof.
     if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
         raise TokenError(TokenFault.CONFIRMATION)
-    # One that is empty names nobody and nothing.
+    # An empty claim identifies nobody.
     if expected.strict and any(claims.get(name) in (None, "") for name in _REQUIRED_CLAIMS):
         raise TokenError(TokenFault.CLAIMS)
     if not all(isinstance(claims.get(name, ""), str) for name in _TEXT_CLAIMS):
@@ -118,10 +118,10 @@ def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, o
 
 
 def require_current(claims: Mapping[str, object], leeway: float, now: float) -> None:
-    """Return where *claims* hold *now*: not expired, and neither for nor from the future.
+    """Check that *claims* hold *now*: before `exp`, not before `nbf`, not issued in the future.
 
     Raises:
-        TokenError: they do not, or a time is none.
+        TokenError: they do not hold, or a time is no number.
     """
     if "exp" not in claims:
         raise TokenError(TokenFault.CLAIMS)
@@ -166,15 +166,15 @@ def _audience_of(value: object) -> list[str]:
 
 
 def scopes_of(claims: Mapping[str, object], name: str) -> frozenset[str]:
-    """Return the scopes in the claim *name*; a claim that is absent is no scopes.
+    """Return the scopes in the claim *name*; none where the claim is absent.
 
     At every level a member of exactly that name wins (``https://example.com/scopes`` has dots
     and is one name); otherwise the text up to the first dot names an object to look into, as
     in ``realm_access.roles``.
 
     Raises:
-        TokenError: the claim has another type than a scope claim may have, or holds what is
-            no scope (RFC 6749 3.3).
+        TokenError: the claim is no text and no list, or holds a text that is no scope (RFC 6749
+            3.3).
     """
     try:
         return parse_scopes(_claim_at(claims, name))

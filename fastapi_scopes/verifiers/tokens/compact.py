@@ -1,4 +1,4 @@
-"""Compact JWS (RFC 7515 7.1): everything about the header and the signature."""
+"""Compact JWS (RFC 7515 7.1): parsing, the checks of the header, and the signature."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 MAX_TOKEN_CHARS = 16 * 1024
-"""The longest token that is looked at."""
+"""The longest token that is read."""
 MAX_HEADER_BYTES = 2 * 1024
 """The longest decoded header that is parsed."""
 
@@ -34,7 +34,7 @@ _REFUSED_MEMBERS = frozenset({"b64", "crit", "enc", "zip"})
 
 @dataclass(frozen=True, slots=True)
 class VerifiedJWS:
-    """What a signature was verified of; the payload may be anything, also nothing."""
+    """The header and payload of a JWS with a verified signature; the payload may be any bytes."""
 
     header: Mapping[str, object]
     payload: bytes = field(repr=False)
@@ -42,7 +42,7 @@ class VerifiedJWS:
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedJWS:
-    """A well-formed JWS; nothing in it may be believed before `verify_signature`."""
+    """A well-formed JWS whose signature is not verified; nothing in it may be believed."""
 
     token: str = field(repr=False)
     header: Mapping[str, object] = field(repr=False)
@@ -56,23 +56,24 @@ def verify_compact_jws(
 ) -> VerifiedJWS:
     """Return the header and the payload bytes of *token*, its signature verified.
 
-    *keys* and *algorithms* are those of `JWTVerifier`. The payload is not looked at, and as
-    `typ` is there for applications (RFC 7515 4.1.9), neither is that.
+    *keys* and *algorithms* are those of `JWTVerifier`. Neither the payload nor
+    `typ` is checked: both are for the application (RFC 7515 4.1.9).
 
     Raises:
         ConfigurationError: *keys* or *algorithms* are unfit.
         TokenError: *token* is malformed, or not signed by one of *keys*.
     """
-    ring, problems = read_keys(keys, algorithms)
+    verification_keys, problems = read_keys(keys, algorithms)
     ConfigurationError.raise_for(problems)
-    return verify_signature(parse_compact_jws(token, ring.algorithms), ring)
+    unverified = parse_compact_jws(token, verification_keys.algorithms)
+    return verify_signature(unverified, verification_keys)
 
 
 def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJWS:
     """Return *token* taken apart, its algorithm one of *algorithms*, nothing verified yet.
 
     Raises:
-        TokenError: it is too long, no compact JWS, or has a header that we refuse.
+        TokenError: it is too long, no compact JWS, or its header is refused.
     """
     if not isinstance(token, str):
         raise TokenError(TokenFault.MALFORMED)
@@ -89,7 +90,7 @@ def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJW
 
 
 def unverified_issuer_of(token: object) -> str:
-    """Return the `iss` that *token* claims; good to choose a verifier, and for nothing else.
+    """Return the unverified `iss` of *token*, only to choose the verifier that then checks it.
 
     Raises:
         TokenError: it is no compact JWS, or names no issuer.
@@ -107,10 +108,10 @@ def unverified_issuer_of(token: object) -> str:
 
 
 def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> VerifiedJWS:
-    """Return what *unverified* says, now that one of *keys* vouches for it.
+    """Return the header and payload of *unverified*, its signature verified by one of *keys*.
 
     Raises:
-        TokenError: no key may verify it, or none of those that may does.
+        TokenError: no key fits the token, or the signature is wrong.
     """
     candidates = keys.candidates_for(unverified.kid, unverified.algorithm)
     if not candidates:
@@ -121,7 +122,7 @@ def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> Verif
 
 
 def _segments_of(token: str) -> list[str]:
-    # Before anything that takes longer the longer the token is.
+    # First of all: everything else takes longer with a longer token.
     if len(token) > MAX_TOKEN_CHARS:
         raise TokenError(TokenFault.TOO_LARGE)
     segments = token.split(".")

@@ -1,4 +1,4 @@
-"""Which scopes an issuer may grant."""
+"""Limits on the scopes that an issuer may grant: ``allowed_scopes=`` of a verifier."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _WILDCARD = ":*"
 
 @dataclass(frozen=True, slots=True)
 class ScopeLimits:
-    """Scopes by name, and the prefixes, colon included, of which any scope may be granted."""
+    """The scopes that an issuer may grant, by name or by a prefix that ends with a colon."""
 
     names: frozenset[str]
     prefixes: tuple[str, ...]
 
     @classmethod
     def parse(cls, allowed: Sequence[str]) -> Self:
-        """Return the limits that *allowed*, known to be without a problem, writes."""
+        """Return the limits that *allowed* spells; `limit_problems` has found no problem in it."""
         wildcards = [each for each in allowed if each.endswith(_WILDCARD)]
         names = frozenset(allowed).difference(wildcards)
         return cls(names, tuple(each.removesuffix("*") for each in wildcards))
@@ -33,7 +33,7 @@ class ScopeLimits:
 
 
 def limit_problems(allowed: object) -> Iterator[str]:
-    """Yield what is wrong with *allowed*, None or a list of scopes and `prefix:*`."""
+    """Yield the problems of *allowed*, which is None or a list of scopes and `prefix:*`."""
     if allowed is None:
         return
     if isinstance(allowed, str) or not isinstance(allowed, Sequence):
