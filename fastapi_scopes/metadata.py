@@ -16,7 +16,7 @@ __all__ = ["ProtectedResource", "metadata_router", "parse_resource"]
 
 _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 
-# RFC 3986 2: what URLs consist of. INVARIANT: no quote, backslash, space or control character is
+# RFC 3986 2: the characters of URLs. INVARIANT: no quote, backslash, space or control character is
 # among them, for a URL stands in a quoted-string (attacks/test_metadata.py).
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 # Paths that are spelled alike in a URL and in the template of a route.
@@ -52,7 +52,7 @@ class ProtectedResource:
             "authorization_servers": self.authorization_servers,
         }
         if scopes:
-            # RFC 9728 3.2: what has no elements is left out.
+            # RFC 9728 3.2: an empty list is left out.
             members["scopes_supported"] = scopes
         members["bearer_methods_supported"] = ["header"]
         return json.dumps(members, separators=(",", ":")).encode()

@@ -31,7 +31,7 @@ _CREDENTIALS = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +[^ ].*)?[ \
 # of subprotocols are compared exactly, so there is one spelling.
 _OFFER = re.compile(r"bearer\.([A-Za-z0-9\-._~+]+)")
 _OFFERING: Final = "bearer."
-# What verifiers take, and a little around it; servers take more.
+# The longest token that verifiers take, and a little around it.
 _MAX_FIELD: Final = 16 * 1024 + 64
 _MAX_SUBPROTOCOLS: Final = 64
 _CONFLICTING: Final = (_OFFERING,)

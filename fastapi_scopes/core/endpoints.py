@@ -74,7 +74,7 @@ class Endpoint:
     mount: str = ""
     """Where the app that holds the route is mounted; empty for the app that was looked at."""
     scopes: tuple[str, ...] = ()
-    """What the route itself asks for with ``Security(guard, scopes=[...])``."""
+    """The scopes of ``Security(guard, scopes=[...])`` on the route itself."""
     never_none: tuple[str, ...] = ()
     """Parameters that take the claims and whose annotation does not allow None."""
 

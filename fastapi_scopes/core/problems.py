@@ -28,7 +28,7 @@ __all__ = [
     "require_realm",
 ]
 
-# RFC 9110 5.6.4: what a quoted-string may hold unescaped.
+# RFC 9110 5.6.4: the characters that stand unescaped in a quoted-string.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
 

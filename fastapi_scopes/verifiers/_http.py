@@ -136,7 +136,7 @@ class HTTPFetch:
             async with client_for(url, tls=self._tls, timeout=self._timeout) as client:
                 return await _get(client, httpx.URL(url))
         except TRANSPORT_ERRORS as error:
-            # The text of these may hold a URL with a query, so only their kind is told.
+            # Their text may hold a URL with a query, so the message has only their type.
             raise FetchError(f"could not be reached ({type(error).__name__})") from None
 
 
@@ -168,7 +168,7 @@ async def document_of(response: httpx.Response) -> Document:
     status = response.status_code
     if status != 200:
         raise FetchError(f"answered {status}", is_absent=400 <= status < 500)
-    # What is not asked for is not decoded: a few bytes could become any number.
+    # No encoding was asked for, so none is decoded: a few bytes could become gigabytes.
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise FetchError("has an encoding that was not asked for")
     body = bytearray()
@@ -186,7 +186,6 @@ def _max_age_of(headers: httpx.Headers) -> float | None:
     found = [float(match[1]) for each in directives if (match := _MAX_AGE.fullmatch(each))]
     if not found:
         return None
-    # RFC 9111 4.2.1, 4.2.3: of two that differ the one that is stale first, less what has passed
-    # in a cache on the way.
+    # RFC 9111 4.2.1, 4.2.3: the smallest of several, minus the age in a cache on the way.
     age = headers.get("age", "0")
     return max(min(found) - (float(age) if _AGE.fullmatch(age) else 0), 0)

@@ -15,14 +15,14 @@ def is_number_within(value: object, low: float, high: float) -> TypeGuard[float]
 
 
 def seconds_problems(**settings: object) -> Iterator[str]:
-    """Yield those of *settings* that are no number of seconds above 0."""
+    """Yield a problem for each of *settings* that is no number of seconds above 0."""
     for name, value in settings.items():
         if not is_number_within(value, 0, math.inf) or value in (0, math.inf):
             yield f"{name} is no number of seconds above 0"
 
 
 def flag_problems(**settings: object) -> Iterator[str]:
-    """Yield those of *settings* that are no bool: a text such as "false" would count as yes."""
+    """Yield a problem for each of *settings* that is no bool: the text "false" would be true."""
     for name, value in settings.items():
         if not isinstance(value, bool):
             yield f"{name} is no bool but a {type(value).__name__!r}; write {name}=True or False"

@@ -147,13 +147,13 @@ class ScopeLimitedVerifier(Protocol):
 
 
 class RevocationList(Protocol):
-    """Which tokens were revoked before they expire, by issuer and `jti` (RFC 7519 4.1.7).
+    """The tokens that were revoked before they expire, by issuer and `jti` (RFC 7519 4.1.7).
 
     Never by the text of the token: one token has several spellings that all verify.
     """
 
     async def is_revoked(self, issuer: str | None, jti: str) -> bool:
-        """Tell whether the token *jti* of *issuer* was revoked; asked for every request.
+        """Tell whether the token *jti* of *issuer* was revoked; called for every request.
 
         Raises:
             VerifierUnavailable: that cannot be told now, so the token is not accepted.
@@ -169,7 +169,7 @@ class ProofChecker(Protocol):
     """
 
     async def check(self, token: str, confirmation: Mapping[str, object]) -> None:
-        """Return where the caller holds the key that *confirmation*, the `cnf` claim, names.
+        """Check that the caller holds the key that *confirmation*, the `cnf` claim, names.
 
         Raises:
             TokenError: there is no such proof.

@@ -110,7 +110,7 @@ def _problems(verifiers: object) -> Iterator[str]:
         place = f"verifiers[{position}]"
         issuers = cast("frozenset[str] | None", getattr(member, "issuers", None))
         if isinstance(member, type) or not callable(getattr(member, "grants_by_name", None)):
-            # By its type alone: who confuses the arguments has a secret here.
+            # By its type, never by value: where arguments are swapped it may be a secret.
             kind = member.__name__ if isinstance(member, type) else type(member).__name__
             yield f"{place} is a {kind!r}; pass a JWTVerifier or JWKSVerifier for one issuer"
         elif issuers is None:

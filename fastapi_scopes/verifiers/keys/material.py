@@ -78,7 +78,7 @@ class KeyMaterial:
         )
 
     def require_fit(self, algorithms: Sequence[Algorithm]) -> Self:
-        """Return this key, known to fit one of *algorithms*.
+        """Return this key after a check that it fits one of *algorithms*.
 
         Raises:
             KeyRefusedError: it fits none.
@@ -91,7 +91,7 @@ class KeyMaterial:
         return self
 
     def clashes_with(self, other: Self, algorithms: Sequence[Algorithm]) -> bool:
-        """Tell whether a token with the `kid` of both could mean either."""
+        """Tell whether both keys have one `kid`, and a token with it could mean either."""
         return (
             self.kid is not None
             and self.kid == other.kid

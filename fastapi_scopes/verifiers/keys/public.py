@@ -54,7 +54,7 @@ def _readers_of_pem(label: bytes) -> tuple[Reader, ...]:
     return (serialization.load_pem_public_key,)
 
 
-# No two of these formats begin alike, so the order decides nothing.
+# No text is valid in two of these formats, so their order does not matter.
 _PLAIN_READERS: tuple[Reader, ...] = (
     lambda data: serialization.load_ssh_public_key(data.strip()),
     serialization.load_der_public_key,

@@ -29,7 +29,7 @@ _INNER_TAGS = (b"\x06", b"\xa0", b"\x02")
 
 
 def secret_material(secret: bytes, algorithms: Iterable[Algorithm]) -> KeyMaterial:
-    """Return *secret*, known to be long enough for every one of *algorithms*.
+    """Return *secret* as key material after a check that it is long enough for *algorithms*.
 
     Raises:
         KeyRefusedError: it is too short, or a key, a certificate or JSON text in disguise.
