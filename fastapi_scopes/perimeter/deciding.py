@@ -71,14 +71,14 @@ class Decider:
         for resolve in resolvers:
             # What no rule can hold for leads nowhere: nothing is looked up for it.
             match = RouteMatch(is_refused=True) if is_unruly(scope) else resolve(scope)
-            state = fork_state(scope)
+            fork_state(scope)
             verdict = self._settled(match, scope)
             if verdict is None:
                 verdict = await self._verdict_on(match, scope)
             if verdict.problem is not None:
                 if self.hides_unknown and match.endpoint is not None:
                     match.look_for_nothing()
-                state.verdicts[self.terms.guard] = verdict
+                state_of(scope).verdicts[self.terms.guard] = verdict
                 await refuse(verdict.problem, scope, *channels)
                 return None
             if passage is None:
@@ -86,6 +86,7 @@ class Decider:
                 passage = Passage(self.terms, verdict, match, is_spent=not match.steps)
         if passage is None:
             return ()
+        state = state_of(scope)
         state.verdicts[self.terms.guard] = passage.verdict
         state.passages[self] = passage
         return (passage,)
