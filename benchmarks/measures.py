@@ -1,7 +1,8 @@
 """What the benchmarks share: callers of ASGI apps, and how CPU is told.
 
 Numbers are process time on one pinned core where the system allows that. Whoever compares two apps
-lets them take turns in one process and compares medians of rounds.
+lets them take turns in one process and compares medians of rounds. Nothing here needs the package
+that is measured: the processes of peers import this module in environments of their own.
 """
 
 import asyncio
@@ -15,15 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_scopes import JWTVerifier
-
-SECRET = "a-secret-of-the-benchmark-0123456789-0123456789"
-
 Fields = Sequence[tuple[bytes, bytes]]
-
-
-def make_verifier() -> JWTVerifier[Any]:
-    return JWTVerifier(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None)
+Work = Callable[[], Awaitable[object]]
 
 
 def pin() -> int | None:
@@ -33,6 +27,20 @@ def pin() -> int | None:
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     return core
+
+
+@contextmanager
+def pinned_to(core: int | None) -> Iterator[None]:
+    """Keep this process, and those that it starts, on *core*; None changes nothing."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager
@@ -145,35 +153,49 @@ async def cpu_of(work: Callable[[], Awaitable[object]], times: int = 1) -> float
     return (time.process_time() - began) / times
 
 
-async def take_turns(
-    works: Mapping[str, Callable[[], Awaitable[object]]],
-    *,
-    rounds: int,
-    seconds: float,
-    least: float = 0.002,
-) -> dict[str, Times]:
-    """Let *works* take turns, so that whatever else the machine does hits them alike.
+class Turns:
+    """Lets pieces of work take turns, so that whatever else the machine does hits them alike.
 
-    They end after so many *rounds*, or with the round in which *seconds* are over. Each is called
-    as often in a round as makes *least* seconds.
+    Each is called as often in a round as makes *least* seconds.
     """
-    often = {}
-    for name, work in works.items():
-        await work()
-        once = await cpu_of(work)
-        often[name] = max(1, min(200, round(least / once))) if once else 200
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    end = time.process_time() + seconds
-    # What comes after another kind of work is slower, so none always comes after the same.
-    order, dice = [*works], random.Random(0)  # noqa: S311 - no secret
-    for _ in range(rounds):
-        dice.shuffle(order)
-        for name in order:
-            taken[name].append(await cpu_of(works[name], often[name]))
-        if time.process_time() > end:
-            break
+
+    def __init__(self, works: Mapping[str, Work], *, least: float = 0.002) -> None:
+        self._works = works
+        self._least = least
+        self._often: dict[str, int] = {}
+        self._dice = random.Random(0)  # noqa: S311 - no secret
+
+    async def warm(self) -> None:
+        """Call each piece of work, and tell from the second call how often a round calls it."""
+        for name, work in self._works.items():
+            await work()
+            once = await cpu_of(work)
+            self._often[name] = max(1, min(200, round(self._least / once))) if once else 200
+
+    async def round(self) -> dict[str, float]:
+        """Return the CPU of one call of each piece of work."""
+        # What comes after another kind of work is slower, so none always comes after the same.
+        order = [*self._works]
+        self._dice.shuffle(order)
+        taken = {name: await cpu_of(self._works[name], self._often[name]) for name in order}
         # Tasks that were ended in a round go.
         await asyncio.sleep(0)
+        return taken
+
+
+async def take_turns(
+    works: Mapping[str, Work], *, rounds: int, seconds: float, least: float = 0.002
+) -> dict[str, Times]:
+    """Let *works* take turns for so many *rounds*, or until *seconds* of CPU are over."""
+    turns = Turns(works, least=least)
+    await turns.warm()
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    end = time.process_time() + seconds
+    for _ in range(rounds):
+        for name, took in (await turns.round()).items():
+            taken[name].append(took)
+        if time.process_time() > end:
+            break
     return {name: Times(tuple(times)) for name, times in taken.items()}
 
 

@@ -27,13 +27,13 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
+from benchmarks.gates import make_verifier
 from benchmarks.measures import (
     Times,
     ask,
     connection,
     cpu,
     cpu_of,
-    make_verifier,
     pin,
     start,
     told,
