@@ -6,7 +6,9 @@ import pytest
 
 from benchmarks.figures import Comparison
 from benchmarks.page import RESULTS, WORDS, pages
+from benchmarks.peers.driver import without_scope
 from benchmarks.plot import steps_to
+from benchmarks.tokens import AUDIENCE, SCOPE
 
 ROUNDS = {
     "bare": [1.0, 2.0, 1.0, 1.0],
@@ -61,3 +63,11 @@ def test_the_axis_of_a_plot_covers_what_is_drawn_in_few_steps(top) -> None:
     assert steps[0] == 0
     assert steps[-1] >= top
     assert len(steps) <= 10
+
+
+@pytest.mark.parametrize("value", [SCOPE, [SCOPE], ["openid", SCOPE]])
+def test_packages_are_asked_with_a_token_that_lacks_the_scope_in_any_claim(value) -> None:
+    lacking = without_scope({"aud": AUDIENCE, "exp": 1, "scope": value})
+
+    assert SCOPE not in lacking["scope"]
+    assert (lacking["aud"], lacking["exp"]) == (AUDIENCE, 1)
