@@ -77,8 +77,8 @@ def machine_of(found: Found) -> str:
 def hit_bars(found: Found) -> Iterator[Bar]:
     for figure in found["figures"]:
         if figure["table"] == "hit":
-            is_floor = figure["name"].startswith("floor")
-            yield Bar(figure["name"], figure["value"], not is_floor, figure["limit"])
+            is_ours = figure["name"].startswith(("perimeter", "dependency"))
+            yield Bar(figure["name"], figure["value"], is_ours, figure["limit"])
 
 
 def peer_bars(found: Found) -> Iterator[Bar]:

@@ -69,6 +69,7 @@ def all_rows() -> Rows:
 
 
 def add_hits(rows: Rows, token: str) -> None:
+    rows.add("hit", "another bare app", asking(make_app(), token), BARE)
     for name, (floor, ours) in hit_gates(token).items():
         target, limit = LIMITS[name]
         rows.add("hit", f"floor: {name}", asking(floor, token), BARE)
