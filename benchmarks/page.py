@@ -30,7 +30,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def number(value: float, unit: str) -> str:
-    return f"{value:.2f}" if unit == "x" else f"{value:+.2f}"
+    # Adding 0 makes 0 of -0.
+    return f"{value:.2f}" if unit == "x" else f"{round(value, 2) + 0:+.2f}"
 
 
 def limit_of(figure: Found) -> str:
@@ -62,8 +63,9 @@ def peers_table(found: Found) -> str:
         few, many = row["figures"]
         name = row["name"] if row["is_ours"] else f"{row['name']} {row['version']}"
         verifies = "once in `cache_ttl`" if row["remembers"] else "each request"
-        added = (f"{few['value']:+.2f}", f"{few['low']:+.2f} to {few['high']:+.2f}")
-        rows.append((name, row["algorithm"], verifies, *added, f"{many['value']:+.2f}"))
+        told = [number(few[each], "B") for each in ("value", "low", "high")]
+        added = (told[0], f"{told[1]} to {told[2]}", number(many["value"], "B"))
+        rows.append((name, row["algorithm"], verifies, *added))
     return table(head, rows)
 
 

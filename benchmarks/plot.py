@@ -73,7 +73,7 @@ def bar_parts(bar: Bar, y: float, scale: float, theme: Theme) -> list[str]:
     parts = [
         f'<text x="{LABELS - 8}" y="{text_y}" text-anchor="end">{escape(bar.label)}</text>',
         f'<rect x="{LABELS}" y="{y}" width="{long:.1f}" height="{BAR}" fill="{colour}"/>',
-        f'<text x="{LABELS + long + 6:.1f}" y="{text_y}">{bar.value:.2f}</text>',
+        f'<text x="{LABELS + long + 6:.1f}" y="{text_y}">{round(bar.value, 2) + 0:.2f}</text>',
     ]
     if bar.limit is not None:
         x = LABELS + bar.limit * scale
