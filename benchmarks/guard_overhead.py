@@ -13,6 +13,7 @@ the quickest tenth of the rounds says. `--check` ends with 1 if a limit is broke
 import argparse
 import asyncio
 import json
+import signal
 import statistics
 import sys
 from pathlib import Path
@@ -60,6 +61,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     parser.add_argument("--check", action="store_true", help="end with 1 if a limit is broken")
     options = parser.parse_args()
+    # Whoever ends this run ends the servers as well: SIGTERM alone would leave them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     slow_rounds = max(4, options.rounds // 5)
     cores = throughput.cores()
     peers: list[dict[str, Any]] = []
