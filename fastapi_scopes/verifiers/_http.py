@@ -1,10 +1,12 @@
 """JSON documents of an authorization server over HTTP, within limits (RFC 8725 3.10)."""
 
+import asyncio
 import ipaddress
+import os
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Final
@@ -21,6 +23,7 @@ __all__ = [
     "HTTPFetch",
     "client_for",
     "document_of",
+    "tls_context",
     "url_problem",
 ]
 
@@ -40,6 +43,9 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _MAX_AGE = re.compile(r'max-age\s*=\s*"?(\d{1,10})"?', re.IGNORECASE | re.ASCII)
 _AGE = re.compile(r"\d{1,10}", re.ASCII)
 _NOT_KEPT = frozenset({"no-cache", "no-store"})
+
+_contexts: dict[tuple[str | None, str | None], SSLContext] = {}
+_making = threading.Lock()
 
 
 class FetchError(Exception):
@@ -90,6 +96,27 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+async def tls_context() -> SSLContext:
+    """Return the TLS settings of this process, made when they are first asked for.
+
+    The certificate authorities are those of ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` then. They are
+    read in a thread: that takes some 20 ms, in which the event loop serves others.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    trusted = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    known = _contexts.get(trusted)
+    return known if known is not None else await asyncio.to_thread(_make_context, trusted)
+
+
+def _make_context(trusted: tuple[str | None, str | None]) -> SSLContext:
+    with _making:
+        if trusted not in _contexts:
+            _contexts[trusted] = httpx.create_ssl_context()
+        return _contexts[trusted]
+
+
 def client_for(
     url: str, *, tls: SSLContext, timeout: float, connections: int = 1
 ) -> httpx.AsyncClient:
@@ -121,11 +148,6 @@ class HTTPFetch:
     def __init__(self, *, timeout: float) -> None:
         self._timeout = timeout
 
-    @cached_property
-    def _tls(self) -> SSLContext:
-        # Made once: reading the certificate authorities takes longer than the rest.
-        return httpx.create_ssl_context()
-
     async def __call__(self, url: str) -> Document:
         """Return the document at *url*.
 
@@ -133,7 +155,8 @@ class HTTPFetch:
             FetchError: there is none, or none within the limits.
         """
         try:
-            async with client_for(url, tls=self._tls, timeout=self._timeout) as client:
+            tls = await tls_context()
+            async with client_for(url, tls=tls, timeout=self._timeout) as client:
                 return await _get(client, httpx.URL(url))
         except TRANSPORT_ERRORS as error:
             # Their text may hold a URL with a query, so the message has only their type.

@@ -3,10 +3,12 @@
 import asyncio
 import datetime
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -94,6 +96,27 @@ async def test_issuer_with_a_trusted_certificate_is_believed(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     assert await asked_under_tls(issuer, certificate) == "accept"
+
+
+@looped
+async def test_authorities_are_read_once_and_not_in_the_event_loop(
+    issuer: FaultyIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    readers: list[int] = []
+    read = httpx.create_ssl_context
+
+    def reading() -> ssl.SSLContext:
+        readers.append(threading.get_ident())
+        return read()
+
+    monkeypatch.setattr(httpx, "create_ssl_context", reading)
+
+    assert await asked_under_tls(issuer, certificate) == "accept"
+    assert await asked_under_tls(issuer, certificate) == "accept"
+    assert len(readers) == 1
+    assert readers != [threading.get_ident()]
 
 
 @looped

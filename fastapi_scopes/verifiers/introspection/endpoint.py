@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import cached_property
-from ssl import SSLContext
 from urllib.parse import quote_plus
 
 import httpx
@@ -17,6 +15,7 @@ from fastapi_scopes.verifiers._http import (
     FetchError,
     client_for,
     document_of,
+    tls_context,
 )
 
 __all__ = ["IntrospectionEndpoint"]
@@ -81,7 +80,7 @@ class IntrospectionEndpoint:
 
     @asynccontextmanager
     async def _borrowed_client(self) -> AsyncGenerator[httpx.AsyncClient]:
-        client = self._client()
+        client = await self._client()
         is_sound = False
         try:
             yield client
@@ -96,15 +95,16 @@ class IntrospectionEndpoint:
             if not is_sound:
                 self._retire(client)
 
-    def _client(self) -> httpx.AsyncClient:
+    async def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
+        tls = await tls_context()
         client = self._clients.get(loop)
         if client is None:
             # A connection belongs to its event loop; clients of closed loops are dropped.
             self._forget_closed_loops()
             client = client_for(
                 self._url,
-                tls=self._tls,
+                tls=tls,
                 timeout=self._timeout,
                 connections=self._connections,
             )
@@ -132,7 +132,3 @@ class IntrospectionEndpoint:
 
         # By then every request that still uses this client has had an answer, or a timeout.
         self._retired[client] = loop, loop.call_later(2 * self._timeout, close)
-
-    @cached_property
-    def _tls(self) -> SSLContext:
-        return httpx.create_ssl_context()
