@@ -109,8 +109,7 @@ def test_spaces_around_the_elements_of_a_list_are_none_of_them(environment: Sett
 
 
 def test_every_option_of_a_guard_is_a_setting_or_an_argument() -> None:
-    # Those two are refused by this version.
-    options = {*signature(ScopeGuard.__init__).parameters} - {"self", "implies", "grants"}
+    options = {*signature(ScopeGuard.__init__).parameters} - {"self"}
     arguments = {*signature(ScopesSettings.guard).parameters} | {"verifier"}
     assert options <= {*ScopesSettings.model_fields} | arguments
 

@@ -6,20 +6,7 @@ from dataclasses import dataclass
 from fastapi_scopes.core.scopes import require_scope_token
 from fastapi_scopes.errors import ConfigurationError, collecting
 
-__all__ = ["Grants", "ResourceScopes", "grants_of"]
-
-_NO_GRAMMAR = "resource scopes are not built yet; leave grants= out, a scope grants itself alone"
-
-
-class ResourceScopes:
-    """The grammar ``resource:action``, which this version refuses and never ignores.
-
-    Raises:
-        ConfigurationError: always.
-    """
-
-    def __init__(self) -> None:
-        raise ConfigurationError(_NO_GRAMMAR)
+__all__ = ["Grants", "grants_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +25,15 @@ class Grants:
         return tuple([each for each in required if each not in held])
 
 
-def grants_of(admin_scope: str | None, *, implies: object = None, grants: object = None) -> Grants:
+def grants_of(admin_scope: str | None) -> Grants:
     """Return the grants that a guard is configured with.
 
     Raises:
-        ConfigurationError: the admin scope is no scope, or a grammar is asked for that this
-            version does not have.
+        ConfigurationError: the admin scope is no scope.
     """
-    problems: list[str] = []
-    if implies is not None:
-        problems.append(
-            "implies= is not built yet; name the implied scopes in the rules with any_of()"
-        )
-    if grants is not None:
-        problems.append(_NO_GRAMMAR)
     if admin_scope is not None:
+        problems: list[str] = []
         with collecting(problems, prefix="admin_scope: "):
             require_scope_token(admin_scope)
-    ConfigurationError.raise_for(problems)
+        ConfigurationError.raise_for(problems)
     return Grants(admin_scope)

@@ -96,7 +96,6 @@ class ScopeGuard(SecurityBase, Generic[C]):
     * *end_at_exp*: behind `protect`, a streamed response ends and a socket is closed when the
       token expires; `exp` itself counts, whatever the leeway. *now* is the clock of that, the
       verifier's if it has one of its own.
-    * *implies* and *grants* are refused by this version.
     """
 
     model: SecurityBaseModel
@@ -118,8 +117,6 @@ class ScopeGuard(SecurityBase, Generic[C]):
         resource: str | None = None,
         authorization_servers: Sequence[str] = (),
         security_scheme: SecurityBase | None = None,
-        implies: Mapping[str, Sequence[str]] | None = None,
-        grants: object | None = None,
         end_at_exp: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -136,7 +133,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         with collecting(problems):
             self._scheme = scheme_of(security_scheme, self._scope_map, owner=type(self))
         with collecting(problems):
-            admitted = grants_of(admin_scope, implies=implies, grants=grants)
+            admitted = grants_of(admin_scope)
         with collecting(problems):
             space, self._resource = published_by(
                 realm,

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 
-from fastapi_scopes.core.grants import Grants, ResourceScopes, grants_of
+from fastapi_scopes.core.grants import Grants, grants_of
 from fastapi_scopes.errors import ConfigurationError
 from tests.core.strategies import held_scopes
 
@@ -54,26 +54,6 @@ def test_admin_scope_that_is_no_scope_is_a_configuration_error(admin_scope: str)
         grants_of(admin_scope)
 
 
-@pytest.mark.parametrize("implies", [{}, {"app:admin": ["app:read"]}])
-def test_implies_is_refused_by_this_version(implies: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"^implies= is not built yet"):
-        grants_of(None, implies=implies)
-
-
-@pytest.mark.parametrize("grants", [object(), False, ()])
-def test_grants_is_refused_by_this_version(grants: object) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"^resource scopes are not built yet; leave grants= out"
-    ):
-        grants_of(None, grants=grants)
-
-
-def test_everything_wrong_with_grants_is_named_at_once() -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        grants_of("a b", implies={}, grants=object())
-    assert len(caught.value.problems) == 3
-
-
 @given(held_scopes, held_scopes, held_scopes)
 def test_more_scopes_never_miss_more(
     held: frozenset[str], more: frozenset[str], required: frozenset[str]
@@ -81,8 +61,3 @@ def test_more_scopes_never_miss_more(
     for grants in (Grants(), Grants("a")):
         fewer_missing = set(grants.missing(held | more, required))
         assert fewer_missing <= set(grants.missing(held, required))
-
-
-def test_resource_scopes_are_refused_by_this_version() -> None:
-    with pytest.raises(ConfigurationError, match=r"^resource scopes are not built yet"):
-        ResourceScopes()
