@@ -7,19 +7,23 @@
     │   └── TokenError           the access token is not valid here
     └── VerifierUnavailable      the issuer's: tokens cannot be verified now
 
-Each has a `code`, a constant that a log may carry. No message, here or elsewhere in the
+Each has a `code`, one of a closed set, that a log may carry. No message, here or elsewhere in the
 package, holds a token, a secret or an Authorization header.
 """
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil, isfinite
 
 __all__ = [
+    "Assignment",
     "ClientError",
     "ConfigurationError",
+    "ConfigurationProblem",
     "CredentialsError",
+    "ErrorCode",
     "ScopesError",
     "TokenError",
     "TokenFault",
@@ -28,56 +32,12 @@ __all__ = [
 ]
 
 
-class ScopesError(Exception):
-    """Anything that this package raises on purpose."""
+class ErrorCode(StrEnum):
+    """What an error is about, apart from why a token was refused."""
 
-    code: str
-
-
-class ConfigurationError(ScopesError):
-    """The application is set up wrongly; every offender is named, one a line."""
-
-    code = "configuration"
-
-    problems: tuple[str, ...]
-    """One sentence an offender: what is wrong, then the way out."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-    @classmethod
-    def raise_for(cls, problems: Iterable[str]) -> None:
-        """Raise one error that names all *problems*; return where there are none.
-
-        Raises:
-            ConfigurationError: at least one problem was given.
-        """
-        found = tuple(problems)
-        if found:
-            raise cls(*found)
-
-
-@contextmanager
-def collecting(problems: list[str], *, prefix: str = "") -> Generator[None]:
-    """Add what a ConfigurationError names to *problems*, so that all can be raised at once."""
-    try:
-        yield
-    except ConfigurationError as error:
-        problems.extend(f"{prefix}{each}" for each in error.problems)
-
-
-class ClientError(ScopesError):
-    """The caller sent something that cannot be let through."""
-
-
-class CredentialsError(ClientError):
-    """The Authorization header is not one bearer credential (RFC 6750 3.1)."""
-
-    code = "malformed_credentials"
-
-    def __init__(self) -> None:
-        super().__init__("the Authorization header is not one bearer credential")
+    CONFIGURATION = "configuration"
+    MALFORMED_CREDENTIALS = "malformed_credentials"
+    VERIFIER_UNAVAILABLE = "verifier_unavailable"
 
 
 class TokenFault(StrEnum):
@@ -102,21 +62,129 @@ class TokenFault(StrEnum):
     INACTIVE = "inactive"
 
 
+class ScopesError(Exception):
+    """Anything that this package raises on purpose."""
+
+    code: ErrorCode | TokenFault
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A way out that writes a setting; where that is a variable, its name takes the place."""
+
+    setting: str
+    value: object = None
+    """What to write, for example; None leaves it open."""
+    lead: str = "write"
+    rest: str = ""
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else repr(self.value)
+        return self.worded(f"{self.setting}={value}")
+
+    def worded(self, written: str) -> str:
+        """Return the sentence that says to write what is *written*."""
+        return " ".join(filter(None, (self.lead, written, self.rest)))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationProblem:
+    """One thing that is set up wrongly, in parts."""
+
+    text: str
+    """What is wrong. A text in lower case goes on from the name of the setting."""
+    remedy: str | Assignment = ""
+    """The way out; empty where the text says it."""
+    setting: str | None = field(default=None, kw_only=True)
+    """The argument that is wrong, or an element of it, such as `keys[0]`."""
+
+    def __str__(self) -> str:
+        named = self.text
+        if self.setting is not None:
+            named = f"{self.setting}{' ' if self.text[:1].islower() else ': '}{self.text}"
+        return f"{named}; {self.remedy}" if self.remedy else named
+
+    def of(self, setting: str) -> "ConfigurationProblem":
+        """Return the same problem, found in *setting*."""
+        return replace(self, setting=setting)
+
+    def at(self, place: str) -> "ConfigurationProblem":
+        """Return the same problem, found at *place*, such as a key of a scope map."""
+        return replace(self, text=f"{place}: {self.text}")
+
+
+class ConfigurationError(ScopesError):
+    """The application is set up wrongly; every offender is named, one a line."""
+
+    code: ErrorCode | TokenFault = ErrorCode.CONFIGURATION
+
+    problems: tuple[ConfigurationProblem, ...]
+    """One for each offender."""
+
+    def __init__(self, *problems: ConfigurationProblem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+    @classmethod
+    def of(
+        cls, text: str, remedy: str | Assignment = "", *, setting: str | None = None
+    ) -> "ConfigurationError":
+        """Return the error for one problem, of these parts."""
+        return cls(ConfigurationProblem(text, remedy, setting=setting))
+
+    @classmethod
+    def raise_for(cls, problems: Iterable[ConfigurationProblem]) -> None:
+        """Raise one error that names all *problems*; return where there are none.
+
+        Raises:
+            ConfigurationError: at least one problem was given.
+        """
+        found = tuple(problems)
+        if found:
+            raise cls(*found)
+
+
+@contextmanager
+def collecting(
+    problems: list[ConfigurationProblem], *, setting: str | None = None
+) -> Generator[None]:
+    """Add what a ConfigurationError names to *problems*, so that all can be raised at once.
+
+    With *setting* they are problems of that argument.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        found = error.problems
+        problems.extend(found if setting is None else (each.of(setting) for each in found))
+
+
+class ClientError(ScopesError):
+    """The caller sent something that cannot be let through."""
+
+
+class CredentialsError(ClientError):
+    """The Authorization header is not one bearer credential (RFC 6750 3.1)."""
+
+    code: ErrorCode | TokenFault = ErrorCode.MALFORMED_CREDENTIALS
+
+    def __init__(self) -> None:
+        super().__init__("the Authorization header is not one bearer credential")
+
+
 class TokenError(ClientError):
     """The access token is not valid here; `code` says why, the text never quotes it."""
 
-    code: str
-    """A `TokenFault`."""
-
     def __init__(self, code: TokenFault) -> None:
         super().__init__(f"the access token is not valid here: {code.value}")
-        self.code = code
+        # Nobody assigns it later, so it may be narrower than in the base class.
+        self.code: TokenFault = code  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class VerifierUnavailable(ScopesError):  # noqa: N818 - the name that a caller reads in `except`
     """The issuer or its key set cannot be reached, so no token can be verified now."""
 
-    code = "verifier_unavailable"
+    code: ErrorCode | TokenFault = ErrorCode.VERIFIER_UNAVAILABLE
 
     retry_after: int
     """Seconds after which the caller may try again, at least 1."""

@@ -9,7 +9,7 @@ from typing import Final, cast
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
 from fastapi_scopes.verifiers._http import url_problem
 
 __all__ = ["ProtectedResource", "metadata_router", "parse_resource"]
@@ -64,9 +64,9 @@ def parse_resource(resource: object, authorization_servers: object) -> Protected
     Raises:
         ConfigurationError: naming everything that is wrong with the two options.
     """
-    problems: list[str] = []
+    problems: list[ConfigurationProblem] = []
     if resource is not None:
-        problems.extend(f"resource {each}" for each in _resource_problems(resource))
+        problems.extend(each.of("resource") for each in _resource_problems(resource))
     problems.extend(_server_problems(authorization_servers, has_resource=resource is not None))
     ConfigurationError.raise_for(problems)
     if resource is None:
@@ -96,40 +96,47 @@ def _split(url: str) -> tuple[str, str]:
     return f"{scheme}://{host}", slash + path
 
 
-def _resource_problems(resource: object) -> Iterator[str]:
+def _resource_problems(resource: object) -> Iterator[ConfigurationProblem]:
     problem = _server_url_problem(resource)
     if problem is not None:
         yield problem
     elif not _PATH.fullmatch(_split(str(resource))[1]):
-        yield (
-            "has a path that no route can have; write segments of letters, digits and '-._~', "
-            "none of them empty, '.' or '..'"
+        yield ConfigurationProblem(
+            "has a path that no route can have",
+            "write segments of letters, digits and '-._~', none of them empty, '.' or '..'",
         )
 
 
-def _server_problems(servers: object, *, has_resource: bool) -> Iterator[str]:
+def _server_problems(servers: object, *, has_resource: bool) -> Iterator[ConfigurationProblem]:
     if isinstance(servers, str) or not isinstance(servers, Sequence):
-        yield (
-            "authorization_servers is no list of URLs; write "
-            "authorization_servers=['https://login.example.com']"
+        yield ConfigurationProblem(
+            "is no list of URLs",
+            "write authorization_servers=['https://login.example.com']",
+            setting="authorization_servers",
         )
         return
     if has_resource and not servers:
-        yield "authorization_servers is empty; name the issuers whose tokens are taken"
+        yield ConfigurationProblem(
+            "is empty", "name the issuers whose tokens are taken", setting="authorization_servers"
+        )
     if servers and not has_resource:
-        yield "authorization_servers is there, and resource is not; pass both or neither"
+        yield ConfigurationProblem(
+            "is there, and resource is not", "pass both or neither", setting="authorization_servers"
+        )
     for position, each in enumerate(cast("Sequence[object]", servers)):
         problem = _server_url_problem(each)
         if problem is not None:
-            yield f"authorization_servers[{position}] {problem}"
+            yield problem.of(f"authorization_servers[{position}]")
 
 
-def _server_url_problem(url: object) -> str | None:
+def _server_url_problem(url: object) -> ConfigurationProblem | None:
     """Return why *url*, never quoted as it may hold a password, is no URL of a server, or None."""
     if not isinstance(url, str) or not _PLAIN.fullmatch(url):
-        return "is no URL of plain ASCII; write one like 'https://api.example.com'"
+        return ConfigurationProblem(
+            "is no URL of plain ASCII", "write one like 'https://api.example.com'"
+        )
     if "?" in url or "#" in url:
-        return "has a query or a fragment; leave it out"
+        return ConfigurationProblem("has a query or a fragment", "leave it out")
     if "@" in _split(url)[0]:
-        return "has credentials in it; leave them out"
+        return ConfigurationProblem("has credentials in it", "leave them out")
     return url_problem(url, allow_http=True)

@@ -28,9 +28,7 @@ class RouterFactory:
             ConfigurationError: naming all contents that a dependency cannot reach, such as
                 plain routes, mounts and frontends.
         """
-        ConfigurationError.raise_for(
-            f"{sentence}; take it out of the router" for sentence in unreachable_in(router, prefix)
-        )
+        ConfigurationError.raise_for(unreachable_in(router, prefix))
         wrapped = APIRouter(dependencies=[Depends(self.guard)])
         wrapped.include_router(router, prefix=prefix)
         return wrapped

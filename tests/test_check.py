@@ -10,7 +10,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from fastapi_scopes import OPTIONAL, PUBLIC, Claims, ScopeMap
-from fastapi_scopes.core.coverage import Gap, Kind, Reach
+from fastapi_scopes.core.coverage import Kind, Reach
+from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import make_guard
 
@@ -58,7 +59,7 @@ def test_all_gaps_are_named_at_once() -> None:
     app.mount("/static", StaticFiles(directory="."))
     with pytest.raises(ConfigurationError) as raised:
         guard.check(app, raise_on_gap=True)
-    assert raised.value.problems == (
+    assert tuple(map(str, raised.value.problems)) == (
         "nothing enforces 'GET /a' on 'GET /a'; put Depends(guard) on the route",
         "'GET /unruled' is open: no rule, and no guard runs; put Depends(guard) on the route and "
         "add a rule, or map it to PUBLIC",
@@ -72,7 +73,7 @@ def test_all_gaps_are_named_at_once() -> None:
 
 def test_without_raise_on_gap_the_gaps_are_only_returned() -> None:
     coverage = make_guard({}).check(make_app("/a"))
-    assert [gap.gap for gap in coverage.gaps] == [Gap.OPEN]
+    assert [gap.gap for gap in coverage.gaps] == [FindingCode.OPEN]
     assert str(coverage).startswith("1 endpoints, 1 gaps\n'GET /a' is open: no rule, and no guard")
 
 
@@ -115,7 +116,7 @@ def test_opaque_app_is_open_where_only_one_method_is_public() -> None:
     app = make_app()
     app.mount("/opaque", opaque)
     coverage = guard.check(app)
-    assert [gap.gap for gap in coverage.gaps] == [Gap.UNREACHABLE]
+    assert [gap.gap for gap in coverage.gaps] == [FindingCode.UNREACHABLE]
     assert coverage.dead == ()
 
 
@@ -143,7 +144,7 @@ def test_mounted_app_is_judged_by_its_own_templates() -> None:
         "nothing enforces 'GET /x' on 'GET /x' in the app mounted at '/v3'; "
         "put Depends(guard) on the route",
     )
-    assert [str(each) for each in coverage.shared] == [
+    assert [each.message for each in coverage.shared] == [
         "'GET /x' decides in the apps at '/v1', '/v2'"
     ]
 
@@ -202,7 +203,7 @@ def test_rule_that_loses_to_the_left_somewhere_is_listed() -> None:
     guard = make_guard(defaults | {"GET /a/**": "b"})
     coverage = guard.check(make_app("/a/{i}", "/a", dependencies=[Depends(guard)]))
     assert coverage.problems == ()
-    assert [str(each) for each in coverage.shadowed] == [
+    assert [each.message for each in coverage.shadowed] == [
         "'GET /a/**' loses to 'GET /a/{i}' on 'GET /a/{i}'"
     ]
 

@@ -347,16 +347,16 @@ BAD_ARGUMENTS = [
         {"challenge_scopes": ["a", "root"], "admin_scope": "root"},
         "challenge_scopes: 'root' is the admin scope",
     ),
-    ({"now": 1}, "now= is a 'int'; pass a function"),
-    ({"realm": 'a"b'}, "realm 'a\"b' is no quotable"),
+    ({"now": 1}, "now is a 'int'; pass a function"),
+    ({"realm": 'a"b'}, "realm: 'a\"b' is no quotable"),
     ({"realm": "a\r\nb"}, "is no quotable"),
     ({"realm": "é"}, "is no quotable"),
     ({"admin_scope": ""}, "admin_scope: '' is not a scope"),
     ({"admin_scope": "a b"}, "admin_scope: 'a b' is not a scope"),
-    ({"verifier": JWTVerifier}, "verifier= is a 'type' without"),
-    ({"bind": "x"}, "bind= is a 'str'; pass a function"),
-    ({"bind": answer}, "bind= is a 'function'; pass a function, not a coroutine function"),
-    ({"verifier": None}, "verifier= is a 'NoneType' without"),
+    ({"verifier": JWTVerifier}, "verifier is a 'type' without"),
+    ({"bind": "x"}, "bind is a 'str'; pass a function"),
+    ({"bind": answer}, "bind is a 'function'; pass a function, not a coroutine function"),
+    ({"verifier": None}, "verifier is a 'NoneType' without"),
 ]
 
 

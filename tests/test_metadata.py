@@ -172,7 +172,9 @@ def test_route_of_the_metadata_needs_its_rule_like_any_other() -> None:
     app.include_router(guard.metadata_router())
     with pytest.raises(ConfigurationError) as raised, TestClient(guard.protect(app)):
         pass
-    assert raised.value.problems == (f"no rule for 'GET {PATH}'; add one, or map it to PUBLIC",)
+    assert tuple(map(str, raised.value.problems)) == (
+        f"no rule for 'GET {PATH}'; add one, or map it to PUBLIC",
+    )
 
 
 def test_rule_of_the_metadata_without_its_route_is_named() -> None:
@@ -203,17 +205,18 @@ def test_server_that_is_named_twice_stands_once() -> None:
 
 
 NO_URL = "is no URL of plain ASCII; write one like 'https://api.example.com'"
-OFF_LOOPBACK = "is not https, which only loopback addresses may do without"
+LIKE = "write one like 'https://example.com'"
+OFF_LOOPBACK = "is not https, which only loopback addresses may do without; write an https URL"
 EXTRA = "has a query or a fragment; leave it out"
 BAD_URLS: dict[str, tuple[Any, str]] = {
     "empty": ("", NO_URL),
     "number": (1, NO_URL),
     "bytes": (b"https://api.example", NO_URL),
-    "path": ("/mcp", "is no http or https URL"),
-    "urn": ("urn:api", "is no http or https URL"),
-    "other-scheme": ("ftp://api.example", "is no http or https URL"),
-    "no-host": ("https:///mcp", "is no http or https URL"),
-    "bad-port": ("https://api.example:port", "is no URL"),
+    "path": ("/mcp", f"is no http or https URL; {LIKE}"),
+    "urn": ("urn:api", f"is no http or https URL; {LIKE}"),
+    "other-scheme": ("ftp://api.example", f"is no http or https URL; {LIKE}"),
+    "no-host": ("https:///mcp", f"is no http or https URL; {LIKE}"),
+    "bad-port": ("https://api.example:port", f"is no URL; {LIKE}"),
     "http": ("http://api.example", OFF_LOOPBACK),
     "http-like-loopback": ("http://127.0.0.1.example", OFF_LOOPBACK),
     "http-any-address": ("http://0.0.0.0:8000", OFF_LOOPBACK),
@@ -241,7 +244,7 @@ BAD_PATHS = ["//", "/a//b", "/.", "/..", "/a/../b", "/a/./", "/%2e", "/a%20b", "
 def problems_of(**options: Any) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as raised:
         make_guard({}, **options)
-    return raised.value.problems
+    return tuple(map(str, raised.value.problems))
 
 
 @pytest.mark.parametrize(("url", "problem"), BAD_URLS.values(), ids=BAD_URLS)
@@ -279,8 +282,8 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "authorization_servers": ["x", ISSUER, "https://login.example?"],
         },
         [
-            "realm ''",
-            "challenge_scopes: 'a b'",
+            "realm: ''",
+            "challenge_scopes[0]: 'a b'",
             f"resource {OFF_LOOPBACK}",
             "authorization_servers[0] is no http or https URL",
             f"authorization_servers[2] {EXTRA}",

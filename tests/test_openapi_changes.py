@@ -186,7 +186,7 @@ def test_second_guard_is_an_error() -> None:
     ):
         with pytest.raises(ConfigurationError) as raised:
             call(app)  # type: ignore[operator]
-        assert raised.value.problems == (MESSAGE,)
+        assert str(raised.value) == MESSAGE
     with pytest.raises(ConfigurationError, match="protected by another guard"):
         second.protect(protected)
     # What was refused changed nothing.

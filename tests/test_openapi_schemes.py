@@ -201,7 +201,7 @@ def test_scheme_that_leads_nowhere_is_refused(scheme: Any, lacking: str) -> None
 
 @pytest.mark.parametrize("name", ["two words", 'a"b', "ü", "a/b", "a\n"])
 def test_name_that_a_document_cannot_hold_is_an_error(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="security_scheme= is named"):
+    with pytest.raises(ConfigurationError, match="security_scheme is named"):
         make_guard(RULES, security_scheme=HTTPBearer(scheme_name=name))
 
 

@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from fastapi_scopes import Claims, JWKSVerifier, JWTVerifier, ScopeGuard, TokenVerifier
+from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.settings import ScopesSettings
 from tests.apps import SECRET, bearer, mint
@@ -56,7 +57,7 @@ def verified(verifier: TokenVerifier[C_co], token: str) -> C_co:
 def problems_of(make: Callable[[], object] = lambda: ScopesSettings().verifier()) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         make()
-    return [*caught.value.problems]
+    return [*map(str, caught.value.problems)]
 
 
 def test_secret_of_agentos_verifies_under_its_own_name(environment: Setting) -> None:
@@ -134,7 +135,8 @@ def test_guard_says_of_itself_what_the_environment_says(environment: Setting) ->
     )
     assert guard.scheme_name == "OpenIdConnect"
     unprotected = guard.check(FastAPI(openapi_url=None))
-    assert len(unprotected.unmet) == 1
+    codes = [each.code for each in unprotected.errors]
+    assert codes == [FindingCode.MATCHES_NOTHING, FindingCode.OPTION_WITHOUT_EFFECT]
 
 
 class MyClaims(Claims):
@@ -346,10 +348,11 @@ def test_all_malformed_variables_are_named_at_once_and_none_is_quoted(
     with pytest.raises(ConfigurationError) as caught:
         ScopesSettings(cache_ttl="a-third")
     number = "input should be a valid number, unable to parse string as a number"
-    assert caught.value.problems == (
-        f"FASTAPI_SCOPES_LEEWAY: {number}",
-        "FASTAPI_SCOPES_STRICT: input should be a valid boolean, unable to interpret input",
-        f"cache_ttl: {number}",
+    assert tuple(map(str, caught.value.problems)) == (
+        f"FASTAPI_SCOPES_LEEWAY is malformed: {number}",
+        "FASTAPI_SCOPES_STRICT is malformed: input should be a valid boolean, unable to interpret "
+        "input",
+        f"cache_ttl is malformed: {number}",
     )
     shown = "".join(traceback.format_exception(caught.value))
     assert "a-secret" not in shown
@@ -387,7 +390,7 @@ def test_misspelt_variable_does_not_start(
             options = {"_secrets_dir": tmp_path}
     problems = problems_of(lambda: ScopesSettings(**options))
     assert f"{written} is no setting; {way_out}" in problems
-    assert [each for each in problems if each.startswith("FASTAPI_SCOPES_LEEWAY: ")]
+    assert [each for each in problems if each.startswith("FASTAPI_SCOPES_LEEWAY is malformed")]
     assert len(problems) == 2
 
 
@@ -490,7 +493,7 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
     environment(RETRIES="x")
     monkeypatch.setenv("PORT", "x")
     number = "input should be a valid integer, unable to parse string as an integer"
-    expected = [f"PORT: {number}", f"FASTAPI_SCOPES_RETRIES: {number}"]
+    expected = [f"{each} is malformed: {number}" for each in ("PORT", "FASTAPI_SCOPES_RETRIES")]
     assert problems_of(MySettings) == expected
     environment(RETRIES="1")
     monkeypatch.setenv("PORT", "1")
@@ -530,8 +533,8 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
         pytest.param(
             {"ISSUER": "http://login.example.com", "AUDIENCE": "api"},
             [
-                "FASTAPI_SCOPES_ISSUER is not https, which only loopback addresses may do without,"
-                " with FASTAPI_SCOPES_ALLOW_HTTP=true"
+                "FASTAPI_SCOPES_ISSUER is not https, which only loopback addresses may do without;"
+                " write FASTAPI_SCOPES_ALLOW_HTTP=true for a loopback address"
             ],
             id="http",
         ),
@@ -545,7 +548,10 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
         ),
         pytest.param(
             {**OPEN, "JWKS_URI": "keys.json"},
-            ["FASTAPI_SCOPES_JWKS_URI is no http or https URL"],
+            [
+                "FASTAPI_SCOPES_JWKS_URI is no http or https URL;"
+                " write one like 'https://example.com'"
+            ],
             id="no URL",
         ),
         pytest.param(
@@ -553,30 +559,31 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
             [
                 "FASTAPI_SCOPES_ISSUER is not set; set it, or FASTAPI_SCOPES_ANY_ISSUER=true",
                 "FASTAPI_SCOPES_AUDIENCE is not set; set it, or FASTAPI_SCOPES_ANY_AUDIENCE=true",
-                f"{KEY} is no PEM that can be read;"
-                " set FASTAPI_SCOPES_ALGORITHMS=HS256 if it is a secret",
+                f"{KEY} is no key that can be read: no PEM, OpenSSH, DER or X.509,"
+                " and no JWK as a dict;"
+                " write FASTAPI_SCOPES_ALGORITHMS=HS256 if it is a secret",
             ],
             id="secret without HS256",
         ),
         pytest.param(
             {**OPEN, "VERIFICATION_KEY": minting.pem(minting.ec_key())},
             [
-                f"{KEY} is an EC key on P-256; set FASTAPI_SCOPES_ALGORITHMS to one that it fits,"
-                " which is none of RS256"
+                f"{KEY} is an EC key on P-256, which fits none of RS256;"
+                " name one that it fits in FASTAPI_SCOPES_ALGORITHMS"
             ],
             id="key of another algorithm",
         ),
         pytest.param(
             {**HS256, "VERIFICATION_KEY": minting.pem(minting.ec_key())},
             [
-                f"{KEY} is a key, a certificate or JSON, not a secret; a public one would let"
-                " anybody sign under HS*: set its own in FASTAPI_SCOPES_ALGORITHMS"
+                f"{KEY} is a key, a certificate or JSON, not a secret: a public one would let"
+                " anybody sign under HS*; name its own in FASTAPI_SCOPES_ALGORITHMS"
             ],
             id="PEM with HS256",
         ),
         pytest.param(
             {**OPEN, "VERIFICATION_KEY": 2 * minting.pem(minting.ec_key())},
-            [f"{KEY} holds more than one PEM block; keep one"],
+            [f"{KEY} holds more than one PEM block; keep one, or pass each as a key of its own"],
             id="two PEM blocks",
         ),
         pytest.param(
@@ -586,7 +593,7 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
         ),
         pytest.param(
             {**OPEN, "VERIFICATION_KEY": f"{ISSUER}/keys"},
-            [f"{KEY} is a URL; set FASTAPI_SCOPES_JWKS_URI to it"],
+            [f"{KEY} is a URL; use a JWKSVerifier with FASTAPI_SCOPES_JWKS_URI"],
             id="URL",
         ),
         pytest.param(
@@ -596,21 +603,24 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
                 " make one with secrets.token_urlsafe(64)",
                 "FASTAPI_SCOPES_LEEWAY is no number of seconds from 0 to 300;"
                 " write FASTAPI_SCOPES_LEEWAY=60",
-                "FASTAPI_SCOPES_ALLOWED_SCOPES: '*' is no scope and no 'prefix:*';"
-                " '*' stands nowhere else",
+                "FASTAPI_SCOPES_ALLOWED_SCOPES[0]: '*' is no scope and no 'prefix:*';"
+                " write '*' nowhere else",
             ],
             id="limits",
         ),
         pytest.param(
             {**HS256, "ALGORITHMS": "HS256,RS256"},
-            ["FASTAPI_SCOPES_ALGORITHMS mixes HS* with others; keep one kind"],
+            [
+                "FASTAPI_SCOPES_ALGORITHMS mixes HS* with others;"
+                " keep one kind, or make a verifier for each"
+            ],
             id="two kinds of algorithms",
         ),
         pytest.param(
             {**OPEN, "JWKS_URI": f"{ISSUER}/keys", "ALGORITHMS": "HS256"},
             [
                 "FASTAPI_SCOPES_ALGORITHMS has an HS*, whose key nobody may publish;"
-                " set FASTAPI_SCOPES_VERIFICATION_KEY"
+                " use a JWTVerifier with FASTAPI_SCOPES_VERIFICATION_KEY"
             ],
             id="published secret",
         ),
@@ -629,9 +639,9 @@ def test_what_the_verifier_refuses_is_said_in_variables(
         pytest.param(
             {"ADMIN_SCOPE": "a:admin", "ALLOWED_SCOPES": "a:*", "REALM": '"'},
             [
-                "FASTAPI_SCOPES_REALM '\"' is no quotable ASCII text; write one like 'api'",
-                "FASTAPI_SCOPES_ADMIN_SCOPE 'a:admin' counts from no issuer;"
-                " write it out in FASTAPI_SCOPES_ALLOWED_SCOPES",
+                "FASTAPI_SCOPES_REALM: '\"' is no quotable ASCII text; write one like 'api'",
+                "FASTAPI_SCOPES_ADMIN_SCOPE: 'a:admin' counts from no issuer;"
+                " write it out in FASTAPI_SCOPES_ALLOWED_SCOPES where the issuer may grant it",
             ],
             id="admin scope is not allowed",
         ),
@@ -650,6 +660,16 @@ def test_what_the_guard_refuses_is_said_in_variables(
 ) -> None:
     environment(**HS256, **variables)
     assert problems_of(lambda: ScopesSettings().guard({})) == expected
+
+
+def test_problem_has_its_variable_and_its_way_out_apart(environment: Setting) -> None:
+    environment(**HS256, LEEWAY="301")
+    with pytest.raises(ConfigurationError) as caught:
+        ScopesSettings().verifier()
+    (problem,) = caught.value.problems
+    assert problem.setting == "FASTAPI_SCOPES_LEEWAY"
+    assert problem.text == "is no number of seconds from 0 to 300"
+    assert problem.remedy == "write FASTAPI_SCOPES_LEEWAY=60"
 
 
 def test_what_is_passed_is_named_as_it_was_passed(environment: Setting) -> None:
@@ -677,6 +697,7 @@ def test_secret_stays_out_of_the_repr(environment: Setting) -> None:
 
 def test_missing_extra_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydantic_settings", None)
-    monkeypatch.delitem(sys.modules, "fastapi_scopes.settings")
+    for name in [each for each in sys.modules if each.startswith("fastapi_scopes.settings")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"pip install 'fastapi-scopes\[settings\]'"):
         importlib.import_module("fastapi_scopes.settings")

@@ -11,7 +11,8 @@ from starlette.routing import Mount, Router
 from starlette.testclient import WebSocketDenialResponse
 
 from fastapi_scopes import ScopeGuard
-from fastapi_scopes.core.coverage import Gap, Kind
+from fastapi_scopes.core.coverage import Kind
+from fastapi_scopes.core.findings import FindingCode
 from tests.apps import bearer, make_guard
 
 Guard = ScopeGuard[Any]
@@ -259,7 +260,7 @@ def test_rule_of_the_template_decides(
     # Only the rule of this template names that scope.
     assert refused.json()["required"] == [["right"]]
     gaps = guard.check(app).gaps
-    assert {gap.endpoint.kind for gap in gaps if gap.gap is not Gap.NO_RULE} <= {Kind.DOCS}
+    assert {gap.endpoint.kind for gap in gaps if gap.gap is not FindingCode.NO_RULE} <= {Kind.DOCS}
 
 
 def websocket_direct(guard: Guard) -> FastAPI:

@@ -21,6 +21,8 @@ from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes._routing.views import DependencyView
 from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
+from fastapi_scopes.core.findings import Finding, FindingCode
+from fastapi_scopes.errors import ConfigurationProblem
 
 __all__ = [
     "PlacedEndpoint",
@@ -147,25 +149,30 @@ def _reach_of(
 
 def untaken_in(
     endpoints: Iterable[PlacedEndpoint], is_guard: Callable[[object], bool]
-) -> Iterator[str]:
-    """Yield a sentence for each endpoint that asks for scopes which no guard is asked for."""
+) -> Iterator[Finding]:
+    """Yield a finding for each endpoint that asks for scopes which no guard is asked for."""
     for placed in endpoints:
         for scope, asking in untaken_scopes(placed.dependant, is_guard).items():
-            yield (
-                f"{str(placed.route.template)!r} asks for {scope!r} of {asking!r}, which no guard"
-                " takes; ask the guard with Security(guard, scopes=[...]), or leave it to the map"
+            yield Finding.notice(
+                FindingCode.SCOPES_NOT_TAKEN,
+                f"{str(placed.route.template)!r} asks for {scope!r} of {asking!r}, which no guard "
+                "takes",
+                "ask the guard with Security(guard, scopes=[...]), or leave it to the map",
             )
 
 
-def unreachable_in(router: APIRouter, prefix: str) -> Iterable[str]:
-    """Yield a sentence for everything in *router* that no dependency reaches or can place."""
+def unreachable_in(router: APIRouter, prefix: str) -> Iterable[ConfigurationProblem]:
+    """Yield a problem for everything in *router* that no dependency reaches or can place."""
     app = Starlette()
     app.router = router
     tree = RouteTree(app, None, is_guard=lambda _: False, view=DependencyView())
     for place in tree.places():
         if place.route.kind not in {Kind.API_ROUTE, Kind.API_WEBSOCKET}:
             template = prefix + place.route.template.text
-            yield f"no dependency reaches {template!r} ({place.route.kind.value})"
+            yield ConfigurationProblem(
+                f"no dependency reaches {template!r} ({place.route.kind.value})",
+                "take it out of the router",
+            )
 
 
 def _name_of(target: Any) -> str:

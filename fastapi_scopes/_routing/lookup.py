@@ -31,6 +31,7 @@ from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes._routing.views import DependencyView
 from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.findings import Finding, FindingCode
 
 __all__ = ["DependencyRoutes", "is_running", "unobservable_routers_in"]
 
@@ -160,8 +161,8 @@ def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], *, is_outermost:
 
 def unobservable_routers_in(
     app: Starlette, tree_of: Callable[[Starlette], RouteTree]
-) -> Iterator[str]:
-    """Yield a warning for each class of routers whose changes cannot be counted.
+) -> Iterator[Finding]:
+    """Yield a finding for each class of routers whose changes cannot be counted.
 
     Where such an app is mounted in another, a dependency denies all that is in mounted routers.
     """
@@ -173,10 +174,11 @@ def unobservable_routers_in(
                 routers = (index.router, *included_routers_in(index.router))
                 names |= {type(each).__name__: None for each in routers if not is_watched(each)}
     for name in names:
-        yield (
+        yield Finding.notice(
+            FindingCode.CHANGES_NOT_SEEN,
             f"routers of the class {name!r} do not tell when their routes change; where their app "
-            "is mounted in another, a dependency denies all that is in mounted routers: use a "
-            "plain APIRouter, or protect the outer app"
+            "is mounted in another, a dependency denies all that is in mounted routers",
+            "use a plain APIRouter, or protect the outer app",
         )
 
 

@@ -19,12 +19,12 @@ from fastapi_scopes._routing.index import Place, RouteIndex
 from fastapi_scopes._routing.inventory import inner_app_of
 from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.findings import Finding, FindingCode, listed
 
 __all__ = ["reentries_below", "reentries_of"]
 
 # So many objects of a mounted app are looked at; its client is near the surface, or hidden.
 _LOOKED_AT: Final = 1_000
-_NAMED: Final = 3
 _ATOMS: Final = (type, ModuleType, str, bytes, int, float, type(None))
 
 
@@ -39,8 +39,8 @@ class _Level:
     """By what is the same in a route and its copies."""
 
 
-def reentries_below(index: RouteIndex, app: Starlette) -> Iterator[str]:
-    """Yield a sentence for each app below *index*, that of *app*, which leads back to it."""
+def reentries_below(index: RouteIndex, app: Starlette) -> Iterator[Finding]:
+    """Yield a finding for each app below *index*, that of *app*, which leads back to it."""
 
     def split(places: Iterable[Place]) -> Iterator[tuple[Place, Starlette | None, Iterable[Place]]]:
         for place in places:
@@ -52,10 +52,10 @@ def reentries_below(index: RouteIndex, app: Starlette) -> Iterator[str]:
                 yield place, None, ()
                 yield from split(found)
 
-    yield from _sentences(list(_levels(app, index.places(), split)))
+    yield from _findings(list(_levels(app, index.places(), split)))
 
 
-def reentries_of(app: Starlette, tree_of: Callable[[Starlette], RouteTree]) -> Iterator[str]:
+def reentries_of(app: Starlette, tree_of: Callable[[Starlette], RouteTree]) -> Iterator[Finding]:
     """Yield the same for *app*, which no perimeter encloses."""
 
     def split(places: Iterable[Place]) -> Iterator[tuple[Place, Starlette | None, Iterable[Place]]]:
@@ -63,7 +63,7 @@ def reentries_of(app: Starlette, tree_of: Callable[[Starlette], RouteTree]) -> I
             inner = inner_app_of(place)
             yield place, inner, tree_of(inner).places() if inner is not None else ()
 
-    yield from _sentences(list(_levels(app, tree_of(app).places(), split)))
+    yield from _findings(list(_levels(app, tree_of(app).places(), split)))
 
 
 def _levels(
@@ -82,7 +82,7 @@ def _levels(
             yield from _levels(inner, below, split, where, (*outer, level))
 
 
-def _sentences(levels: list[_Level]) -> Iterator[str]:
+def _findings(levels: list[_Level]) -> Iterator[Finding]:
     apps = {id(level.app): level.mount or "/" for level in levels}
     for level in levels:
         yield from _on_own_routes(level)
@@ -93,26 +93,29 @@ def _sentences(levels: list[_Level]) -> Iterator[str]:
             others = {each: where for each, where in apps.items() if each != id(inner)}
             called = _called_by(attribute_of(place.node.effective, "app"), others)
             if called is not None:
-                yield (
+                yield Finding.notice(
+                    FindingCode.CALLS_ANOTHER_APP,
                     f"{str(place.route.template)!r} calls the app at {called!r} within the "
                     "process; each such call is decided on the Authorization that it carries "
-                    "itself, so hand on that of the caller"
+                    "itself",
+                    "hand on that of the caller",
                 )
 
 
-def _on_own_routes(level: _Level) -> Iterator[str]:
+def _on_own_routes(level: _Level) -> Iterator[Finding]:
     for outer in level.outer:
         shared = [place for key, place in level.places.items() if key in outer.places]
         both = [place for place in shared if place.route.kind.is_route]
         # A router that both include is not the whole app; its docs pages are of no other.
         theirs = (each.route.kind.is_route for each in outer.places.values())
         if both and (len(shared) > len(both) or len(both) == sum(theirs)):
-            named = ", ".join(repr(str(each.route.template)) for each in both[:_NAMED])
-            more = ", ..." if len(both) > _NAMED else ""
-            yield (
+            yield Finding.notice(
+                FindingCode.MADE_OF_ROUTES,
                 f"the app at {level.mount!r} is made of routes of the app at "
-                f"{outer.mount or '/'!r} that it is mounted in: {named}{more}; each runs by the "
-                "rule for the path that is asked for, so rule both alike"
+                f"{outer.mount or '/'!r} that it is mounted in: "
+                f"{listed(each.route.template for each in both)}; each runs by the rule for the "
+                "path that is asked for",
+                "rule both alike",
             )
 
 

@@ -73,7 +73,7 @@ def install(app: FastAPI, agent_os: AgentOS) -> FastAPI:
     if known is agent_os:
         return app
     if known is not None:
-        raise ConfigurationError("the app has another AgentOS; give this one an app of its own")
+        raise ConfigurationError.of("the app has another AgentOS", "give this one its own app")
     built = _app_of(agent_os)
     for name, value in built.state._state.items():
         if not hasattr(app.state, name):
@@ -113,7 +113,7 @@ def _app_of(agent_os: AgentOS) -> FastAPI:
         ConfigurationError: it was made for an app of its own.
     """
     if agent_os.base_app is not None:
-        raise ConfigurationError("this AgentOS has a base_app; put Depends(guard) on that app")
+        raise ConfigurationError.of("this AgentOS has a base_app", "put Depends(guard) on that app")
     built = getattr(agent_os, _BUILT, None)
     if not isinstance(built, FastAPI):
         built = agent_os.get_app()

@@ -1,111 +1,25 @@
 """Coverage: which endpoint is ruled and enforced, and which rule decides nothing."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from fastapi_scopes.core.dead_rules import DeadRule, dead_rules
+from fastapi_scopes.core.dead_rules import dead_rules
 from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
+from fastapi_scopes.core.findings import Finding, FindingCode, Severity
+from fastapi_scopes.core.gaps import CoveredEndpoint, findings_on, gap_of
 from fastapi_scopes.core.methods import ANY_METHOD, METHODS, MOUNT, WEBSOCKET, http_method
 from fastapi_scopes.core.notices import Decided, notices_on
-from fastapi_scopes.core.requirements import Access, Requirement
 from fastapi_scopes.core.rules import Resolution, Rule, with_scopes
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.core.steps import drained
-from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.errors import ConfigurationError
 
-__all__ = [
-    "Coverage",
-    "CoveredEndpoint",
-    "DeadRule",
-    "Endpoint",
-    "Gap",
-    "Kind",
-    "Reach",
-    "ShadowedRule",
-    "SharedRule",
-    "cover",
-]
+__all__ = ["Coverage", "CoveredEndpoint", "Endpoint", "Kind", "Reach", "cover", "covering"]
 
-
-class Gap(Enum):
-    """Why an endpoint is open, or shut by accident."""
-
-    OPEN = (
-        "{endpoint} is open: no rule, and no guard runs; put Depends(guard) on the route and add a"
-        " rule, or map it to PUBLIC"
-    )
-    NO_RULE = "no rule for {endpoint}; {way_out}"
-    NOT_ENFORCED = "nothing enforces {rule} on {endpoint}; put Depends(guard) on the route"
-    OTHER_GUARD = "another guard decides on {endpoint}, {rule} does not; drop one of the two"
-    UNREACHABLE = (
-        "no dependency reaches {endpoint} ({kind}); map {mapped} to PUBLIC, or take it out"
-    )
-    UNRESOLVED = (
-        "the framework does not say which route {endpoint} ({kind}) is, so the guard denies it;"
-        " put it into an app of its own"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CoveredEndpoint:
-    """An endpoint, the rule that holds there, and what is wrong with it."""
-
-    endpoint: Endpoint
-    rule: Rule | None
-    gap: Gap | None
-
-    @property
-    def requirement(self) -> Requirement | None:
-        """What the rule asks for, or None where there is no rule."""
-        return self.rule.requirement if self.rule is not None else None
-
-    def __str__(self) -> str:
-        where = f" in the app mounted at {self.endpoint.mount!r}" if self.endpoint.mount else ""
-        return f"{str(self.endpoint)!r}{where}"
-
-    @property
-    def problem(self) -> str | None:
-        """The gap as a sentence, or None."""
-        if self.gap is None:
-            return None
-        way_out, mapped = "add one, or map it to PUBLIC", "it"
-        if self.endpoint.kind.is_mount:
-            # A pattern would decide on routes, too, that were left without a rule.
-            prefix = str(self.endpoint.template).removesuffix("/**") or "/"
-            mapped = repr(f"{MOUNT} {prefix}")
-            way_out = f"add one for {mapped}, which decides on nothing else"
-        return self.gap.value.format(
-            endpoint=self,
-            rule=repr(self.rule.key) if self.rule else "",
-            kind=self.endpoint.kind.value,
-            way_out=way_out,
-            mapped=mapped,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowedRule:
-    """A rule from the right side of a merge that loses to the left on some endpoints."""
-
-    rule: Rule
-    by: Rule
-    endpoint: Endpoint
-
-    def __str__(self) -> str:
-        return f"{self.rule.key!r} loses to {self.by.key!r} on {str(self.endpoint)!r}"
-
-
-@dataclass(frozen=True, slots=True)
-class SharedRule:
-    """A rule that decides in more than one app."""
-
-    rule: Rule
-    mounts: tuple[str, ...]
-
-    def __str__(self) -> str:
-        apps = ", ".join(repr(mount or "/") for mount in self.mounts)
-        return f"{self.rule.key!r} decides in the apps at {apps}"
+_DEAD: Final = frozenset(
+    {FindingCode.UNKNOWN_METHOD, FindingCode.NEVER_WINS, FindingCode.MATCHES_NOTHING}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +27,8 @@ class Coverage:
     """What a guard's map does to an application: all of it, endpoint by endpoint."""
 
     endpoints: tuple[CoveredEndpoint, ...]
-    dead: tuple[DeadRule, ...] = ()
-    """Rules that win for no endpoint."""
-    shadowed: tuple[ShadowedRule, ...] = ()
-    shared: tuple[SharedRule, ...] = ()
-    notices: tuple[str, ...] = ()
-    """What is no gap and yet worth a look."""
-    contradictions: tuple[str, ...] = ()
-    """Routes that ask for scopes where their rule is PUBLIC, and the like; they are shut."""
-    unmet: tuple[str, ...] = ()
-    """Options of the guard that nothing carries out in the app."""
+    findings: tuple[Finding, ...] = ()
+    """Everything that was found, faults and oddities."""
 
     @property
     def gaps(self) -> tuple[CoveredEndpoint, ...]:
@@ -135,58 +41,71 @@ class Coverage:
         return tuple(each for each in self.endpoints if not each.endpoint.kind.has_dependencies)
 
     @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Every contradiction, gap, dead rule, and option of the guard without effect."""
+        return self._of(Severity.ERROR)
+
+    @property
     def problems(self) -> tuple[str, ...]:
-        """Every contradiction, every gap, every dead rule and unmet option, a sentence each."""
-        named = list(_without_heads(self.gaps))
-        docs = [each for each in named if each.endpoint.kind is Kind.DOCS]
-        return (
-            *self.contradictions,
-            *(
-                each.problem
-                for each in named
-                if each.problem and each.endpoint.kind is not Kind.DOCS
-            ),
-            *_docs_problems(docs),
-            *map(str, self.dead),
-            *self.unmet,
+        """The `errors`, a sentence each."""
+        return tuple(map(str, self.errors))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What is no gap and yet worth a look, a sentence each."""
+        return tuple(map(str, self._of(Severity.NOTICE)))
+
+    @property
+    def dead(self) -> tuple[Finding, ...]:
+        """Rules that win for no endpoint."""
+        return tuple(each for each in self.errors if each.code in _DEAD)
+
+    @property
+    def shadowed(self) -> tuple[Finding, ...]:
+        """Rules from the right side of a merge that lose to the left on some endpoints."""
+        return tuple(each for each in self.findings if each.code is FindingCode.LOSES)
+
+    @property
+    def shared(self) -> tuple[Finding, ...]:
+        """Rules that decide in more than one app."""
+        return tuple(each for each in self.findings if each.code is FindingCode.SHARED)
+
+    def _of(self, severity: Severity) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.severity is severity)
+
+    def with_findings(self, more: Iterable[Finding]) -> "Coverage":
+        """Return the same coverage, with what else was found."""
+        return replace(self, findings=(*self.findings, *more))
+
+    def without_dead(self) -> "Coverage":
+        """Return the same, dead rules being no fault: they may be for what nobody sees."""
+        found = (
+            replace(each, severity=Severity.NOTICE) if each.code in _DEAD else each
+            for each in self.findings
         )
+        return replace(self, findings=tuple(found))
 
     def raise_on_gap(self) -> None:
         """Return where nothing is wrong.
 
         Raises:
-            ConfigurationError: naming all `problems`.
+            ConfigurationError: naming all `errors`.
         """
-        ConfigurationError.raise_for(self.problems)
+        ConfigurationError.raise_for(each.problem for each in self.errors)
+
+    def raise_on_contradiction(self) -> None:
+        """Return where no route asks for scopes although its rule is PUBLIC, or the like.
+
+        Raises:
+            ConfigurationError: naming all such routes.
+        """
+        found = (each for each in self.errors if each.code is FindingCode.CONTRADICTION)
+        ConfigurationError.raise_for(each.problem for each in found)
 
     def __str__(self) -> str:
-        found = [*self.problems, *map(str, self.shadowed), *map(str, self.shared), *self.notices]
-        return "\n".join([f"{len(self.endpoints)} endpoints, {len(self.gaps)} gaps", *found])
-
-
-def _without_heads(gaps: Sequence[CoveredEndpoint]) -> Iterator[CoveredEndpoint]:
-    """Yield *gaps* without HEAD where GET has one: what rules the one rules the other."""
-    gets = {_place_of(each.endpoint) for each in gaps if each.endpoint.method == "GET"}
-    for each in gaps:
-        if each.endpoint.method != "HEAD" or _place_of(each.endpoint) not in gets:
-            yield each
-
-
-def _place_of(endpoint: Endpoint) -> tuple[str, str]:
-    return endpoint.template.text, endpoint.mount
-
-
-def _docs_problems(docs: Sequence[CoveredEndpoint]) -> Iterator[str]:
-    # The docs pages are one decision of the developer's, so they are one gap.
-    if docs:
-        named = ", ".join(map(str, docs))
-        is_closed = all(each.endpoint.reach is Reach.PERIMETER for each in docs)
-        reached = "no rule for" if is_closed else "no dependency reaches"
-        way_out = "pass docs=PUBLIC or docs=AUTHENTICATED" if is_closed else "map them to PUBLIC"
-        yield (
-            f"{reached} the docs pages {named}; {way_out}, or switch them off with "
-            "FastAPI(openapi_url=None)"
-        )
+        found = [each for severity in Severity for each in self._of(severity)]
+        counted = f"{len(self.endpoints)} endpoints, {len(self.gaps)} gaps"
+        return "\n".join([counted, *map(str, found)])
 
 
 def cover(
@@ -208,20 +127,22 @@ def covering(
     for endpoint in known:
         ledger.enter(endpoint)
         yield
+    covered = tuple(ledger.covered)
     dead = dead_rules(
         [rule for rule in rules if rule not in ledger.won],
         known,
         beaten={rule: [by for by, _ in losses] for rule, losses in ledger.lost.items()},
         undeclared=undeclared,
     )
-    return Coverage(
-        endpoints=tuple(ledger.covered),
-        dead=tuple(dead),
-        shadowed=tuple(ledger.shadowed()),
-        shared=tuple(ledger.shared()),
-        notices=tuple(notices_on(ledger.decided)),
-        contradictions=tuple(ledger.contradictions),
+    findings = (
+        *ledger.contradictions,
+        *findings_on(covered),
+        *dead,
+        *ledger.shadowed(),
+        *ledger.shared(),
+        *notices_on(ledger.decided),
     )
+    return Coverage(covered, findings)
 
 
 @dataclass(slots=True)
@@ -233,7 +154,7 @@ class _Ledger:
     asked: Sequence[str]
     """The methods whose rules decide where any is answered."""
     covered: list[CoveredEndpoint] = field(default_factory=list[CoveredEndpoint])
-    contradictions: list[str] = field(default_factory=list[str])
+    contradictions: list[Finding] = field(default_factory=list[Finding])
     decided: list[Decided] = field(default_factory=list[Decided])
     won: dict[Rule, list[Endpoint]] = field(default_factory=dict[Rule, list[Endpoint]])
     lost: dict[Rule, list[tuple[Rule, Endpoint]]] = field(
@@ -241,8 +162,10 @@ class _Ledger:
     )
 
     def enter(self, endpoint: Endpoint) -> None:
-        with collecting(self.contradictions):
+        try:
             self._enter(endpoint)
+        except ConfigurationError as error:
+            self.contradictions.extend(Finding.contradictions(error, endpoint))
 
     def _enter(self, endpoint: Endpoint) -> None:
         method, *others = self._methods_of(endpoint)
@@ -261,7 +184,7 @@ class _Ledger:
         rules = (own, *filter(None, more))
         holding = tuple(filter(None, rules))
         rule = holding[0] if holding else None
-        self.covered.append(CoveredEndpoint(endpoint, rule, _gap_of(endpoint, rules)))
+        self.covered.append(CoveredEndpoint(endpoint, rule, gap_of(endpoint, rules)))
         self.decided.append((endpoint, holding))
 
     def _methods_of(self, endpoint: Endpoint) -> Sequence[str]:
@@ -284,32 +207,30 @@ class _Ledger:
         for loser, winner in losses:
             self.lost.setdefault(loser, []).append((winner, endpoint))
 
-    def shadowed(self) -> Iterator[ShadowedRule]:
+    def shadowed(self) -> Iterator[Finding]:
         for rule, losses in self.lost.items():
             for winner, endpoint in losses if rule in self.won else ():
                 if winner.generation < rule.generation:
-                    yield ShadowedRule(rule, winner, endpoint)
+                    yield Finding(
+                        FindingCode.LOSES,
+                        Severity.WARNING,
+                        endpoint,
+                        rule,
+                        f"{rule.key!r} loses to {winner.key!r} on {str(endpoint)!r}",
+                        f"write {str(endpoint)!r} where it should decide there",
+                    )
 
-    def shared(self) -> Iterator[SharedRule]:
+    def shared(self) -> Iterator[Finding]:
         for rule, endpoints in self.won.items():
             guarded = (each.mount for each in endpoints if each.reach is Reach.GUARDED)
             mounts = tuple(dict.fromkeys(guarded))
             if len(mounts) > 1:
-                yield SharedRule(rule, mounts)
-
-
-def _gap_of(endpoint: Endpoint, rules: Sequence[Rule | None]) -> Gap | None:
-    """Return the gap under *rules*; where any method is answered, the first is that of ``*``."""
-    is_ruled = any(rules)
-    if endpoint.reach is Reach.UNRESOLVED:
-        return Gap.UNRESOLVED
-    if endpoint.reach in {Reach.GUARDED, Reach.PERIMETER}:
-        # Of unknown paths nothing is known to be there; without a rule they are denied.
-        return None if is_ruled or endpoint.kind is Kind.UNKNOWN_PATHS else Gap.NO_RULE
-    if all(rule is not None and rule.requirement.access is Access.PUBLIC for rule in rules):
-        return None
-    if endpoint.reach is Reach.UNREACHABLE:
-        return Gap.UNREACHABLE
-    if endpoint.reach is Reach.OTHER_GUARD:
-        return Gap.OTHER_GUARD
-    return Gap.NOT_ENFORCED if is_ruled else Gap.OPEN
+                apps = ", ".join(repr(mount or "/") for mount in mounts)
+                yield Finding(
+                    FindingCode.SHARED,
+                    Severity.WARNING,
+                    None,
+                    rule,
+                    f"{rule.key!r} decides in the apps at {apps}",
+                    "protect the outer app, where keys begin with the prefixes of mounts",
+                )

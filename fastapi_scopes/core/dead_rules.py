@@ -4,44 +4,13 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastapi_scopes.core.endpoints import Endpoint
+from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 from fastapi_scopes.core.methods import ANY_METHOD, MOUNT, not_a_method
 from fastapi_scopes.core.rules import Rule, prefix_of
+from fastapi_scopes.core.suggestions import Suggestions
 from fastapi_scopes.core.templates import Glob, NearMisses, RouteTemplate, Segment
 
-__all__ = ["DeadRule", "dead_rules"]
-
-
-@dataclass(frozen=True, slots=True)
-class DeadRule:
-    """A rule that decides on no endpoint, with what is known about the mistake."""
-
-    rule: Rule
-    shadowed_by: tuple[Rule, ...] = ()
-    meant: RouteTemplate | None = None
-    """A route that the rule misses only by the name or the value of a parameter."""
-    is_method: bool = True
-    """False where its method is neither registered nor one of any endpoint."""
-    is_seen_into: bool = False
-    """True of a MOUNT rule where the endpoints below its prefix are known."""
-
-    def __str__(self) -> str:
-        key = repr(self.rule.key)
-        if not self.is_method:
-            is_imported = isinstance(self.rule.path, Glob)
-            return f"{key}: {not_a_method(self.rule.method, is_imported=is_imported)}"
-        if self.shadowed_by:
-            others = ", ".join(repr(rule.key) for rule in self.shadowed_by)
-            return f"{key} wins for no endpoint, {others} wins before it; drop one of them"
-        if self.rule.method == MOUNT:
-            seen = f"the app at {str(self.rule.path)!r} is looked into; give its routes rules"
-            nowhere = "no mount is there; correct it, or take it out"
-            return f"{key} decides nothing: {seen if self.is_seen_into else nowhere}"
-        if self.meant is not None:
-            return (
-                f"{key} does not match all that {str(self.meant)!r} stands for; write the "
-                "parameters as the route does, or '*'"
-            )
-        return f"{key} matches no endpoint; correct it, or take it out"
+__all__ = ["dead_rules"]
 
 
 def dead_rules(
@@ -50,24 +19,30 @@ def dead_rules(
     *,
     beaten: Mapping[Rule, Sequence[Rule]],
     undeclared: Container[str],
-) -> Iterator[DeadRule]:
-    """Yield the mistakes among *rules*, of which none wins for any of *endpoints*.
+) -> Iterator[Finding]:
+    """Yield a finding for those of *rules*, of which none wins on *endpoints*, that are faults.
 
     *beaten* has, for a rule that matches, the rules that win before it; *undeclared* are the
     methods that no endpoint has.
     """
-    index = _EndpointIndex(endpoints)
+    index = _EndpointIndex(endpoints, Suggestions(endpoints))
     for rule in rules:
         winners = tuple(dict.fromkeys(beaten.get(rule, ())))
         if rule.method in undeclared:
-            yield DeadRule(rule, is_method=False)
+            problem = not_a_method(rule.method, is_imported=isinstance(rule.path, Glob))
+            text = f"{rule.key!r}: {problem.text}"
+            yield _dead(FindingCode.UNKNOWN_METHOD, rule, text, str(problem.remedy))
         elif winners:
             if _is_fault(rule, winners):
-                yield DeadRule(rule, winners)
-        elif rule.method == MOUNT and not rule.optional:
-            yield DeadRule(rule, is_seen_into=index.has_below(prefix_of(rule)))
+                others = ", ".join(repr(each.key) for each in winners)
+                text = f"{rule.key!r} wins for no endpoint, {others} wins before it"
+                yield _dead(FindingCode.NEVER_WINS, rule, text, "drop one of them")
         elif not rule.optional:
-            yield DeadRule(rule, meant=index.near_misses(rule.method).first(rule.path))
+            yield _dead(FindingCode.MATCHES_NOTHING, rule, *index.reason_for(rule))
+
+
+def _dead(code: FindingCode, rule: Rule, message: str, remedy: str) -> Finding:
+    return Finding(code, Severity.ERROR, None, rule, message, remedy)
 
 
 def _is_fault(rule: Rule, winners: Sequence[Rule]) -> bool:
@@ -85,17 +60,36 @@ class _EndpointIndex:
     """The endpoints of an app, searched for those that a dead rule may mean."""
 
     endpoints: Sequence[Endpoint]
+    suggestions: Suggestions
     _by_method: dict[str, NearMisses] = field(default_factory=dict[str, NearMisses])
     _prefixes: set[tuple[Segment, ...]] = field(default_factory=set[tuple[Segment, ...]])
 
-    def near_misses(self, method: str) -> NearMisses:
+    def reason_for(self, rule: Rule) -> tuple[str, str]:
+        """Return why *rule* matches no endpoint, and the way out."""
+        key, meant = repr(rule.key), self.suggestions.slash(rule)
+        if meant is None and rule.method == MOUNT and self._has_below(prefix_of(rule)):
+            text = f"{key} decides nothing: the app at {str(rule.path)!r} is looked into"
+            return text, "give its routes rules"
+        missed = None
+        if meant is None and rule.method != MOUNT:
+            missed = self._near_misses(rule.method).first(rule.path)
+        if missed is not None:
+            text = f"{key} does not match all that {str(missed)!r} stands for"
+            return text, "write the parameters as the route does, or '*'"
+        meant = meant or self.suggestions.nearest(rule)
+        remedy = "correct it, or take it out" if meant is None else f"did you mean {meant!r}"
+        if rule.method == MOUNT:
+            return f"{key} decides nothing: no mount is there", remedy
+        return f"{key} matches no endpoint", remedy
+
+    def _near_misses(self, method: str) -> NearMisses:
         """Return the templates of the endpoints with *method*, to be searched for a near miss."""
         if method not in self._by_method:
             meant = (each for each in self.endpoints if method in {each.method, ANY_METHOD})
             self._by_method[method] = NearMisses(each.template for each in meant)
         return self._by_method[method]
 
-    def has_below(self, prefix: str) -> bool:
+    def _has_below(self, prefix: str) -> bool:
         """Tell whether an endpoint lies below *prefix*."""
         if not self._prefixes:
             self._prefixes.update(

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from fastapi_scopes.core.scopes import require_scope_token
-from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 
 __all__ = ["Grants", "grants_of"]
 
@@ -32,8 +32,8 @@ def grants_of(admin_scope: str | None) -> Grants:
         ConfigurationError: the admin scope is no scope.
     """
     if admin_scope is not None:
-        problems: list[str] = []
-        with collecting(problems, prefix="admin_scope: "):
+        problems: list[ConfigurationProblem] = []
+        with collecting(problems, setting="admin_scope"):
             require_scope_token(admin_scope)
         ConfigurationError.raise_for(problems)
     return Grants(admin_scope)

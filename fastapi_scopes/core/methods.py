@@ -1,7 +1,10 @@
 """The first word of a map key: an HTTP method, ``*``, ``WEBSOCKET`` or ``MOUNT``."""
 
 import re
+from difflib import get_close_matches
 from typing import Final
+
+from fastapi_scopes.errors import ConfigurationProblem
 
 __all__ = [
     "ANY_METHOD",
@@ -31,6 +34,12 @@ _REGISTERED = (
 METHODS: Final = frozenset(_REGISTERED.split())
 """The HTTP methods that are registered; a rule may name another where a route declares it."""
 
+_SYNONYMS: Final = {
+    **dict.fromkeys(("WS", "WSS", "SOCKET", "SOCKETS", "WEB_SOCKET", "WEB-SOCKET"), WEBSOCKET),
+    **dict.fromkeys(("ANY", "ALL", "**"), ANY_METHOD),
+    **dict.fromkeys(("STATIC", "SUBAPP"), MOUNT),
+}
+_ALIKE: Final = 0.65
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9-]*")
 
 
@@ -39,10 +48,28 @@ def is_method_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text)) and text not in WORDS and text != "ANY"
 
 
-def not_a_method(text: str, *, is_imported: bool) -> str:
-    """Return the error message for a key that begins with *text*."""
-    last = "or WEBSOCKET; an imported map has no '*'" if is_imported else "WEBSOCKET or '*'"
-    return f"{text!r} is not a method; write GET, POST, ... in upper case, {last}"
+def not_a_method(text: str, *, is_imported: bool) -> ConfigurationProblem:
+    """Return what is wrong with a key that begins with *text*."""
+    meant = _meant_by(text.upper())
+    last = (
+        "or WEBSOCKET; an imported map has no '*' and no MOUNT"
+        if is_imported
+        else "WEBSOCKET, MOUNT or '*'"
+    )
+    remedy = f"write GET, POST, ... in upper case, {last}"
+    if "," in text:
+        remedy = "write a key for each"
+    elif meant is not None and not (is_imported and meant in {MOUNT, ANY_METHOD}):
+        remedy = f"did you mean {meant!r}"
+    return ConfigurationProblem(f"{text!r} is not a method", remedy)
+
+
+def _meant_by(text: str) -> str | None:
+    """Return the word that a key could begin with instead of *text*, or None."""
+    if text in _SYNONYMS or text in WORDS:
+        return _SYNONYMS.get(text, text if text in {WEBSOCKET, MOUNT} else None)
+    nearest = get_close_matches(text, [*sorted(METHODS), WEBSOCKET, MOUNT], n=1, cutoff=_ALIKE)
+    return nearest[0] if nearest else None
 
 
 def http_method(method: str) -> str:

@@ -4,13 +4,16 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, cast
 
 from fastapi_scopes.core.decisions import Decision, Reason
 from fastapi_scopes.core.requirements import Alternative
-from fastapi_scopes.core.scopes import require_scope_token
+from fastapi_scopes.core.scopes import require_scope_token, scopes_in
 from fastapi_scopes.errors import (
+    Assignment,
     ConfigurationError,
+    ConfigurationProblem,
     CredentialsError,
     TokenError,
     VerifierUnavailable,
@@ -18,10 +21,10 @@ from fastapi_scopes.errors import (
 )
 
 __all__ = [
-    "CODES",
     "UNDECIDED",
     "Challenge",
     "Problem",
+    "ProblemCode",
     "ProtectionSpace",
     "problem_of",
     "require_challenge_scopes",
@@ -40,7 +43,9 @@ def require_realm(realm: object) -> str:
     """
     if isinstance(realm, str) and _QUOTABLE.fullmatch(realm):
         return realm
-    raise ConfigurationError(f"realm {realm!r} is no quotable ASCII text; write one like 'api'")
+    raise ConfigurationError.of(
+        f"{realm!r} is no quotable ASCII text", "write one like 'api'", setting="realm"
+    )
 
 
 def require_challenge_scopes(scopes: object) -> Alternative:
@@ -50,12 +55,15 @@ def require_challenge_scopes(scopes: object) -> Alternative:
         ConfigurationError: naming every element that is no scope.
     """
     if isinstance(scopes, str) or not isinstance(scopes, Sequence):
-        raise ConfigurationError(
-            "challenge_scopes is no list of scopes; write challenge_scopes=['a:read']"
+        meant = scopes_in(scopes) if isinstance(scopes, str) else []
+        raise ConfigurationError.of(
+            "is no list of scopes",
+            Assignment("challenge_scopes", meant or ["a:read"]),
+            setting="challenge_scopes",
         )
-    problems: list[str] = []
-    for each in cast("Sequence[object]", scopes):
-        with collecting(problems, prefix="challenge_scopes: "):
+    problems: list[ConfigurationProblem] = []
+    for position, each in enumerate(cast("Sequence[object]", scopes)):
+        with collecting(problems, setting=f"challenge_scopes[{position}]"):
             require_scope_token(each)
     ConfigurationError.raise_for(problems)
     return tuple(dict.fromkeys(cast("Sequence[str]", scopes)))
@@ -95,12 +103,23 @@ class Challenge:
         return "Bearer " + ", ".join(written)
 
 
+class ProblemCode(StrEnum):
+    """What the caller is told a refusal is about."""
+
+    MISSING_CREDENTIALS = "missing_credentials"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a code
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    FORBIDDEN = "forbidden"
+    VERIFIER_UNAVAILABLE = "verifier_unavailable"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A refusal, as RFC 9457 writes it; all of its text is constant but the scopes."""
 
     status: int
-    code: str
+    code: ProblemCode
     title: str
     detail: str
     required: tuple[Alternative, ...] | None = None
@@ -133,52 +152,39 @@ class Problem:
             yield "Retry-After", str(self.retry_after)
 
 
-_Text = tuple[int, str, str, str]
+_Text = tuple[int, ProblemCode, str, str]
 
 _MISSING_CREDENTIALS: Final[_Text] = (
     401,
-    "missing_credentials",
+    ProblemCode.MISSING_CREDENTIALS,
     "Authentication required",
     "a bearer token is required",
 )
 _INVALID_REQUEST: Final[_Text] = (
     400,
-    "invalid_request",
+    ProblemCode.INVALID_REQUEST,
     "Malformed credentials",
     "the Authorization header is not one bearer credential",
 )
 _INVALID_TOKEN: Final[_Text] = (
     401,
-    "invalid_token",
+    ProblemCode.INVALID_TOKEN,
     "Invalid token",
     "the access token is not valid here",
 )
 _INSUFFICIENT_SCOPE: Final[_Text] = (
     403,
-    "insufficient_scope",
+    ProblemCode.INSUFFICIENT_SCOPE,
     "Insufficient scope",
     "the access token lacks a required scope",
 )
-_FORBIDDEN: Final[_Text] = (403, "forbidden", "Forbidden", "access is denied")
+_FORBIDDEN: Final[_Text] = (403, ProblemCode.FORBIDDEN, "Forbidden", "access is denied")
 _VERIFIER_UNAVAILABLE: Final[_Text] = (
     503,
-    "verifier_unavailable",
+    ProblemCode.VERIFIER_UNAVAILABLE,
     "Verification unavailable",
     "tokens cannot be verified now",
 )
-
-CODES: Final = tuple(
-    code
-    for _, code, _, _ in (
-        _MISSING_CREDENTIALS,
-        _INVALID_REQUEST,
-        _INVALID_TOKEN,
-        _INSUFFICIENT_SCOPE,
-        _FORBIDDEN,
-        _VERIFIER_UNAVAILABLE,
-    )
-)
-"""The values that `Problem.code` may have."""
 
 UNDECIDED: Final = Problem(*_VERIFIER_UNAVAILABLE, retry_after=1)
 """The 503 for everybody when the start-up check fails after the app has begun to serve."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
 from itertools import product
-from typing import Final, Union, cast
+from typing import Final, NoReturn, Union, cast
 
-from fastapi_scopes.core.scopes import require_scope_token
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.core.scopes import is_scope_token, require_scope_token, scopes_in
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
 
 __all__ = [
     "AUTHENTICATED",
@@ -53,7 +53,9 @@ class Requirement:
 
     def __post_init__(self) -> None:
         if (self.access is Access.SCOPES) != bool(self.alternatives):
-            raise ConfigurationError("scopes go with Access.SCOPES alone; use all_of() or any_of()")
+            raise ConfigurationError.of(
+                "scopes go with Access.SCOPES alone", "use all_of() or any_of()"
+            )
 
     def __and__(self, other: "RequirementLike") -> "Requirement":
         return all_of(self, other)
@@ -66,6 +68,15 @@ class Requirement:
 
     def __ror__(self, other: "RequirementLike") -> "Requirement":
         return any_of(other, self)
+
+    def __add__(self, other: object) -> NoReturn:
+        if self.access is not Access.SCOPES:
+            _combinable("+", (self,))
+        raise ConfigurationError.of(
+            f"{str(self)!r} is added to {str(other)!r}", "write a list, or '&', for all of them"
+        )
+
+    __radd__ = __add__
 
     def __str__(self) -> str:
         if self.access is not Access.SCOPES:
@@ -122,8 +133,10 @@ def parse_requirement(value: object) -> Requirement:
     if isinstance(value, list | tuple):
         return all_of(*cast("Sequence[RequirementLike]", value)) if value else AUTHENTICATED
     if value is None:
-        raise ConfigurationError("None asks for nothing; say PUBLIC, AUTHENTICATED or DENY")
-    raise ConfigurationError(f"{value!r} is not a requirement; write a scope, a list or any_of()")
+        raise ConfigurationError.of("None asks for nothing", "say PUBLIC, AUTHENTICATED or DENY")
+    raise ConfigurationError.of(
+        f"{value!r} is not a requirement", "write a scope, a list or any_of()"
+    )
 
 
 # From the weakest to the strictest: of two on one request the stricter is asked for.
@@ -145,10 +158,15 @@ def conjunction_of(requirements: Iterable[Requirement]) -> Requirement:
 
 def _combinable(name: str, values: Sequence[object]) -> list[Requirement]:
     if not values:
-        raise ConfigurationError(f"{name}() asks for nothing; name a scope, or say AUTHENTICATED")
+        raise ConfigurationError.of(
+            f"{name}() asks for nothing", "name a scope, or say AUTHENTICATED"
+        )
     parts = [parse_requirement(value) for value in values]
     ConfigurationError.raise_for(
-        f"{part} stands alone; write it without a list, any_of() or all_of()"
+        ConfigurationProblem(
+            f"{part} stands alone",
+            "map the key to it, without a list, '&', any_of() or the like",
+        )
         for part in parts
         if part.access is not Access.SCOPES
     )
@@ -166,15 +184,22 @@ def _of_alternatives(alternatives: Iterable[Alternative]) -> Requirement:
     for alternative in alternatives:
         distinct[tuple(sorted(set(alternative)))] = None
         if len(distinct) > MAX_ALTERNATIVES:
-            raise ConfigurationError(
-                f"a requirement comes to more than {MAX_ALTERNATIVES} alternatives; split the rule"
+            raise ConfigurationError.of(
+                f"a requirement comes to more than {MAX_ALTERNATIVES} alternatives",
+                "split the rule",
             )
     return Requirement(Access.SCOPES, tuple(distinct))
 
 
 def _require_plain_scope(text: str) -> str:
     if "{" in text or "}" in text:
-        raise ConfigurationError(
-            f"{text!r} binds a path parameter, which this version cannot do; name the scope itself"
+        raise ConfigurationError.of(
+            f"{text!r} binds a path parameter, which this version cannot do",
+            "name the scope itself",
         )
+    meant = [] if is_scope_token(text) else scopes_in(text)
+    if meant:
+        all_or_one = f"write {meant!r} for all of them, any_of() for one"
+        remedy = all_or_one if len(meant) > 1 else f"write {meant[0]!r}"
+        raise ConfigurationError.of(f"{text!r} is not a scope", remedy)
     return require_scope_token(text)

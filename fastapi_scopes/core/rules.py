@@ -198,7 +198,7 @@ def _joined(rules: Sequence[Rule]) -> Rule:
         requirement = conjunction_of(rule.requirement for rule in rules)
     except ConfigurationError as error:
         keys = ", ".join(repr(rule.key) for rule in rules)
-        raise ConfigurationError(*(f"{keys}: {each}" for each in error.problems)) from None
+        raise ConfigurationError(*(each.at(keys) for each in error.problems)) from None
     return replace(rules[-1], requirement=requirement)
 
 
@@ -212,12 +212,12 @@ def with_scopes(rule: Rule, scopes: Sequence[str], *, where: str) -> Rule:
     if not scopes:
         return rule
     if rule.requirement.access is Access.PUBLIC:
-        raise ConfigurationError(
-            f"{where!r} asks for {', '.join(map(repr, scopes))}, yet "
-            f"{rule.key!r} is PUBLIC; drop the scopes or the PUBLIC"
+        raise ConfigurationError.of(
+            (f"{where!r} asks for {', '.join(map(repr, scopes))}, yet {rule.key!r} is PUBLIC"),
+            "drop the scopes or the PUBLIC",
         )
     try:
         requirement = conjunction_of((rule.requirement, parse_requirement(list(scopes))))
     except ConfigurationError as error:
-        raise ConfigurationError(*(f"{where!r}: {each}" for each in error.problems)) from None
+        raise ConfigurationError(*(each.at(repr(where)) for each in error.problems)) from None
     return replace(rule, requirement=requirement)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
 
 from fastapi_scopes.core.methods import (
     ANY_METHOD,
@@ -25,12 +24,9 @@ from fastapi_scopes.core.rules import (
 )
 from fastapi_scopes.core.scopes import require_descriptions
 from fastapi_scopes.core.templates import Glob, Pattern, RouteTemplate
-from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 
 __all__ = ["ANY_METHOD", "METHODS", "MOUNT", "WEBSOCKET", "Resolution", "Rule", "ScopeMap"]
-
-T = TypeVar("T")
-X = TypeVar("X")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -238,7 +234,7 @@ def _parse(
     optional: bool,
     descriptions: Mapping[str, str] | None,
 ) -> tuple[tuple[Rule, ...], tuple[tuple[str, str], ...]]:
-    problems: list[str] = []
+    problems: list[ConfigurationProblem] = []
     parsed: tuple[Rule, ...] = ()
     described: dict[str, str] = {}
     with collecting(problems):
@@ -253,18 +249,24 @@ def _parse_rules(
     rules: Mapping[str, RequirementLike], kind: type[Pattern] | type[Glob], *, optional: bool
 ) -> tuple[Rule, ...]:
     if not isinstance(rules, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"{rules!r} is not a scope map; write {{'GET /path': 'a:scope'}}")
-    problems: list[str] = []
+        raise ConfigurationError.of(
+            f"{rules!r} is not a scope map", "write {'GET /path': 'a:scope'}"
+        )
+    problems: list[ConfigurationProblem] = []
     parsed: dict[str, Rule] = {}
     spelled: dict[str, str] = {}
     for key, value in rules.items():
         try:
             rule = _parse_rule(key, value, kind, optional=optional)
         except ConfigurationError as error:
-            problems.extend(f"{key!r}: {problem}" for problem in error.problems)
+            problems.extend(each.at(repr(key)) for each in error.problems)
             continue
         if rule.key in parsed:
-            problems.append(f"{spelled[rule.key]!r} and {key!r} are the same rule; keep one")
+            problems.append(
+                ConfigurationProblem(
+                    f"{spelled[rule.key]!r} and {key!r} are the same rule", "keep one"
+                )
+            )
         parsed[rule.key], spelled[rule.key] = rule, key
     ConfigurationError.raise_for(problems)
     return tuple(parsed.values())
@@ -274,27 +276,19 @@ def _parse_rule(
     key: object, value: RequirementLike, kind: type[Pattern] | type[Glob], *, optional: bool
 ) -> Rule:
     if not isinstance(key, str) or key.count(" ") != 1:
-        raise ConfigurationError(
-            "a key is 'METHOD /template', with one space between: 'GET /items'"
+        raise ConfigurationError.of(
+            "a key is 'METHOD /template'", "write one space between: 'GET /items'"
         )
     method, _, path = key.partition(" ")
     is_imported = kind is Glob
     words = {WEBSOCKET} if is_imported else {WEBSOCKET, ANY_METHOD, MOUNT}
     if method not in words and not is_method_name(method):
         raise ConfigurationError(not_a_method(method, is_imported=is_imported))
-    problems: list[str] = []
+    problems: list[ConfigurationProblem] = []
     parse: Callable[[str], Pattern | Glob] = Pattern.prefix if method == MOUNT else kind.parse
-    parsed = _noted(problems, parse, path)
-    requirement = _noted(problems, parse_requirement, value)
-    if parsed is None or requirement is None:
-        raise ConfigurationError(*problems)
+    with collecting(problems):
+        parsed = parse(path)
+    with collecting(problems):
+        requirement = parse_requirement(value)
+    ConfigurationError.raise_for(problems)
     return Rule(method, parsed, requirement, optional=optional)
-
-
-def _noted(problems: list[str], parse: Callable[[X], T], value: X) -> T | None:
-    """Return ``parse(value)``, or None where it adds to *problems* instead."""
-    try:
-        return parse(value)
-    except ConfigurationError as error:
-        problems.extend(error.problems)
-        return None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 
 __all__ = [
     "MAX_SCOPES",
@@ -12,18 +12,26 @@ __all__ = [
     "parse_scopes",
     "require_descriptions",
     "require_scope_token",
+    "scopes_in",
 ]
 
 MAX_SCOPES = 512
 """The most scopes that one token may carry."""
 
 # RFC 6749 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_SEPARATORS = re.compile(r"[\s,]+")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
 
 def is_scope_token(text: object) -> bool:
     """Tell whether *text* is one scope-token of RFC 6749 3.3."""
     return isinstance(text, str) and _SCOPE_TOKEN.fullmatch(text) is not None
+
+
+def scopes_in(text: str) -> list[str]:
+    """Return the scopes in a *text* that sets them apart by spaces or commas; none is no scope."""
+    parts = [part for part in _SEPARATORS.split(text) if part]
+    return parts if all(map(is_scope_token, parts)) else []
 
 
 def require_scope_token(text: object) -> str:
@@ -34,8 +42,8 @@ def require_scope_token(text: object) -> str:
     """
     if isinstance(text, str) and is_scope_token(text):
         return text
-    raise ConfigurationError(
-        f"{text!r} is not a scope; write visible ASCII without space, quote or backslash"
+    raise ConfigurationError.of(
+        f"{text!r} is not a scope", "write visible ASCII without space, quote or backslash"
     )
 
 
@@ -46,17 +54,23 @@ def require_descriptions(descriptions: object) -> dict[str, str]:
         ConfigurationError: naming every key that is no scope and every value that is no text.
     """
     if not isinstance(descriptions, Mapping):
-        raise ConfigurationError(
-            f"descriptions are a {type(descriptions).__name__!r}; write {{'a:read': 'Read all a'}}"
+        raise ConfigurationError.of(
+            f"is a {type(descriptions).__name__!r}",
+            "write {'a:read': 'Read all a'}",
+            setting="descriptions",
         )
-    problems: list[str] = []
+    problems: list[ConfigurationProblem] = []
     found = cast("Mapping[object, object]", descriptions)
     for each, text in found.items():
-        with collecting(problems, prefix="descriptions: "):
+        with collecting(problems, setting="descriptions"):
             require_scope_token(each)
         if not isinstance(text, str) or not text.strip():
             problems.append(
-                f"descriptions: {each!r} is described by {text!r}; write a text, or leave it out"
+                ConfigurationProblem(
+                    f"{each!r} is described by {text!r}",
+                    "write a text, or leave it out",
+                    setting="descriptions",
+                )
             )
     ConfigurationError.raise_for(problems)
     return dict(cast("Mapping[str, str]", found))

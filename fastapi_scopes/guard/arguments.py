@@ -13,7 +13,14 @@ from fastapi_scopes.core.problems import (
     require_challenge_scopes,
     require_realm,
 )
-from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault, collecting
+from fastapi_scopes.errors import (
+    Assignment,
+    ConfigurationError,
+    ConfigurationProblem,
+    TokenError,
+    TokenFault,
+    collecting,
+)
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
 from fastapi_scopes.perimeter import ending_at
 from fastapi_scopes.verifiers.base import ScopeLimitedVerifier
@@ -37,28 +44,43 @@ class ClassSignature:
     def __get__(self, instance: object | None, owner: type) -> NoReturn:
         if instance is not None:
             raise AttributeError("__signature__")
-        raise ConfigurationError(
-            f"Depends({owner.__name__}) was given the class, which guards nothing; pass an "
-            f"instance: guard = {owner.__name__}(scope_map, verifier=verifier), then Depends(guard)"
+        raise ConfigurationError.of(
+            f"Depends({owner.__name__}) was given the class, which guards nothing",
+            (
+                f"pass an instance: guard = {owner.__name__}(scope_map, verifier=verifier), "
+                "then Depends(guard)"
+            ),
         )
 
 
 def argument_problems(
     verifier: object, bind: object, *, end_at_exp: object, now: object
-) -> Iterator[str]:
+) -> Iterator[ConfigurationProblem]:
     """Yield what is wrong with arguments that are no data."""
     verify = getattr(verifier, "verify", None)
     if isinstance(verifier, type) or not iscoroutinefunction(verify):
         # By its type alone: who confuses the arguments has a secret here.
         kind = type(verifier).__name__
-        yield f"verifier= is a {kind!r} without 'async def verify(token)'; pass a JWTVerifier(...)"
+        yield ConfigurationProblem(
+            f"is a {kind!r} without 'async def verify(token)'",
+            "pass a JWTVerifier(...)",
+            setting="verifier",
+        )
     if bind is not None and (not callable(bind) or iscoroutinefunction(bind)):
-        yield f"bind= is a {type(bind).__name__!r}; pass a function, not a coroutine function"
+        yield ConfigurationProblem(
+            f"is a {type(bind).__name__!r}",
+            "pass a function, not a coroutine function",
+            setting="bind",
+        )
     if not isinstance(end_at_exp, bool):
         kind = type(end_at_exp).__name__
-        yield f"end_at_exp= is a {kind!r}; write end_at_exp=True, or leave it out"
+        yield ConfigurationProblem(
+            f"is a {kind!r}", "write end_at_exp=True, or leave it out", setting="end_at_exp"
+        )
     if not callable(now):
-        yield f"now= is a {type(now).__name__!r}; pass a function, such as time.time"
+        yield ConfigurationProblem(
+            f"is a {type(now).__name__!r}", "pass a function, such as time.time", setting="now"
+        )
 
 
 def issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str] | None:
@@ -75,9 +97,12 @@ def issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str]
         return None
     listing = verifier.issuers_granting(admin_scope)
     if listing is not None and not listing:
-        raise ConfigurationError(
-            f"admin_scope {admin_scope!r} counts from no issuer; write it out in the"
-            " allowed_scopes= of each verifier whose issuer may grant it"
+        raise ConfigurationError.of(
+            f"{admin_scope!r} counts from no issuer",
+            Assignment(
+                "allowed_scopes", lead="write it out in", rest="where the issuer may grant it"
+            ),
+            setting="admin_scope",
         )
     return listing
 
@@ -95,7 +120,7 @@ def published_by(
     Raises:
         ConfigurationError: naming everything in it that cannot be said.
     """
-    problems: list[str] = []
+    problems: list[ConfigurationProblem] = []
     scopes: tuple[str, ...] = ()
     served: ProtectedResource | None = None
     with collecting(problems):
@@ -104,8 +129,11 @@ def published_by(
         scopes = require_challenge_scopes(challenge_scopes)
     if admin_scope is not None and admin_scope in scopes:
         problems.append(
-            f"challenge_scopes: {admin_scope!r} is the admin scope, which clients would ask for"
-            " by default; leave it out"
+            ConfigurationProblem(
+                f"{admin_scope!r} is the admin scope, which clients would ask for by default",
+                "leave it out",
+                setting="challenge_scopes",
+            )
         )
     with collecting(problems):
         served = parse_resource(resource, authorization_servers)

@@ -18,15 +18,20 @@ from fastapi_scopes.authorization import (
     known_state_of,
     method_of,
 )
+from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 
 __all__ = ["ENDLESS", "DependencyEdge"]
 
 _log = logging.getLogger("fastapi_scopes")
 
 _ROUTES: Final = "__fastapi_scopes_routes__"
-ENDLESS: Final = (
-    "end_at_exp=True ends no stream and closes no socket of an app that the guard does not protect;"
-    " call protect() on the app, or leave end_at_exp out"
+ENDLESS: Final = Finding(
+    FindingCode.OPTION_WITHOUT_EFFECT,
+    Severity.ERROR,
+    None,
+    None,
+    "end_at_exp=True ends no stream and closes no socket of an app that the guard does not protect",
+    "call protect() on the app, or leave end_at_exp out",
 )
 
 

@@ -8,8 +8,7 @@ import time
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, cast
 from weakref import WeakSet
 
 from fastapi import APIRouter, FastAPI
@@ -37,10 +36,11 @@ from fastapi_scopes.authorization import (
 )
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage, cover
+from fastapi_scopes.core.findings import Finding
 from fastapi_scopes.core.grants import grants_of
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import Rule, ScopeMap
-from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 from fastapi_scopes.guard.arguments import (
     ClassSignature,
     argument_problems,
@@ -70,6 +70,8 @@ A = TypeVar("A", bound=Starlette)
 F = TypeVar("F", bound=FastAPI)
 
 _log = logging.getLogger("fastapi_scopes")
+
+_KEEP_ONE: Final = "keep one of the two"
 
 
 def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
@@ -125,12 +127,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Raises:
             ConfigurationError: naming everything that is wrong with the arguments.
         """
-        problems: list[str] = []
+        problems: list[ConfigurationProblem] = []
         # Where it cannot be read, what else is wrong is found by an empty one.
         self._scope_map = ScopeMap({})
         with collecting(problems):
             self._scope_map = scope_map if isinstance(scope_map, ScopeMap) else ScopeMap(scope_map)
-        with collecting(problems):
+        with collecting(problems, setting="security_scheme"):
             self._scheme = scheme_of(security_scheme, self._scope_map, owner=type(self))
         with collecting(problems):
             admitted = grants_of(admin_scope)
@@ -173,6 +175,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
             withhold_from(connection.headers.raw)
         return cast("C | None", verdict.claims)
 
+    # What Python says of a call without the connection begins with this name.
+    __call__.__qualname__ = "write Depends(guard), not Depends(guard()): ScopeGuard.__call__"
+
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
         verdict = verdict_of(connection.scope, self)
@@ -200,9 +205,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 way.
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"protect() takes a FastAPI or Starlette app, not {type(app).__name__!r}; protect "
-                "the app inside, or mount this one in an app and protect that"
+            raise ConfigurationError.of(
+                f"protect() takes a FastAPI or Starlette app, not {type(app).__name__!r}",
+                "protect the app inside, or mount this one in an app and protect that",
             )
         options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
         known = perimeter_of(app)
@@ -210,9 +215,11 @@ class ScopeGuard(SecurityBase, Generic[C]):
             self._require_undocumented(app)
             self._enclose(app, options)
         elif known.guard is not self:
-            raise ConfigurationError("the app is protected by another guard; keep one of the two")
+            raise ConfigurationError.of("the app is protected by another guard", _KEEP_ONE)
         elif known.options != options:
-            raise ConfigurationError("the app is protected with other options; call protect() once")
+            raise ConfigurationError.of(
+                "the app is protected with other options", "call protect() once"
+            )
         else:
             known.entrance()
         return app
@@ -228,9 +235,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
             ConfigurationError: *app* is no FastAPI app, or is documented by another guard.
         """
         if not isinstance(app, FastAPI):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"document() takes a FastAPI app, not {type(app).__name__!r}; other apps have no "
-                "OpenAPI document"
+            raise ConfigurationError.of(
+                f"document() takes a FastAPI app, not {type(app).__name__!r}",
+                "leave it out: other apps have no OpenAPI document",
             )
         self._require_undocumented(app)
         self._documented.add(app)
@@ -250,7 +257,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 `protect`.
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"check() looks at an app, not at {type(app).__name__!r}")
+            raise ConfigurationError.of(
+                f"check() looks at an app, not at {type(app).__name__!r}",
+                "pass the FastAPI app",
+            )
         perimeter = perimeter_of(app)
         if perimeter is not None and perimeter.guard is self:
             coverage = perimeter.check()
@@ -262,16 +272,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 self.document(app)
             endpoints = endpoints_of(app, self, tree_of=self._edge.tree_of, is_guard=_is_guard)
             coverage = cover(self._scope_map, endpoints)
-            coverage = replace(coverage, notices=(*coverage.notices, *self._notices(app)))
+            coverage = coverage.with_findings(self._findings(app))
             if coverage.dead and self._has_dispatchers(app):
-                # What they lead to, nobody sees: the rules may be for that.
-                notices = (*coverage.notices, *map(str, coverage.dead))
-                coverage = replace(coverage, dead=(), notices=notices)
-            if self._ending is not None:
-                coverage = replace(coverage, unmet=(ENDLESS,))
+                coverage = coverage.without_dead()
         if raise_on_gap:
             coverage.raise_on_gap()
-        ConfigurationError.raise_for(coverage.contradictions)
+        coverage.raise_on_contradiction()
         return coverage
 
     def metadata_router(self) -> APIRouter:
@@ -286,9 +292,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
             ConfigurationError: the guard was given no *resource*.
         """
         if self._resource is None:
-            raise ConfigurationError(
-                "metadata_router() is for a guard that knows its resource; pass it resource= and "
-                "authorization_servers="
+            raise ConfigurationError.of(
+                "metadata_router() is for a guard that knows its resource",
+                "pass it resource= and authorization_servers=",
             )
         # What opens everything is nothing to ask for by default, and the other is no scope of a
         # resource but between a client and its authorization server (OpenID Connect Core 11).
@@ -299,9 +305,11 @@ class ScopeGuard(SecurityBase, Generic[C]):
     def _require_undocumented(self, app: Starlette) -> None:
         known = documenting(app) if isinstance(app, FastAPI) else None
         if known is not None and known.guard_of() not in {None, self}:
-            raise ConfigurationError("the app is documented by another guard; keep one of the two")
+            raise ConfigurationError.of("the app is documented by another guard", _KEEP_ONE)
 
-    def _notices(self, app: Starlette) -> Iterator[str]:
+    def _findings(self, app: Starlette) -> Iterator[Finding]:
+        if self._ending is not None:
+            yield ENDLESS
         for _, inner in apps_in(app, self._edge.tree_of):
             yield from untaken_in(placed_endpoints(self._edge.tree_of(inner).root), _is_guard)
         yield from unobservable_routers_in(app, self._edge.tree_of)

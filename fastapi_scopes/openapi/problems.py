@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fastapi_scopes.core.problems import CODES
+from fastapi_scopes.core.problems import ProblemCode
 from fastapi_scopes.core.requirements import Access
 from fastapi_scopes.openapi.values import deep_copy, dereference, dict_in, is_dict
 
@@ -23,7 +23,7 @@ _REFUSED: Final[Mapping[str, Any]] = {
         "title": {"title": "Title", "type": "string"},
         "status": {"title": "Status", "type": "integer"},
         "detail": {"title": "Detail", "type": "string"},
-        "code": {"title": "Code", "type": "string", "enum": list(CODES)},
+        "code": {"title": "Code", "type": "string", "enum": [each.value for each in ProblemCode]},
         "required": {
             "title": "Required",
             "description": "On insufficient scope: sets of scopes of which one is enough.",

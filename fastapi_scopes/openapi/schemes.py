@@ -74,36 +74,39 @@ def scheme_of(security_scheme: object, scope_map: ScopeMap, *, owner: type) -> B
         bearer = HTTPBearer(bearerFormat="JWT")
         return _scheme(bearer, owner.__name__ if is_usable else "ScopeGuard", scope_map)
     if isinstance(security_scheme, type):
-        raise ConfigurationError(
-            f"security_scheme= is the class {security_scheme.__name__!r}; pass an instance of it"
+        raise ConfigurationError.of(
+            f"is the class {security_scheme.__name__!r}",
+            "pass an instance of it",
         )
     model: object = getattr(security_scheme, "model", None)
-    lacking = _lacking_in(model)
-    if lacking is not None:
-        raise ConfigurationError(
-            f"security_scheme= is a {type(security_scheme).__name__!r} without {lacking}"
+    lacking, remedy = _lacking_in(model)
+    if lacking:
+        raise ConfigurationError.of(
+            f"is a {type(security_scheme).__name__!r} without {lacking}",
+            remedy,
         )
     if not isinstance(security_scheme, SecurityBase) or not _carries_bearer(model):
-        raise ConfigurationError(
-            f"security_scheme= is a {type(security_scheme).__name__!r}, which carries no bearer "
-            f"token in the Authorization header; {_WAY_OUT}"
+        raise ConfigurationError.of(
+            f"is a {type(security_scheme).__name__!r}, which carries no bearer token in the "
+            "Authorization header",
+            _WAY_OUT,
         )
     name: object = getattr(security_scheme, "scheme_name", None)
     if not isinstance(name, str) or not _COMPONENT.fullmatch(name):
-        raise ConfigurationError(
-            f"security_scheme= is named {name!r}; use letters, digits, '.', '-' and '_' alone in "
-            "scheme_name="
+        raise ConfigurationError.of(
+            f"is named {name!r}",
+            "use letters, digits, '.', '-' and '_' alone in scheme_name=",
         )
     return _scheme(security_scheme.model, name, scope_map)
 
 
-def _lacking_in(model: object) -> str | None:
-    """Return the part that *model* lacks to say where tokens come from, or None."""
+def _lacking_in(model: object) -> tuple[str, str]:
+    """Return the part that *model* lacks to say where tokens come from, and the way out."""
     if isinstance(model, OAuth2) and not any(getattr(model.flows, each) for each in _FLOWS):
-        return "a flow; pass flows={'authorizationCode': {...}}, or another of the four"
+        return "a flow", "pass flows={'authorizationCode': {...}}, or another of the four"
     if isinstance(model, OpenIdConnect) and not model.openIdConnectUrl:
-        return "a URL; pass openIdConnectUrl="
-    return None
+        return "a URL", "pass openIdConnectUrl="
+    return "", ""
 
 
 def _carries_bearer(model: object) -> bool:
@@ -123,9 +126,9 @@ def _scheme(model: SecurityBaseModel, name: str, scope_map: ScopeMap) -> BearerS
         native = described.model_dump(mode="json", by_alias=True, exclude_none=True)
     except ValueError as error:
         # The developer added members to FastAPI's model that are no JSON.
-        raise ConfigurationError(
-            f"security_scheme= cannot be written as JSON: {type(error).__name__}; take out of "
-            "it what is no JSON"
+        raise ConfigurationError.of(
+            f"cannot be written as JSON: {type(error).__name__}",
+            "take out of it what is no JSON",
         ) from None
     return BearerScheme(name, described, native, scope_map.scopes, scope_map.descriptions)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.applications import Starlette
@@ -21,8 +21,9 @@ from fastapi_scopes.authorization import with_docs
 from fastapi_scopes.core.coverage import Coverage, covering
 from fastapi_scopes.core.endpoints import Endpoint as EndpointOfApp
 from fastapi_scopes.core.endpoints import Kind
+from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 from fastapi_scopes.core.scope_map import ScopeMap
-from fastapi_scopes.errors import collecting
+from fastapi_scopes.errors import ConfigurationProblem, collecting
 from fastapi_scopes.perimeter.overrides import (
     override_of,
     override_problem,
@@ -30,24 +31,30 @@ from fastapi_scopes.perimeter.overrides import (
 from fastapi_scopes.perimeter.startup import (
     Check,
     PerimeterOptions,
+    Problems,
 )
 
 __all__ = ["AppCheck"]
 
 _log = logging.getLogger("fastapi_scopes")
 
-_CUSTOM_404_NOTICE: Final = (
-    "the app's own handler answers whoever asks for an unknown path or method; pass "
-    "hide_unknown=True where that is not for everyone"
+_CUSTOM_404: Final = Finding.notice(
+    FindingCode.CUSTOM_404,
+    "the app's own handler answers whoever asks for an unknown path or method",
+    "pass hide_unknown=True where that is not for everyone",
 )
-_PATCHED_404_NOTICE: Final = (
-    "not_found of the framework's routers was replaced; whatever it is by now answers whoever asks "
-    "for an unknown path"
+_REPLACED_404: Final = Finding.notice(
+    FindingCode.REPLACED_404,
+    "not_found of the framework's routers was replaced, and answers whoever asks for an unknown "
+    "path",
+    "pass hide_unknown=True where that is not for everyone",
 )
-_ASYNCIO_ALONE: Final = (
+_ASYNCIO_ALONE: Final = ConfigurationProblem(
     "end_at_exp=True ends no stream and closes no socket on another event loop than that of "
-    "asyncio; serve on asyncio, or leave end_at_exp out"
+    "asyncio",
+    "serve on asyncio, or leave end_at_exp out",
 )
+_LEVELS: Final = {Severity.WARNING: logging.WARNING, Severity.NOTICE: logging.INFO}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,24 +81,24 @@ class AppCheck:
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
         docs_map = with_docs(self.scope_map, self.options.docs, docs)
         coverage = yield from covering(self.scope_map, endpoints, docs_map=docs_map)
-        return replace(coverage, notices=(*coverage.notices, *self._notices(tree)))
+        return coverage.with_findings(self._notices(tree))
 
     def _find_apps_in(self, tree: RouteTree) -> None:
         for index in tree.indexes():
             if isinstance(index.app, Starlette):
                 self.on_app_found(index.app)
 
-    def _notices(self, tree: RouteTree) -> Iterable[str]:
+    def _notices(self, tree: RouteTree) -> Iterable[Finding]:
         yield from untaken_in(placed_endpoints(tree.root), self.is_guard)
         yield from reentries_below(tree.root, self.app)
         if not self.options.hide_unknown and is_answering(self.app):
-            yield _CUSTOM_404_NOTICE
+            yield _CUSTOM_404
         if not self.options.hide_unknown and is_not_found_patched(self.app.router):
-            yield _PATCHED_404_NOTICE
+            yield _REPLACED_404
 
     async def problems_in(
-        self, tree: RouteTree, run: Callable[[Check], Awaitable[tuple[str, ...]]]
-    ) -> tuple[tuple[str, ...], str | None]:
+        self, tree: RouteTree, run: Callable[[Check], Awaitable[Problems]]
+    ) -> tuple[Problems, ConfigurationProblem | None]:
         """Return what keeps the app from serving, and so does its override; log what does not."""
         found = await run(self._check(tree))
         if self.ends_streams and not _is_on_asyncio():
@@ -99,14 +106,13 @@ class AppCheck:
         return found, await override_problem(self.app, self.guard)
 
     def _check(self, tree: RouteTree) -> Check:
-        found: list[str] = []
+        found: list[ConfigurationProblem] = []
         with collecting(found):
             coverage = yield from self.covering(tree)
-            found.extend(coverage.problems)
-            for each in coverage.shadowed:
-                _log.warning("%s", each)
-            for notice in coverage.notices:
-                _log.info("%s", notice)
+            found.extend(each.problem for each in coverage.errors)
+            for each in coverage.findings:
+                if each.severity in _LEVELS:
+                    _log.log(_LEVELS[each.severity], "%s", each)
         if override_of(self.app, self.guard) is not self.guard:
             _log.warning("dependency_overrides stands in for the guard; take it out in production")
         if not self.options.strict:

@@ -13,12 +13,14 @@ from fastapi_scopes._routing import (
     RouteTree,
 )
 from fastapi_scopes.core.problems import UNDECIDED
+from fastapi_scopes.errors import ConfigurationProblem
 from fastapi_scopes.perimeter.checking import AppCheck
 from fastapi_scopes.perimeter.deciding import Decider
 from fastapi_scopes.perimeter.overrides import override_problem
 from fastapi_scopes.perimeter.startup import (
     SLICE,
     Check,
+    Problems,
     run_in_slices,
 )
 from fastapi_scopes.responses import answer
@@ -42,9 +44,9 @@ class Entrance:
     tree: RouteTree
     decider: Decider
     check: AppCheck
-    problems: tuple[str, ...] | None = None
+    problems: Problems | None = None
     """What keeps the app from serving with that router; None where nobody has looked yet."""
-    override_problem: str | None = None
+    override_problem: ConfigurationProblem | None = None
     """The same of what stands in for the guard, which may be taken out again."""
     is_checking: bool = False
 
@@ -79,9 +81,7 @@ class Entrance:
             for problem in problems:
                 _log.error("%s", problem)
 
-    async def find_problems(
-        self, run: Callable[[Check], Awaitable[tuple[str, ...]]]
-    ) -> tuple[str, ...]:
+    async def find_problems(self, run: Callable[[Check], Awaitable[Problems]]) -> Problems:
         """Return what keeps the app from serving here; log what does not."""
         self.tree.start_serving()
         found, override = await self.check.problems_in(self.tree, run)

@@ -2,18 +2,20 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.applications import Starlette
 
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import ConfigurationProblem
 
 __all__ = ["UNUSABLE", "claims_of_override", "override_of", "override_problem"]
 
-UNUSABLE: Final = (
-    "the override of the guard in dependency_overrides lets nothing through the perimeter; give a "
-    "callable without parameters that returns Claims, such as "
-    "lambda: Claims(exp=2**32, sub='alice', scopes=frozenset({'app:read'}))"
+UNUSABLE: Final = ConfigurationProblem(
+    "the override of the guard in dependency_overrides lets nothing through the perimeter",
+    "give a callable without parameters that returns Claims, such as "
+    "lambda: Claims(exp=2**32, sub='alice', scopes=frozenset({'app:read'}))",
 )
 
 
@@ -35,7 +37,7 @@ async def claims_of_override(override: Any) -> Claims | None:
     return claims if isinstance(claims, Claims) else None
 
 
-async def override_problem(app: Starlette, guard: object) -> str | None:
+async def override_problem(app: Starlette, guard: object) -> ConfigurationProblem | None:
     """Return what keeps *app* from starting with what stands in for *guard*, or None."""
     override = override_of(app, guard)
     if override is guard:
@@ -43,7 +45,8 @@ async def override_problem(app: Starlette, guard: object) -> str | None:
     try:
         claims = await claims_of_override(override)
     except Exception as error:  # noqa: BLE001 - the developer's code: whatever it raises is said
-        return f"{UNUSABLE} (it raised {type(error).__name__})"
+        raised = f"{UNUSABLE.text}: it raised {type(error).__name__}"
+        return replace(UNUSABLE, text=raised)
     return UNUSABLE if claims is None else None
 
 

@@ -39,6 +39,7 @@ from fastapi_scopes.perimeter.passages import Passage, Terms
 from fastapi_scopes.perimeter.startup import (
     CheckedLifespan,
     PerimeterOptions,
+    Problems,
     run_at_once,
 )
 from fastapi_scopes.responses import send_refusal
@@ -119,10 +120,10 @@ class Perimeter:
         tree = RouteTree(self.app, self.guard, is_guard=is_guard, view=view, router=front)
         entrance = Entrance(self.app, self.guard, tree, self._decider, self._check)
         if front is None or not (is_watchable(front) and install_gate(front, self, entrance)):
-            raise ConfigurationError(
-                f"the router of the app ({type(router).__name__!r}) keeps its routes in its own "
-                "way, or behind middleware of its own; use a plain Router or APIRouter, and give "
-                "middleware to the app"
+            raise ConfigurationError.of(
+                f"the router of the app ({type(router).__name__!r}) keeps its routes in its "
+                "own way, or behind middleware of its own",
+                "use a plain Router or APIRouter, and give middleware to the app",
             )
         lifespan: Any = router.lifespan_context
         if not isinstance(lifespan, CheckedLifespan) or lifespan.perimeter is not self:
@@ -156,7 +157,7 @@ class Perimeter:
         """
         return drained(self._check.covering(self.entrance().tree))
 
-    async def problems_at_start(self) -> tuple[str, ...]:
+    async def problems_at_start(self) -> Problems:
         """Return what keeps the app from starting; log what does not."""
         try:
             # That the app is open is nothing to be denied by a rule that is not there.

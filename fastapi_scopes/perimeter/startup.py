@@ -12,17 +12,21 @@ import anyio.lowlevel
 
 from fastapi_scopes.core.requirements import RequirementLike, parse_requirement
 from fastapi_scopes.core.steps import drained
-from fastapi_scopes.errors import ConfigurationError, collecting
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 
 __all__ = [
     "SLICE",
     "Check",
     "CheckedLifespan",
     "PerimeterOptions",
+    "Problems",
     "Startable",
     "run_at_once",
     "run_in_slices",
 ]
+
+Problems = tuple[ConfigurationProblem, ...]
+"""What keeps an app from serving."""
 
 SLICE: Final = 0.01
 """For how many seconds a check holds the event loop in a row."""
@@ -46,8 +50,8 @@ class PerimeterOptions:
             ConfigurationError: it is not.
         """
         if self.docs is not None:
-            problems: list[str] = []
-            with collecting(problems, prefix="docs: "):
+            problems: list[ConfigurationProblem] = []
+            with collecting(problems, setting="docs"):
                 parse_requirement(self.docs)
             ConfigurationError.raise_for(problems)
 
@@ -55,7 +59,7 @@ class PerimeterOptions:
 class Startable(Protocol):
     """What looks at an app before that serves."""
 
-    async def problems_at_start(self) -> tuple[str, ...]:
+    async def problems_at_start(self) -> Problems:
         """Return what keeps the app from starting; log what does not."""
         ...
 
@@ -82,23 +86,23 @@ class CheckedLifespan:
         ConfigurationError.raise_for(problems)
 
 
-Check = Generator[None, None, tuple[str, ...]]
+Check = Generator[None, None, Problems]
 """Looks at an app, step by step; what it returns keeps the app from serving."""
 
 
-async def run_at_once(check: Check) -> tuple[str, ...]:
+async def run_at_once(check: Check) -> Problems:
     """Return what *check* finds."""
     return drained(check)
 
 
-async def run_in_slices(check: Check) -> tuple[str, ...]:
+async def run_in_slices(check: Check) -> Problems:
     """Return what *check* finds, the event loop never held for long."""
     began = perf_counter()
     while True:
         try:
             next(check)
         except StopIteration as end:
-            found: tuple[str, ...] = end.value
+            found: Problems = end.value
             return found
         if perf_counter() - began > SLICE:
             await anyio.lowlevel.checkpoint()

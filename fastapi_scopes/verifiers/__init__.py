@@ -11,14 +11,17 @@ from fastapi_scopes.verifiers.introspection import IntrospectionVerifier
 from fastapi_scopes.verifiers.issuers import IssuersVerifier, SingleIssuerVerifier
 from fastapi_scopes.verifiers.jwks import JWKSVerifier
 from fastapi_scopes.verifiers.jwt import JWTVerifier
+from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, TokenOptions
 from fastapi_scopes.verifiers.revocation import MemoryRevocationList, RedisRevocationList
 
 __all__ = [
+    "AlgorithmName",
     "Document",
     "Fetch",
     "IntrospectionVerifier",
     "IssuersVerifier",
     "JWKSVerifier",
+    "JWTOptions",
     "JWTVerifier",
     "MemoryRevocationList",
     "ProofChecker",
@@ -26,5 +29,6 @@ __all__ = [
     "RevocationList",
     "ScopeLimitedVerifier",
     "SingleIssuerVerifier",
+    "TokenOptions",
     "TokenVerifier",
 ]

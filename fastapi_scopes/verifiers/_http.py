@@ -14,6 +14,8 @@ from urllib.request import Request
 
 import httpx
 
+from fastapi_scopes.errors import Assignment, ConfigurationProblem
+
 __all__ = [
     "MAX_BODY_BYTES",
     "TRANSPORT_ERRORS",
@@ -37,6 +39,7 @@ TRANSPORT_ERRORS: Final = (
 )
 """The exceptions that httpx raises where a server cannot be reached."""
 
+_URL: Final = "write one like 'https://example.com'"
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -70,21 +73,24 @@ Fetch = Callable[[str], Awaitable[Document]]
 """An async function that fetches the document at a URL; any exception is a failed attempt."""
 
 
-def url_problem(url: object, *, allow_http: bool) -> str | None:
+def url_problem(url: object, *, allow_http: bool) -> ConfigurationProblem | None:
     """Return why *url* may not be fetched, or None where it may."""
     try:
         parsed = httpx.URL(url if isinstance(url, str) else "")
         host = parsed.host
     except (httpx.InvalidURL, ValueError):
-        return "is no URL"
+        return ConfigurationProblem("is no URL", _URL)
     if not host or parsed.scheme not in {"http", "https"}:
-        return "is no http or https URL"
+        return ConfigurationProblem("is no http or https URL", _URL)
     if parsed.userinfo or parsed.fragment:
-        return "has credentials or a fragment in it"
+        return ConfigurationProblem("has credentials or a fragment in it", "leave them out")
     if parsed.scheme == "https" or (allow_http and _is_loopback(host)):
         return None
-    unless = "" if allow_http else ", with allow_http=True"
-    return f"is not https, which only loopback addresses may do without{unless}"
+    allow = Assignment("allow_http", True, rest="for a loopback address")
+    return ConfigurationProblem(
+        "is not https, which only loopback addresses may do without",
+        "write an https URL" if allow_http else allow,
+    )
 
 
 def _is_loopback(host: str) -> bool:

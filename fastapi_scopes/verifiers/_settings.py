@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator
 from typing import TypeGuard
 
+from fastapi_scopes.errors import ConfigurationProblem
+
 __all__ = ["flag_problems", "is_number_within", "seconds_problems"]
 
 
@@ -14,15 +16,19 @@ def is_number_within(value: object, low: float, high: float) -> TypeGuard[float]
     return low <= value <= high
 
 
-def seconds_problems(**settings: object) -> Iterator[str]:
+def seconds_problems(**settings: object) -> Iterator[ConfigurationProblem]:
     """Yield a problem for each of *settings* that is no number of seconds above 0."""
     for name, value in settings.items():
         if not is_number_within(value, 0, math.inf) or value in (0, math.inf):
-            yield f"{name} is no number of seconds above 0"
+            yield ConfigurationProblem("is no number of seconds above 0", setting=name)
 
 
-def flag_problems(**settings: object) -> Iterator[str]:
+def flag_problems(**settings: object) -> Iterator[ConfigurationProblem]:
     """Yield a problem for each of *settings* that is no bool: the text "false" would be true."""
     for name, value in settings.items():
         if not isinstance(value, bool):
-            yield f"{name} is no bool but a {type(value).__name__!r}; write {name}=True or False"
+            yield ConfigurationProblem(
+                f"is no bool but a {type(value).__name__!r}",
+                f"write {name}=True or False",
+                setting=name,
+            )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._settings import is_number_within
 
 __all__ = ["MAX_TTL", "TokenCache", "cache_problems"]
@@ -68,9 +69,15 @@ def _key_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def cache_problems(ttl: object, size: object) -> Iterator[str]:
+def cache_problems(ttl: object, size: object) -> Iterator[ConfigurationProblem]:
     """Yield the problems with the options of a cache."""
     if not is_number_within(ttl, 0, MAX_TTL):
-        yield f"cache_ttl is no number of seconds from 0 to {MAX_TTL}; write cache_ttl=60"
+        yield ConfigurationProblem(
+            f"is no number of seconds from 0 to {MAX_TTL}",
+            Assignment("cache_ttl", 60),
+            setting="cache_ttl",
+        )
     if not isinstance(size, int) or not is_number_within(size, 0, math.inf):
-        yield "cache_size is no number of tokens; write cache_size=1024"
+        yield ConfigurationProblem(
+            "is no number of tokens", Assignment("cache_size", 1024), setting="cache_size"
+        )

@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, cast
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, TokenError, TokenFault
 from fastapi_scopes.verifiers.base import Vouched, vouched_by, vouches_by
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import elements_of
@@ -101,10 +101,14 @@ class IssuersVerifier(Generic[ClaimsT]):
         return (await self.vouch(token)).copy()
 
 
-def _problems(verifiers: object) -> Iterator[str]:
+def _problems(verifiers: object) -> Iterator[ConfigurationProblem]:
     members = elements_of(verifiers)
     if not members:
-        yield "verifiers is no list, or an empty one; write IssuersVerifier([JWKSVerifier(...)])"
+        yield ConfigurationProblem(
+            "is no list, or an empty one",
+            "write IssuersVerifier([JWKSVerifier(...)])",
+            setting="verifiers",
+        )
     known: dict[str, int] = {}
     for position, member in enumerate(members):
         place = f"verifiers[{position}]"
@@ -112,13 +116,21 @@ def _problems(verifiers: object) -> Iterator[str]:
         if isinstance(member, type) or not callable(getattr(member, "grants_by_name", None)):
             # By its type, never by value: where arguments are swapped it may be a secret.
             kind = member.__name__ if isinstance(member, type) else type(member).__name__
-            yield f"{place} is a {kind!r}; pass a JWTVerifier or JWKSVerifier for one issuer"
+            yield ConfigurationProblem(
+                f"is a {kind!r}", "pass a JWTVerifier or JWKSVerifier for one issuer", setting=place
+            )
         elif issuers is None:
-            yield f"{place} is for tokens of any issuer; give it issuer="
+            yield ConfigurationProblem(
+                "is for tokens of any issuer", "give it issuer=", setting=place
+            )
         elif len(issuers) != 1:
-            yield f"{place} is for {len(issuers)} issuers; give each its own verifier"
+            yield ConfigurationProblem(
+                f"is for {len(issuers)} issuers", "give each its own verifier", setting=place
+            )
         else:
             (issuer,) = issuers
             first = known.setdefault(issuer, position)
             if first != position:
-                yield f"verifiers[{first}] and {place} are both for {issuer!r}; keep one"
+                yield ConfigurationProblem(
+                    f"is for {issuer!r}, and so is verifiers[{first}]", "keep one", setting=place
+                )

@@ -1,17 +1,17 @@
 """The verifier for JWT access tokens whose keys are known at start-up."""
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Generic
+from collections.abc import Sequence
+from typing import Generic, Unpack
 
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, collecting
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched, vouches_by
-from fastapi_scopes.verifiers.cache import TokenCache, cache_problems
+from fastapi_scopes.verifiers.base import Vouched, vouches_by
+from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
+from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, ResolvedOptions
 from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, verify_signature
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
@@ -28,17 +28,7 @@ class JWTVerifier(Generic[ClaimsT]):
       are HS*.
     * *issuer* and *audience*: one str or several, of which a token must match one exactly;
       None asks for neither, and is then your decision.
-    * *scopes_claim*: the one claim that holds scopes, "scope", "scp", "realm_access.roles".
-    * *claims_model*: a subclass of `Claims` for claims of your own.
-    * *leeway*: seconds that the issuer's clock may be off by, 0 to 300.
-    * *strict*: ask for the type and the claims of RFC 9068.
-    * *allowed_scopes*: the scopes that the issuer may grant, by name or as "prefix:*"; others
-      are dropped. None is all of them.
-    * *revocations*: asked for every request; a token without `jti` is then refused.
-    * *proof*: asked for every request with a token that is bound to a key (`cnf`); without it
-      such a token is refused.
-    * *cache_ttl*, seconds, and *cache_size*: for how long, and of how many tokens, the verified
-      claims are kept. What depends on the moment is looked at all the same. 0 keeps none.
+    * The other options are those of `JWTOptions`.
 
     Safe for concurrent use.
 
@@ -46,44 +36,28 @@ class JWTVerifier(Generic[ClaimsT]):
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *,
         keys: Sequence[KeySource],
-        algorithms: Sequence[str],
+        algorithms: Sequence[AlgorithmName],
         issuer: str | Sequence[str] | None,
         audience: str | Sequence[str] | None,
-        scopes_claim: str = "scope",
-        # Where nothing is passed ClaimsT is Claims, its default.
-        claims_model: type[ClaimsT] = Claims,  # type: ignore[assignment]
-        leeway: float = 0,
-        strict: bool = False,
-        allowed_scopes: Sequence[str] | None = None,
-        revocations: RevocationList | None = None,
-        proof: ProofChecker | None = None,
-        cache_ttl: float = 60,
-        cache_size: int = 1024,
-        now: Callable[[], float] = time.time,
+        **options: Unpack[JWTOptions[ClaimsT]],
     ) -> None:
+        told = ResolvedOptions[ClaimsT].of(
+            type(self), options, known=JWTOptions.__annotations__, issuer=issuer, audience=audience
+        )
         verification_keys, key_problems = read_keys(keys, algorithms)
         problems = [*key_problems]
         with collecting(problems):
-            self._profile = AccessTokenProfile(
-                issuer=issuer,
-                audience=audience,
-                scopes_claim=scopes_claim,
-                claims_model=claims_model,
-                leeway=leeway,
-                strict=strict,
-                allowed_scopes=allowed_scopes,
-                revocations=revocations,
-                proof=proof,
-                now=now,
-            )
-        ConfigurationError.raise_for((*problems, *cache_problems(cache_ttl, cache_size)))
+            self._profile = AccessTokenProfile(told)
+        ConfigurationError.raise_for(problems)
         self._keys = verification_keys
-        self._cache: TokenCache[VettedClaims[ClaimsT]] = TokenCache(ttl=cache_ttl, size=cache_size)
-        self._now = now
+        self._cache: TokenCache[VettedClaims[ClaimsT]] = TokenCache(
+            ttl=told.cache_ttl, size=told.cache_size
+        )
+        self._now = told.now
 
     def __repr__(self) -> str:
         return f"<JWTVerifier with {self._keys!r}>"

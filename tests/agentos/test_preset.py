@@ -52,7 +52,7 @@ def test_route_without_its_dependency_fails_the_start_by_name(tmp_path: Path) ->
     make_agent_os(tmp_path, app).get_app()
     with pytest.raises(ConfigurationError) as raised:
         make_guard(agentos.PRESET).check(app, raise_on_gap=True)
-    problems = raised.value.problems
+    problems = tuple(map(str, raised.value.problems))
     assert "nothing enforces 'GET /config' on 'GET /config'; put Depends(guard) on the route" in (
         problems
     )

@@ -193,7 +193,7 @@ def test_start_fails_and_names_the_one_route_without_a_rule(tmp_path: Path, key:
     guard = make_guard({name: rule for name, rule in rules.items() if name != key})
     with pytest.raises(ConfigurationError) as raised, client_of(guard.protect(app)):
         pass
-    (problem,) = raised.value.problems
+    (problem,) = map(str, raised.value.problems)
     assert key.split()[1] in problem
 
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import AUTHENTICATED, PUBLIC, Claims, ScopeMap
 from fastapi_scopes.core.coverage import Reach
+from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.errors import ConfigurationError
 from tests.apps import make_guard, make_verifier
 from tests.perimeter.calling import SPEAKS, Guarded, call, ruled_by, running
@@ -138,9 +139,8 @@ def test_router_that_the_app_has_again_is_looked_at_again() -> None:
     guard.protect(app)
     app.router = Router([Route("/b", running("b"))])
     app.middleware_stack = None
-    assert [each.problem for each in guard.check(app).gaps] == [
-        f"no rule for '{method} /b'; add one, or map it to PUBLIC" for method in ("GET", "HEAD")
-    ]
+    found = [(str(each.endpoint), each.gap) for each in guard.check(app).gaps]
+    assert found == [(f"{method} /b", FindingCode.NO_RULE) for method in ("GET", "HEAD")]
     app.router = first
     app.middleware_stack = None
     assert guard.check(app).gaps == ()
@@ -335,8 +335,8 @@ def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
 
     guarded = Guarded(make(), {"GET /m/secret": "secret", "GET /m/open": PUBLIC})
     assert call(guarded.app, "GET", "/m/open").status == 401
-    (gap,) = guarded.guard.check(guarded.app).gaps
-    assert gap.problem == (
+    (problem,) = guarded.guard.check(guarded.app).problems
+    assert problem == (
         "no rule for '* /m/**'; add one for 'MOUNT /m', which decides on nothing else"
     )
     assert Guarded(make(), {"* /m/**": "secret"}).outcome("GET", "/m/open") == ruled_by("secret")

@@ -57,6 +57,13 @@ def test_class_on_an_inclusion_fails_at_the_check_and_never_opens(guard: Any) ->
     assert client.get("/x?scope_map=x&verifier=x").status_code == 500
 
 
+@pytest.mark.parametrize("kind", [ScopeGuard, OwnGuard], ids=["guard", "subclass"])
+def test_guard_that_is_called_in_place_of_passed_says_what_to_write(kind: Any) -> None:
+    guard = kind({"GET /x": "a"}, verifier=make_verifier())
+    with pytest.raises(TypeError, match=r"write Depends\(guard\), not Depends\(guard\(\)\)"):
+        Depends(guard())
+
+
 def test_instance_of_a_subclass_guards() -> None:
     app = FastAPI(dependencies=[Depends(OwnGuard({"GET /x": "a"}, verifier=make_verifier()))])
     app.add_api_route("/x", answer)

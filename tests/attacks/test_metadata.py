@@ -163,7 +163,7 @@ SETTINGS: dict[str, Any] = {
 def test_text_that_breaks_a_header_is_refused_when_configured(setting: str, text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         make_guard({}, **SETTINGS[setting](text))
-    (problem,) = raised.value.problems
+    (problem,) = map(str, raised.value.problems)
     assert problem.startswith(setting.partition("-")[0])
     # A log is one line a problem, whatever the setting.
     assert "\n" not in problem

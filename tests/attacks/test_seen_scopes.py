@@ -339,5 +339,5 @@ def test_check_lists_any_method_of_what_matches_in_its_own_way() -> None:
     methods = [each.endpoint.method for each in coverage.endpoints]
     assert (methods, coverage.gaps) == (["*", "GET", "HEAD"], ())
     unruled = Guarded(in_the_app([choosy("/x", "choosy", lambda _: True)]), {})
-    gap = unruled.guard.check(unruled.app).gaps[0]
-    assert gap.problem == "no rule for '* /x'; add one, or map it to PUBLIC"
+    problem = unruled.guard.check(unruled.app).problems[0]
+    assert problem == "no rule for '* /x'; add one, or map it to PUBLIC"

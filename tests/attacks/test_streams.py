@@ -751,7 +751,7 @@ def test_nothing_is_wrapped_that_does_not_end(
 
 @pytest.mark.parametrize("value", [1, 0, "yes", None, 60.0], ids=repr)
 def test_end_at_exp_is_a_bool(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"end_at_exp= is a '(int|str|NoneType|float)'"):
+    with pytest.raises(ConfigurationError, match=r"end_at_exp is a '(int|str|NoneType|float)'"):
         make_guard({"GET /x": "x"}, end_at_exp=value)
 
 
@@ -771,7 +771,7 @@ def test_app_without_a_perimeter_in_which_nothing_ends_fails_the_check() -> None
         guard.check(app, raise_on_gap=True)
     guard.protect(app)
     assert guard.check(app, raise_on_gap=True).problems == ()
-    assert make_guard({"GET /x": "x"}).check(dependent(guard)).unmet == ()
+    assert make_guard({"GET /x": "x"}).check(dependent(guard)).errors == ()
 
 
 def test_dependency_that_ends_nothing_warns_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from fastapi_scopes.core.coverage import Endpoint, Gap, Kind, Reach, cover
+from fastapi_scopes.core.coverage import Endpoint, Kind, Reach, cover
+from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.core.requirements import AUTHENTICATED, DENY, OPTIONAL, PUBLIC, any_of
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError
@@ -15,37 +16,43 @@ from tests.core.endpoints import dead_of, endpoint, gaps_of, guarded
         pytest.param("a", Reach.GUARDED, None, id="ruled and guarded"),
         pytest.param(PUBLIC, Reach.GUARDED, None, id="PUBLIC and guarded"),
         pytest.param(DENY, Reach.GUARDED, None, id="DENY and guarded"),
-        pytest.param(None, Reach.GUARDED, Gap.NO_RULE, id="guarded, no rule"),
-        pytest.param("a", Reach.UNGUARDED, Gap.NOT_ENFORCED, id="ruled, no guard"),
-        pytest.param(OPTIONAL, Reach.UNGUARDED, Gap.NOT_ENFORCED, id="OPTIONAL, no guard"),
-        pytest.param(AUTHENTICATED, Reach.UNGUARDED, Gap.NOT_ENFORCED, id="[], no guard"),
-        pytest.param(DENY, Reach.UNGUARDED, Gap.NOT_ENFORCED, id="DENY, no guard"),
+        pytest.param(None, Reach.GUARDED, FindingCode.NO_RULE, id="guarded, no rule"),
+        pytest.param("a", Reach.UNGUARDED, FindingCode.NOT_ENFORCED, id="ruled, no guard"),
+        pytest.param(OPTIONAL, Reach.UNGUARDED, FindingCode.NOT_ENFORCED, id="OPTIONAL, no guard"),
+        pytest.param(AUTHENTICATED, Reach.UNGUARDED, FindingCode.NOT_ENFORCED, id="[], no guard"),
+        pytest.param(DENY, Reach.UNGUARDED, FindingCode.NOT_ENFORCED, id="DENY, no guard"),
         pytest.param(PUBLIC, Reach.UNGUARDED, None, id="PUBLIC needs no guard"),
-        pytest.param(None, Reach.UNGUARDED, Gap.OPEN, id="no guard, no rule"),
-        pytest.param("a", Reach.OTHER_GUARD, Gap.OTHER_GUARD, id="ruled, another guard"),
+        pytest.param(None, Reach.UNGUARDED, FindingCode.OPEN, id="no guard, no rule"),
+        pytest.param("a", Reach.OTHER_GUARD, FindingCode.OTHER_GUARD, id="ruled, another guard"),
         pytest.param(PUBLIC, Reach.OTHER_GUARD, None, id="PUBLIC, another guard"),
         pytest.param(None, Reach.OTHER_GUARD, None, id="no rule, another guard's map decides"),
-        pytest.param("a", Reach.UNREACHABLE, Gap.UNREACHABLE, id="ruled, unreachable"),
-        pytest.param(DENY, Reach.UNREACHABLE, Gap.UNREACHABLE, id="DENY, unreachable"),
+        pytest.param("a", Reach.UNREACHABLE, FindingCode.UNREACHABLE, id="ruled, unreachable"),
+        pytest.param(DENY, Reach.UNREACHABLE, FindingCode.UNREACHABLE, id="DENY, unreachable"),
         pytest.param(PUBLIC, Reach.UNREACHABLE, None, id="PUBLIC, unreachable"),
-        pytest.param(None, Reach.UNREACHABLE, Gap.UNREACHABLE, id="no rule, unreachable"),
+        pytest.param(None, Reach.UNREACHABLE, FindingCode.UNREACHABLE, id="no rule, unreachable"),
         pytest.param("a", Reach.PERIMETER, None, id="ruled, a perimeter decides"),
         pytest.param(DENY, Reach.PERIMETER, None, id="DENY, a perimeter decides"),
-        pytest.param(None, Reach.PERIMETER, Gap.NO_RULE, id="no rule, a perimeter decides"),
-        pytest.param("a", Reach.UNRESOLVED, Gap.UNRESOLVED, id="ruled, no one knows which"),
-        pytest.param(PUBLIC, Reach.UNRESOLVED, Gap.UNRESOLVED, id="PUBLIC, no one knows which"),
-        pytest.param(None, Reach.UNRESOLVED, Gap.UNRESOLVED, id="no rule, no one knows which"),
+        pytest.param(None, Reach.PERIMETER, FindingCode.NO_RULE, id="no rule, a perimeter decides"),
+        pytest.param("a", Reach.UNRESOLVED, FindingCode.UNRESOLVED, id="ruled, no one knows which"),
+        pytest.param(
+            PUBLIC, Reach.UNRESOLVED, FindingCode.UNRESOLVED, id="PUBLIC, no one knows which"
+        ),
+        pytest.param(
+            None, Reach.UNRESOLVED, FindingCode.UNRESOLVED, id="no rule, no one knows which"
+        ),
     ],
 )
 def test_endpoint_is_a_gap_unless_its_rule_is_enforced(
-    requirement: Any, reach: Reach, gap: Gap | None
+    requirement: Any, reach: Reach, gap: FindingCode | None
 ) -> None:
     scope_map = ScopeMap({} if requirement is None else {"GET /a": requirement})
     coverage = cover(scope_map, [endpoint("GET /a", reach=reach)])
     (covered,) = coverage.endpoints
     assert covered.gap is gap
     assert coverage.gaps == (() if gap is None else (covered,))
-    assert (covered.problem is None) is (gap is None)
+    assert [each.code for each in coverage.errors if each.endpoint] == (
+        [] if gap is None else [gap]
+    )
     if gap is None:
         coverage.raise_on_gap()
         return
@@ -95,7 +102,7 @@ def test_gap_says_what_is_wrong_and_the_way_out(
 ) -> None:
     coverage = cover(ScopeMap(rules), [given_endpoint])
     assert coverage.problems[0] == problem
-    assert coverage.endpoints[0].problem == problem
+    assert [str(each) for each in coverage.errors if each.endpoint is given_endpoint] == [problem]
 
 
 def test_every_gap_and_every_dead_rule_is_named_at_once() -> None:
@@ -198,7 +205,7 @@ def test_map_of_the_docs_pages_rules_them_and_nothing_else() -> None:
     pages = [endpoint("GET /docs", Kind.DOCS, Reach.PERIMETER), *guarded("GET /docs")]
     docs_map = ScopeMap({"GET /docs": PUBLIC}, optional=True)
     coverage = cover(ScopeMap({}), pages, docs_map=docs_map)
-    assert [each.gap for each in coverage.endpoints] == [None, Gap.NO_RULE]
+    assert [each.gap for each in coverage.endpoints] == [None, FindingCode.NO_RULE]
     assert coverage.dead == ()
 
 
@@ -234,14 +241,14 @@ def test_http_method_by_the_name_of_a_word_is_ruled_by_star_alone(name: str) -> 
     declared = [endpoint(f"{name} /a", Kind.ROUTE), endpoint(f"{name} /b/c")]
     named = {"WEBSOCKET /a": PUBLIC, "MOUNT /a": PUBLIC, "MOUNT /b": PUBLIC, "GET /**": PUBLIC}
     coverage = cover(ScopeMap(named, optional=True), declared)
-    assert {each.gap for each in coverage.endpoints} == {Gap.NO_RULE}
+    assert {each.gap for each in coverage.endpoints} == {FindingCode.NO_RULE}
     coverage = cover(ScopeMap({**named, "* /**": "a"}, optional=True), declared)
     assert [each.rule and each.rule.key for each in coverage.endpoints] == ["* /**"] * 2
 
 
 def test_endpoint_of_any_method_without_a_rule_is_a_gap() -> None:
     coverage = cover(ScopeMap({}), [endpoint("* /m/**", Kind.MOUNT)])
-    assert gaps_of(coverage) == {"* /m/**": Gap.NO_RULE}
+    assert gaps_of(coverage) == {"* /m/**": FindingCode.NO_RULE}
 
 
 @pytest.mark.parametrize(
@@ -252,18 +259,21 @@ def test_endpoint_of_any_method_without_a_rule_is_a_gap() -> None:
             {"* /m/**": PUBLIC, "GET /m/**": PUBLIC}, Reach.UNREACHABLE, None, id="PUBLIC twice"
         ),
         pytest.param(
-            {"GET /m/**": PUBLIC}, Reach.UNREACHABLE, Gap.UNREACHABLE, id="PUBLIC for one method"
+            {"GET /m/**": PUBLIC},
+            Reach.UNREACHABLE,
+            FindingCode.UNREACHABLE,
+            id="PUBLIC for one method",
         ),
         pytest.param(
             {"* /m/**": PUBLIC, "DELETE /m/**": DENY},
             Reach.UNREACHABLE,
-            Gap.UNREACHABLE,
+            FindingCode.UNREACHABLE,
             id="a method that is denied, by no one",
         ),
         pytest.param(
             {"* /m/**": PUBLIC, "POST /m/**": "a"},
             Reach.UNREACHABLE,
-            Gap.UNREACHABLE,
+            FindingCode.UNREACHABLE,
             id="a scope that no one asks for",
         ),
         pytest.param(
@@ -272,7 +282,7 @@ def test_endpoint_of_any_method_without_a_rule_is_a_gap() -> None:
     ],
 )
 def test_rule_of_one_method_is_a_gap_where_nothing_enforces_it(
-    rules: dict[str, Any], reach: Reach, gap: Gap | None
+    rules: dict[str, Any], reach: Reach, gap: FindingCode | None
 ) -> None:
     coverage = cover(ScopeMap(rules), [endpoint("* /m/**", Kind.MOUNT, reach)])
     assert coverage.endpoints[0].gap is gap
@@ -287,14 +297,17 @@ def test_no_rule_of_a_method_is_dead_where_any_method_is_answered() -> None:
 def test_route_that_asks_for_scopes_on_public_rules_is_named_with_all_others() -> None:
     endpoints = [endpoint(f"GET /{name}", scopes=("s",)) for name in "ab"]
     coverage = cover(ScopeMap({"GET /*": PUBLIC}), [*endpoints, endpoint("GET /b/c")])
-    assert coverage.contradictions == tuple(
+    contradictions = tuple(
         f"'GET /{name}' asks for 's', yet 'GET /*' is PUBLIC; drop the scopes or the PUBLIC"
         for name in "ab"
     )
+    found = [each for each in coverage.errors if each.code is FindingCode.CONTRADICTION]
+    assert (*map(str, found),) == contradictions
+    assert [each.endpoint for each in found] == endpoints
     with pytest.raises(ConfigurationError) as caught:
         coverage.raise_on_gap()
-    assert caught.value.problems == (
-        *coverage.contradictions,
+    assert (*map(str, caught.value.problems),) == (
+        *contradictions,
         "no rule for 'GET /b/c'; add one, or map it to PUBLIC",
     )
 
@@ -335,7 +348,7 @@ def test_nothing_is_noted_where_there_is_no_rule() -> None:
 def test_rule_that_decides_in_two_apps_is_named() -> None:
     endpoints = [endpoint("GET /a"), endpoint("GET /a", mount="/sub"), endpoint("GET /b")]
     coverage = cover(ScopeMap({"GET /a": "a", "GET /b": "a"}), endpoints)
-    assert [str(each) for each in coverage.shared] == [
+    assert [each.message for each in coverage.shared] == [
         "'GET /a' decides in the apps at '/', '/sub'"
     ]
     assert coverage.problems == ()

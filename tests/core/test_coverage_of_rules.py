@@ -1,8 +1,9 @@
 import pytest
 
-from fastapi_scopes.core.coverage import Gap, cover
+from fastapi_scopes.core.coverage import Kind, cover
+from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.core.scope_map import ScopeMap
-from tests.core.endpoints import dead_of, gaps_of, guarded
+from tests.core.endpoints import dead_of, endpoint, gaps_of, guarded
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,64 @@ def test_dead_rule_says_why(rules: list[str], endpoints: list[str], sentence: st
     assert sentence in coverage.problems
 
 
+@pytest.mark.parametrize(
+    ("key", "endpoints", "meant"),
+    [
+        pytest.param("GET /agents/", ["GET /agents", "GET /agents/{a}"], "GET /agents", id="slash"),
+        pytest.param("GET /agents", ["GET /agents/"], "GET /agents/", id="no slash"),
+        pytest.param("* /agents/", ["GET /agents"], "* /agents", id="slash, any method"),
+        pytest.param("GET /a/{x}/", ["GET /a/{x}"], "GET /a/{x}", id="slash behind a parameter"),
+        pytest.param("GET /agent", ["GET /x", "GET /agents"], "GET /agents", id="typo"),
+        pytest.param("GET /Agents", ["GET /agents"], "GET /agents", id="case"),
+        pytest.param(
+            "GET /agents/{a}/run", ["GET /agents/{a}/runs"], "GET /agents/{a}/runs", id="end"
+        ),
+        pytest.param("GET /agent", ["* /agents"], "GET /agents", id="endpoint of any method"),
+        pytest.param("DELETE /agents", ["GET /agents"], "GET /agents", id="another method"),
+        pytest.param("WEBSOCKET /ws", ["GET /ws"], "GET /ws", id="no socket"),
+        pytest.param("GET /agent", ["POST /agents"], None, id="another method and a typo"),
+        pytest.param("GET /x", ["GET /agents"], None, id="nothing like it"),
+        pytest.param("GET /", ["GET /a"], None, id="root"),
+    ],
+)
+def test_rule_that_matches_nothing_names_the_key_that_comes_nearest(
+    key: str, endpoints: list[str], meant: str | None
+) -> None:
+    (dead,) = cover(ScopeMap({key: "a"}), guarded(*endpoints)).dead
+    remedy = "correct it, or take it out" if meant is None else f"did you mean {meant!r}"
+    assert (dead.code, dead.message) == (
+        FindingCode.MATCHES_NOTHING,
+        f"{key!r} matches no endpoint",
+    )
+    assert dead.remedy == remedy
+    assert dead.rule is not None
+    assert dead.rule.key == key
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [
+        ("MOUNT /static/", "did you mean 'MOUNT /static'"),
+        ("MOUNT /statik", "did you mean 'MOUNT /static'"),
+        ("MOUNT /other", "correct it, or take it out"),
+    ],
+)
+def test_mount_key_that_matches_nothing_names_the_mount_that_comes_nearest(
+    key: str, remedy: str
+) -> None:
+    endpoints = [*guarded("GET /x/y"), endpoint("* /static/**", Kind.MOUNT)]
+    (dead,) = cover(ScopeMap({key: "a"}), endpoints).dead
+    assert dead.message == f"{key!r} decides nothing: no mount is there"
+    assert dead.remedy == remedy
+
+
+def test_only_the_first_few_typos_are_compared_with_every_key() -> None:
+    rules = {f"GET /agents/number{each}/x": "a" for each in range(30)}
+    endpoints = guarded(*(f"GET /agents/number{each}/y" for each in range(30)))
+    dead = cover(ScopeMap(rules), endpoints).dead
+    assert sum(each.remedy.startswith("did you mean") for each in dead) == 10
+
+
 PURGE = "'PURGE' is not a method; write GET, POST, ... in upper case, "
 
 
@@ -113,14 +172,14 @@ def test_method_that_is_not_registered_is_one_of_a_route_or_an_error(
     scope_map = ScopeMap({**dict.fromkeys(rules, "a"), "* /**": "b"}, optional=optional)
     coverage = cover(scope_map, guarded(*endpoints, "GET /z"))
     assert [each for each in coverage.problems if "PURGE" in each] == [
-        f"{key!r}: {PURGE}WEBSOCKET or '*'" for key in problems
+        f"{key!r}: {PURGE}WEBSOCKET, MOUNT or '*'" for key in problems
     ]
 
 
 def test_imported_method_that_no_route_declares_has_its_own_way_out() -> None:
     imported = ScopeMap.from_scope_mappings({"PURGE /x": ["a"]}, optional=True)
     assert cover(imported, []).problems == (
-        f"'PURGE /x': {PURGE}or WEBSOCKET; an imported map has no '*'",
+        f"'PURGE /x': {PURGE}or WEBSOCKET; an imported map has no '*' and no MOUNT",
     )
 
 
@@ -163,14 +222,16 @@ def test_right_side_that_loses_on_some_endpoints_is_listed() -> None:
     merged = ScopeMap({"GET /a": "l"}) | {"GET /*": "r"}
     coverage = cover(merged, guarded("GET /a", "GET /b"))
     assert coverage.problems == ()
-    assert [str(each) for each in coverage.shadowed] == ["'GET /*' loses to 'GET /a' on 'GET /a'"]
-    assert str(coverage) == "2 endpoints, 0 gaps\n'GET /*' loses to 'GET /a' on 'GET /a'"
+    assert [each.message for each in coverage.shadowed] == [
+        "'GET /*' loses to 'GET /a' on 'GET /a'"
+    ]
+    assert str(coverage) == f"2 endpoints, 0 gaps\n{coverage.shadowed[0]}"
 
 
 def test_loss_on_an_endpoint_of_any_method_is_listed_once() -> None:
     merged = ScopeMap({"* /m/**": "l"}) | {"* /**": "r", "GET /x": "r", "POST /y": "r"}
     coverage = cover(merged, guarded("* /m/**", "GET /x", "POST /y", "GET /z"))
-    assert [str(each) for each in coverage.shadowed] == [
+    assert [each.message for each in coverage.shadowed] == [
         "'* /**' loses to '* /m/**' on '* /m/**'",
     ]
 
@@ -192,6 +253,6 @@ def test_custom_key_of_an_import_that_never_wins_names_the_default_before_it() -
 def test_import_that_is_certain_nowhere_leaves_a_gap_and_a_dead_rule() -> None:
     imported = ScopeMap.from_scope_mappings({"GET /a/me": ["s"]})
     coverage = cover(imported, guarded("GET /a/{x}"))
-    assert gaps_of(coverage) == {"GET /a/{x}": Gap.NO_RULE}
+    assert gaps_of(coverage) == {"GET /a/{x}": FindingCode.NO_RULE}
     assert dead_of(coverage) == {"GET /a/me": []}
     assert str(coverage.dead[0]).startswith("'GET /a/me' does not match all that '/a/{x}' stands")

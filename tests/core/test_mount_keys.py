@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_scopes.core.coverage import Gap, Kind, Reach, cover
+from fastapi_scopes.core.coverage import Kind, Reach, cover
+from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.core.requirements import PUBLIC
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError
@@ -172,7 +173,7 @@ def test_mount_key_of_no_mount_says_why_and_opens_no_route(key: str, sentence: s
         endpoint("* /p/**", Kind.UNKNOWN_PATHS, Reach.PERIMETER),
     ]
     coverage = cover(ScopeMap({key: PUBLIC}), seen)
-    assert gaps_of(coverage) == {"GET /x/{t}/z": Gap.NO_RULE}
+    assert gaps_of(coverage) == {"GET /x/{t}/z": FindingCode.NO_RULE}
     (dead,) = map(str, coverage.dead)
     assert dead.startswith(sentence)
     assert cover(ScopeMap({key: PUBLIC}, optional=True), seen).dead == ()

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from fastapi_scopes.core.coverage import Endpoint, Kind, Reach, cover
+from fastapi_scopes.core.findings import FindingCode, Severity
 from fastapi_scopes.core.requirements import AUTHENTICATED, DENY, OPTIONAL, PUBLIC
 from fastapi_scopes.core.scope_map import ScopeMap
 from tests.core.endpoints import endpoint, guarded
@@ -12,6 +13,34 @@ def notices_of(rules: dict[str, Any], *endpoints: Endpoint) -> tuple[str, ...]:
     coverage = cover(ScopeMap(rules), endpoints)
     assert coverage.problems == ()
     return coverage.notices
+
+
+@pytest.mark.parametrize(
+    ("requirement", "scopes", "meant"),
+    [
+        ("a,b", (), ["a", "b"]),
+        (["x", "a:read,a:write"], (), ["a:read", "a:write"]),
+        ("x", ("a,b",), ["a", "b"]),
+        ("a,", (), ["a"]),
+    ],
+    ids=["alone", "in a list", "of the route", "at the end"],
+)
+def test_scope_with_a_comma_is_named_once(
+    requirement: Any, scopes: tuple[str, ...], meant: list[str]
+) -> None:
+    endpoints = [endpoint(f"GET /{name}", scopes=scopes) for name in "ab"]
+    coverage = cover(ScopeMap({"GET /*": requirement}), endpoints)
+    (found,) = coverage.findings
+    assert (found.code, found.severity) == (FindingCode.COMMA_IN_SCOPE, Severity.NOTICE)
+    assert found.remedy == f"write {meant!r} for a list"
+    coverage.raise_on_gap()
+
+
+def test_two_scopes_with_commas_are_named_apart() -> None:
+    assert (
+        len(notices_of({"GET /a": ["a,b", "c,d"], "GET /b": "a,b"}, *guarded("GET /a", "GET /b")))
+        == 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.decisions import Decision, Reason, decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import (
-    CODES,
     Challenge,
+    ProblemCode,
     ProtectionSpace,
     problem_of,
     require_challenge_scopes,
@@ -244,9 +244,12 @@ def test_what_is_published_stands_nowhere_else() -> None:
 BAD_SCOPES = {
     "text": ("a:read", ["challenge_scopes is no list of scopes"]),
     "none": (None, ["challenge_scopes is no list of scopes"]),
-    "number": ([1], ["challenge_scopes: 1 is not a scope"]),
-    "quote": (['a"b', "a:read", "a\r\nb"], ["challenge_scopes: 'a\"b'", "challenge_scopes: 'a\\r"]),
-    "beyond-latin-1": (["\u20ac"], ["challenge_scopes: '\u20ac'"]),
+    "number": ([1], ["challenge_scopes[0]: 1 is not a scope"]),
+    "quote": (
+        ['a"b', "a:read", "a\r\nb"],
+        ["challenge_scopes[0]: 'a\"b'", "challenge_scopes[2]: 'a\\r"],
+    ),
+    "beyond-latin-1": (["\u20ac"], ["challenge_scopes[0]: '\u20ac'"]),
 }
 
 
@@ -255,7 +258,7 @@ def test_challenge_scopes_that_are_none_are_named(scopes: Any, problems: list[st
     with pytest.raises(ConfigurationError) as caught:
         require_challenge_scopes(scopes)
     assert len(caught.value.problems) == len(problems)
-    for problem, start in zip(caught.value.problems, problems, strict=True):
+    for problem, start in zip(map(str, caught.value.problems), problems, strict=True):
         assert problem.startswith(start)
 
 
@@ -264,7 +267,7 @@ def test_challenge_scopes_stand_as_they_are_written_and_once() -> None:
 
 
 def test_codes_are_those_of_all_problems() -> None:
-    assert CODES == (
+    assert tuple(ProblemCode) == (
         "missing_credentials",
         "invalid_request",
         "invalid_token",

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -99,8 +100,67 @@ def test_the_four_stand_alone(requirement: Requirement) -> None:
 def test_a_mix_with_the_four_is_a_configuration_error(
     mix: Callable[[object], object], stands_alone: object
 ) -> None:
-    with pytest.raises(ConfigurationError, match="stands alone; write it without a list"):
+    with pytest.raises(ConfigurationError, match="stands alone; map the key to it, without a list"):
         mix(stands_alone)
+
+
+@pytest.mark.parametrize("four", [PUBLIC, OPTIONAL, AUTHENTICATED, DENY], ids=str)
+@pytest.mark.parametrize(
+    "join",
+    [
+        pytest.param(lambda four: four & "a", id="& a scope"),
+        pytest.param(lambda four: "a" & four, id="a scope &"),
+        pytest.param(lambda four: four | "a", id="| a scope"),
+        pytest.param(lambda four: "a" | four, id="a scope |"),
+        pytest.param(lambda four: ["a"] | four, id="a list |"),
+        pytest.param(lambda four: four + "a", id="+ a scope"),
+        pytest.param(lambda four: "a" + four, id="a scope +"),
+        pytest.param(lambda four: four + ["a"], id="+ a list"),  # noqa: RUF005
+        pytest.param(lambda four: ["a"] + four, id="a list +"),  # noqa: RUF005
+        pytest.param(lambda four: four + four, id="itself +"),
+    ],
+)
+def test_operator_on_one_of_the_four_says_that_it_stands_alone(
+    join: Callable[[Any], object], four: Requirement
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{four} stands alone; map the key to it"):
+        join(four)
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda: any_of("a") + "b",
+        lambda: "b" + any_of("a"),
+        lambda: any_of("a") + ["b"],  # noqa: RUF005
+        lambda: ["b"] + any_of("a"),  # noqa: RUF005
+        lambda: all_of("a") + all_of("b"),
+    ],
+)
+def test_sum_of_requirements_says_how_to_ask_for_all(add: Callable[[], object]) -> None:
+    with pytest.raises(ConfigurationError, match=r"is added to .*; write a list, or '&'"):
+        add()
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("a:read a:write", "write ['a:read', 'a:write'] for all of them, any_of() for one"),
+        ("a, b,c", "write ['a', 'b', 'c'] for all of them, any_of() for one"),
+        ("a\tb", "write ['a', 'b'] for all of them, any_of() for one"),
+        (" a", "write 'a'"),
+        ("a é", "write visible ASCII without space, quote or backslash"),
+        ("", "write visible ASCII without space, quote or backslash"),
+    ],
+)
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "in a list"])
+def test_text_that_is_no_scope_names_the_list_that_it_may_mean(
+    text: str, remedy: str, within: bool
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_requirement(["x", text] if within else text)
+    (problem,) = caught.value.problems
+    assert (problem.text, problem.remedy) == (f"{text!r} is not a scope", remedy)
 
 
 @pytest.mark.parametrize(

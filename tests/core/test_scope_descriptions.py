@@ -75,7 +75,7 @@ def test_everything_that_is_wrong_with_descriptions_is_named_with_the_rules(read
             {"get /x": "a"},
             descriptions={"two words": "x", "a": 1, "b": " ", "c": None, 7: "x", "fine": "x"},
         )
-    wrong_rule, *problems = raised.value.problems
+    wrong_rule, *problems = map(str, raised.value.problems)
     assert "'get'" in wrong_rule
     assert problems == [
         "descriptions: 'two words' is not a scope; write visible ASCII without space, quote or "
@@ -89,7 +89,7 @@ def test_everything_that_is_wrong_with_descriptions_is_named_with_the_rules(read
 
 @pytest.mark.parametrize("descriptions", [["a"], "a", 1, ()])
 def test_descriptions_are_a_mapping(descriptions: Any) -> None:
-    with pytest.raises(ConfigurationError, match="descriptions are a"):
+    with pytest.raises(ConfigurationError, match="descriptions is a"):
         ScopeMap({}, descriptions=descriptions)
 
 

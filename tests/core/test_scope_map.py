@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastapi_scopes.core.methods import METHODS
+from fastapi_scopes.core.methods import METHODS, not_a_method
 from fastapi_scopes.core.requirements import (
     AUTHENTICATED,
     DENY,
@@ -154,21 +154,21 @@ def test_order_of_writing_never_matters(
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        pytest.param({"/a": "a"}, "'METHOD /template', with one space", id="no method"),
+        pytest.param({"/a": "a"}, "'METHOD /template'; write one space", id="no method"),
         pytest.param({"GET": "a"}, "'METHOD /template'", id="no path"),
         pytest.param({"": "a"}, "'METHOD /template'", id="empty key"),
-        pytest.param({"GET  /a": "a"}, "with one space between", id="two spaces"),
-        pytest.param({"GET /a ": "a"}, "with one space between", id="space at the end"),
-        pytest.param({"GET /a b": "a"}, "with one space between", id="space in the path"),
-        pytest.param({"GET\t/a": "a"}, "with one space between", id="tab"),
+        pytest.param({"GET  /a": "a"}, "write one space between", id="two spaces"),
+        pytest.param({"GET /a ": "a"}, "write one space between", id="space at the end"),
+        pytest.param({"GET /a b": "a"}, "write one space between", id="space in the path"),
+        pytest.param({"GET\t/a": "a"}, "write one space between", id="tab"),
         pytest.param({("GET", "/a"): "a"}, "a key is 'METHOD /template'", id="tuple"),
         pytest.param({None: "a"}, "a key is 'METHOD /template'", id="None"),
-        pytest.param({"get /a": "a"}, "'get' is not a method; write GET", id="lower case"),
+        pytest.param({"get /a": "a"}, "'get' is not a method; did you mean 'GET'", id="lower case"),
         pytest.param({"Purge /a": "a"}, "'Purge' is not a method", id="mixed case"),
         pytest.param({"PUR_GE /a": "a"}, "'PUR_GE' is not a method", id="underscore"),
         pytest.param({"2X /a": "a"}, "'2X' is not a method", id="digit first"),
         pytest.param({"\u00c9 /a": "a"}, "is not a method", id="letter outside ASCII"),
-        pytest.param({"TOOL /a": "a"}, "'TOOL' is not a method", id="TOOL"),
+        pytest.param({"TOOL /a": "a"}, "'TOOL' is not a method; write GET", id="TOOL"),
         pytest.param({"PROMPT /a": "a"}, "'PROMPT' is not a method", id="PROMPT"),
         pytest.param({"RESOURCE /a": "a"}, "'RESOURCE' is not a method", id="RESOURCE"),
         pytest.param({"ANY /a": "a"}, "'ANY' is not a method", id="ANY"),
@@ -196,7 +196,7 @@ def test_what_is_no_rule_is_a_configuration_error(rules: Mapping[str, str], mess
 def test_everything_wrong_with_a_map_is_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         ScopeMap({"get /a": "a", "GET b": "", "GET /c": "c", "GET /d": all_of("d"), "X": "x"})
-    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+    assert [str(problem).split(":")[0] for problem in caught.value.problems] == [
         "'get /a'",
         "'GET b'",
         "'GET b'",
@@ -215,7 +215,9 @@ def test_everything_wrong_with_a_map_is_named_at_once() -> None:
 def test_two_keys_that_normalise_to_the_same_are_an_error(first: str, second: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ScopeMap({first: "a", second: "a"})
-    assert caught.value.problems == (f"{first!r} and {second!r} are the same rule; keep one",)
+    assert tuple(map(str, caught.value.problems)) == (
+        f"{first!r} and {second!r} are the same rule; keep one",
+    )
 
 
 @given(st.sampled_from([*REGISTRY, "WEBSOCKET", "*"]), pattern_texts())
@@ -263,7 +265,7 @@ def test_scopes_of_the_route_never_stand_in_for_a_rule() -> None:
 def test_scopes_of_the_route_on_a_public_rule_are_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError) as caught:
         ScopeMap({"* /**": PUBLIC}).rule_for("GET", at("/a"), scopes=("b", "c"))
-    assert caught.value.problems == (
+    assert tuple(map(str, caught.value.problems)) == (
         "'GET /a' asks for 'b', 'c', yet '* /**' is PUBLIC; drop the scopes or the PUBLIC",
     )
 
@@ -272,3 +274,31 @@ def test_bad_scope_of_a_route_is_named_with_the_route() -> None:
     scope_map = ScopeMap({"GET /a": "a"})
     with pytest.raises(ConfigurationError, match=r"'GET /a': 'a b' is not a scope"):
         scope_map.rule_for("GET", at("/a"), scopes=("a b",))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *(("GTE", "GET"), ("get", "GET"), ("POTS", "POST"), ("OPTION", "OPTIONS"), ("*GET", "GET")),
+        *((each, "WEBSOCKET") for each in ("WS", "WSS", "ws", "SOCKET", "WEBSOCKETS", "websocket")),
+        *(("MOUNTS", "MOUNT"), ("mount", "MOUNT"), ("STATIC", "MOUNT")),
+        *(("ANY", "*"), ("ALL", "*"), ("**", "*")),
+    ],
+)
+def test_word_that_is_no_method_names_the_one_that_was_meant(written: str, meant: str) -> None:
+    assert not_a_method(written, is_imported=False).remedy == f"did you mean {meant!r}"
+    imported = not_a_method(written, is_imported=True).remedy
+    if meant in {"MOUNT", "*"}:
+        assert str(imported).endswith("an imported map has no '*' and no MOUNT")
+    else:
+        assert imported == f"did you mean {meant!r}"
+
+
+@pytest.mark.parametrize("written", ["PURGE", "TOOL", "PROMPT", "RESOURCE", "", "\u00c9"])
+def test_word_that_is_like_no_method_names_those_that_there_are(written: str) -> None:
+    remedy = not_a_method(written, is_imported=False).remedy
+    assert remedy == "write GET, POST, ... in upper case, WEBSOCKET, MOUNT or '*'"
+
+
+def test_two_methods_want_two_keys() -> None:
+    assert not_a_method("GET,POST", is_imported=False).remedy == "write a key for each"

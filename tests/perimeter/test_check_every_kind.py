@@ -12,7 +12,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 
 from fastapi_scopes import AUTHENTICATED, Coverage
-from fastapi_scopes.core.coverage import Gap, Kind, Reach
+from fastapi_scopes.core.coverage import Kind, Reach
+from fastapi_scopes.core.findings import FindingCode
 from tests.apps import make_guard
 from tests.perimeter.small import answer, opaque, plain
 
@@ -136,7 +137,7 @@ def test_every_endpoint_without_a_rule_is_a_gap(tmp_path: Path) -> None:
     # What nobody knows to be there is denied, and nobody's oversight.
     expected = [key for key, (kind, _) in EVERYTHING.items() if kind is not Kind.UNKNOWN_PATHS]
     assert sorted(str(each.endpoint) for each in coverage.gaps) == sorted(expected)
-    assert {each.gap for each in coverage.gaps} == {Gap.NO_RULE}
+    assert {each.gap for each in coverage.gaps} == {FindingCode.NO_RULE}
     *sentences, docs = coverage.problems
     assert sorted(sentences) == sorted(
         f"no rule for {key!r}; {way_out(key)}"

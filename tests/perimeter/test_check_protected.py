@@ -90,7 +90,7 @@ def test_opaque_mount_with_at_least_one_rule_is_no_gap(key: str) -> None:
         ),
         pytest.param(
             ["GET /s/**", "POST /s/**"],
-            ["'POST /s/**' matches no endpoint; correct it, or take it out"],
+            ["'POST /s/**' matches no endpoint; did you mean 'GET /s/**'"],
             id="POST",
         ),
     ],
@@ -141,7 +141,7 @@ def test_rule_that_loses_somewhere_is_listed() -> None:
     defaults = ScopeMap({"GET /sub/{t}/x": "a"}, optional=True)
     coverage = covered(app, defaults | {"GET /sub/*/*": "b", "GET /a": "a"})
     assert coverage.problems == ()
-    assert [str(each) for each in coverage.shadowed] == [
+    assert [each.message for each in coverage.shadowed] == [
         "'GET /sub/*/*' loses to 'GET /sub/{t}/x' on 'GET /sub/{t}/x'"
     ]
 
@@ -207,7 +207,7 @@ def test_gaps_are_raised_all_at_once_where_that_is_asked_for() -> None:
     app = guard.protect(make_app("/a", "/b"), strict=False)
     with pytest.raises(ConfigurationError) as raised:
         guard.check(app, raise_on_gap=True)
-    assert raised.value.problems == guard.check(app).problems
+    assert tuple(map(str, raised.value.problems)) == guard.check(app).problems
     assert len(raised.value.problems) == 3
 
 

@@ -33,7 +33,7 @@ def test_docs_pages_without_a_rule_are_one_gap_that_names_the_way_out() -> None:
     make_guard({}).protect(app)
     with pytest.raises(ConfigurationError) as raised, TestClient(app):
         pass
-    (problem,) = raised.value.problems
+    (problem,) = map(str, raised.value.problems)
     for page in (*PAGES, "/sub/d", "/sub/o.json"):
         assert f"'GET {page}'" in problem
     assert "HEAD" not in problem

@@ -30,7 +30,7 @@ def start(app: Starlette) -> None:
 def problems_at_start(app: Starlette) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as raised:
         start(app)
-    return raised.value.problems
+    return tuple(map(str, raised.value.problems))
 
 
 def test_start_names_every_gap_at_once() -> None:
@@ -220,5 +220,8 @@ def test_what_is_worth_a_look_is_logged_and_keeps_nothing_shut(
         start(guard.protect(app))
     shadowed, notice = caplog.messages
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert shadowed == "'GET /a/**' loses to 'GET /a/{i}' on 'GET /a/{i}'"
+    assert shadowed == (
+        "'GET /a/**' loses to 'GET /a/{i}' on 'GET /a/{i}'; write 'GET /a/{i}' where it should "
+        "decide there"
+    )
     assert notice.endswith("opened is None on 'GET /open' (PUBLIC); annotate it with '| None'")

@@ -136,7 +136,7 @@ def problems_of(**settings: Any) -> tuple[str, ...]:
     try:
         make_jwks_verifier(**settings)
     except ConfigurationError as error:
-        return error.problems
+        return tuple(map(str, error.problems))
     return ()
 
 

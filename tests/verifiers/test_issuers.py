@@ -27,7 +27,7 @@ def problems_of(verifiers: Any) -> tuple[str, ...]:
     try:
         IssuersVerifier(verifiers)
     except ConfigurationError as error:
-        return error.problems
+        return tuple(map(str, error.problems))
     return ()
 
 
@@ -41,7 +41,7 @@ class Stranger:
 NO_LIST = "verifiers is no list, or an empty one"
 NO_MEMBER = "; pass a JWTVerifier or JWKSVerifier for one issuer"
 ANY_ISSUER = "is for tokens of any issuer; give it issuer="
-TWICE = f"are both for {FIRST!r}; keep one"
+TWICE = f"is for {FIRST!r}, and so is verifiers[0]; keep one"
 BAD: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "none": (None, (NO_LIST,)),
     "empty": ([], (NO_LIST,)),
@@ -153,7 +153,7 @@ def test_odd_token_is_refused(token: Any, answer: str) -> None:
     assert verdict(IssuersVerifier([make_member()]), token) == answer
 
 
-WRONG = "is no scope and no 'prefix:*'; '*' stands nowhere else"
+WRONG = "is no scope and no 'prefix:*'; write '*' nowhere else"
 LIMITS: Mapping[str, tuple[Any, str | None]] = {
     "none": (None, None),
     "nothing": ([], None),

@@ -10,7 +10,7 @@ from fastapi_scopes.verifiers import JWKSVerifier
 from tests.verifiers.publishing import ISSUER, JWKS_URI, make_jwks_verifier, problems_of
 
 OFF_LOOPBACK = "is not https, which only loopback addresses may do without"
-NOT_HTTPS = f"{OFF_LOOPBACK}, with allow_http=True"
+NOT_HTTPS = f"{OFF_LOOPBACK}; write allow_http=True for a loopback address"
 IN_PATH = "is no http or https URL"
 HTTP_JWKS = "http://issuer.example/jwks"
 
@@ -30,10 +30,10 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "issuer-empty": ({"issuer": ""}, "issuer is no text"),
     "issuer-number": ({"issuer": 1}, "issuer is no text"),
-    "issuer-list": ({"issuer": [ISSUER]}, "issuer is a list; a JWKSVerifier is for one issuer"),
+    "issuer-list": ({"issuer": [ISSUER]}, "issuer is a list; give each issuer a JWKSVerifier"),
     "issuer-list-and-jwks-uri": (
         {"issuer": [ISSUER], "jwks_uri": JWKS_URI},
-        "issuer is a list; a JWKSVerifier is for one issuer",
+        "issuer is a list; give each issuer a JWKSVerifier",
     ),
     "jwks-uri-without-tls": ({"jwks_uri": HTTP_JWKS}, f"jwks_uri {NOT_HTTPS}"),
     "jwks-uri-off-loopback": (

@@ -144,7 +144,7 @@ def test_newest_of_keys_without_a_name_is_tried_first() -> None:
 
 def test_different_keys_of_one_name_in_two_sources_are_refused() -> None:
     assert configured(named("a", "a"), named("a", "b"), algorithms=["RS256"]) == (
-        "keys[0] and keys[1] hold different keys of one 'kid'; give each its own",
+        "keys[1] has the 'kid' of keys[0], which is another key; give each its own",
     )
 
 

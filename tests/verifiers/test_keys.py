@@ -183,7 +183,7 @@ def test_path_that_cannot_be_read_is_refused(path: Path) -> None:
 @pytest.mark.parametrize("url", ["https://as.example/jwks.json?a-long-one", " HTTP://as.example/x"])
 def test_url_is_no_secret_that_everybody_knows(url: str, algorithm: str) -> None:
     assert configured(url, algorithms=[algorithm]) == (
-        "keys[0] is a URL; fetch the JWK set and pass it as a dict or a Path",
+        "keys[0] is a URL; use a JWKSVerifier with jwks_uri=",
     )
 
 
@@ -192,8 +192,33 @@ def test_str_that_names_a_file_is_refused(tmp_path: Path) -> None:
     path.write_text(pem(rsa_key()), "utf-8")
 
     assert configured(str(path)) == (
-        "keys[0] is a str that names an existing file; pass a pathlib.Path",
+        "keys[0] is a str that names a file; pass Path(...) from pathlib",
     )
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256"])
+@pytest.mark.parametrize("name", ["jwt.pem", "/run/secrets/a-long-name/of-a.key", "C:\\k.JWKS"])
+def test_str_that_is_like_the_name_of_a_file_is_refused(name: str, algorithm: str) -> None:
+    assert configured(name, algorithms=[algorithm]) == (
+        "keys[0] is a str that names a file; pass Path(...) from pathlib",
+    )
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "problem"),
+    [
+        ("HS256", "algorithms is no list of names, or an empty one; write algorithms=['HS256']"),
+        ("HS265", "algorithms is no list of names, or an empty one; write algorithms=['RS256']"),
+        (["HS265"], "algorithms[0] is no signature algorithm here; did you mean 'HS256'"),
+        (["RS256", "eddsa"], "algorithms[1] is no signature algorithm here; did you mean 'EdDSA'"),
+        ([SECRET], "algorithms[0] is no signature algorithm here; choose of HS256, HS384, "),
+        ([None], "algorithms[0] is no signature algorithm here; choose of HS256, HS384, "),
+    ],
+)
+def test_algorithm_that_is_none_names_the_way_out(algorithms: Any, problem: str) -> None:
+    (found,) = configured(SECRET, algorithms=algorithms)
+    assert found.startswith(problem)
+    assert str(SECRET) not in found
 
 
 def weak_rsa(bits: int) -> Any:

@@ -105,7 +105,7 @@ def test_entry_that_names_no_token_is_refused(
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(revocations.revoke(issuer, jti, exp=exp))
     assert len(caught.value.problems) == 1
-    assert problem in caught.value.problems[0]
+    assert problem in str(caught.value)
     assert len(revocations) == 0
 
 

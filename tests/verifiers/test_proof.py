@@ -177,4 +177,6 @@ def test_what_is_no_checker_is_named_by_the_constructor(make: Make, proof: Any, 
     with pytest.raises(ConfigurationError) as caught:
         make(proof=proof)
 
-    assert caught.value.problems == (f"proof is a {kind!r} without 'async def check'",)
+    assert str(caught.value) == (
+        f"proof is a {kind!r} without 'async def check'; pass an object that has it"
+    )

@@ -123,4 +123,6 @@ def test_what_is_no_list_is_named_by_the_constructor(make: Make, revocations: An
         make(revocations=revocations)
 
     kind = type(revocations).__name__
-    assert caught.value.problems == (f"revocations is a {kind!r} without 'async def is_revoked'",)
+    assert str(caught.value) == (
+        f"revocations is a {kind!r} without 'async def is_revoked'; pass an object that has it"
+    )

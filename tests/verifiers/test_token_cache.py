@@ -219,7 +219,7 @@ def test_bad_setting_is_named_by_the_constructor(
         make(**setting)
 
     assert len(caught.value.problems) == 1
-    assert problem in caught.value.problems[0]
+    assert problem in str(caught.value)
 
 
 @pytest.fixture

@@ -45,5 +45,5 @@ def configured(*keys: Any, **config: Any) -> tuple[str, ...]:
     try:
         make_verifier(*keys, **config)
     except ConfigurationError as error:
-        return error.problems
+        return tuple(map(str, error.problems))
     return ()

@@ -46,10 +46,11 @@ class Glob:
             ConfigurationError: *text* is no path, or holds ``?`` or ``[``.
         """
         if not text.startswith("/") or re.search(r"[\x00-\x20\x7F]", text):
-            raise ConfigurationError(f"{text!r} is not a path; begin with '/', without space")
+            raise ConfigurationError.of(f"{text!r} is not a path", "begin with '/', without space")
         if re.search(r"[?\[]", text):
-            raise ConfigurationError(
-                f"'?' and '[' in {text!r} are wildcards of one character; write '*' or a literal"
+            raise ConfigurationError.of(
+                f"'?' and '[' in {text!r} are wildcards of one character",
+                "write '*' or a literal",
             )
         return cls(re.sub(r"\*+", "*", _BRACED.sub("*", text)))
 

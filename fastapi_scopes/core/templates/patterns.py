@@ -99,12 +99,14 @@ class Pattern:
             ConfigurationError: *text* is no path of literals, ``{name}``, ``*`` and a last ``**``.
         """
         if not text.startswith("/") or _UNPRINTABLE.search(text):
-            raise ConfigurationError(
-                f"{text!r} is not a path; begin with '/', without space, query or fragment"
+            raise ConfigurationError.of(
+                f"{text!r} is not a path", "begin with '/', without space, query or fragment"
             )
         *leading, last = text.split("/")[1:]
         if "**" in leading:
-            raise ConfigurationError(f"'**' stands inside {text!r}; it may only stand at the end")
+            raise ConfigurationError.of(
+                f"'**' stands inside {text!r}", "it may only stand at the end"
+            )
         for part in (*leading, last):
             _require_segment(part, text)
         return cls(tuple(map(_pattern_segment, (*leading, last))))
@@ -119,9 +121,9 @@ class Pattern:
         pattern = cls.parse(text)
         wildcards = {SegmentKind.ANY, SegmentKind.REST}
         if any(segment.kind in wildcards for segment in pattern.segments):
-            raise ConfigurationError(
-                f"{text!r} is not the prefix of a mount; write it as the mount does, without '*' "
-                "and '**'"
+            raise ConfigurationError.of(
+                f"{text!r} is not the prefix of a mount",
+                "write it as the mount does, without '*' and '**'",
             )
         return pattern
 
@@ -133,10 +135,10 @@ def _require_segment(part: str, text: str) -> None:
     if part in {"*", "**"}:
         return
     if "*" in part:
-        raise ConfigurationError(
-            f"{part!r} in {text!r} mixes '*' with text; '*' stands for one whole segment"
+        raise ConfigurationError.of(
+            f"{part!r} in {text!r} mixes '*' with text", "'*' stands for one whole segment"
         )
     if re.search(r"[{}]", _PARAMETER.sub("", part)):
-        raise ConfigurationError(
-            f"{part!r} in {text!r} is not a parameter; write '{{name}}' as the route does"
+        raise ConfigurationError.of(
+            f"{part!r} in {text!r} is not a parameter", "write '{name}' as the route does"
         )

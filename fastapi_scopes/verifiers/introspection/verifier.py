@@ -5,9 +5,8 @@ import contextvars
 import logging
 import math
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Generic, TypeAlias, Unpack
 from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
@@ -16,6 +15,7 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import is_bearer_token
 from fastapi_scopes.errors import (
     ConfigurationError,
+    ConfigurationProblem,
     TokenError,
     TokenFault,
     VerifierUnavailable,
@@ -24,9 +24,10 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched, vouches_by
-from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache, cache_problems
+from fastapi_scopes.verifiers.base import Vouched, vouches_by
+from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
+from fastapi_scopes.verifiers.options import ResolvedOptions, TokenOptions
 from fastapi_scopes.verifiers.tokens.compact import MAX_TOKEN_CHARS
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
@@ -52,18 +53,18 @@ class IntrospectionVerifier(Generic[ClaimsT]):
     * *endpoint*: a URL; https, or with *allow_http* a loopback address.
     * *client_id* and *client_secret*: what this resource server authenticates with there, in
       HTTP Basic (RFC 6749 2.3.1).
-    * *cache_ttl*, seconds, and *cache_size*: for how long, and of how many tokens, an answer is
-      kept, a refusal as well. A token that the issuer revokes passes for that long. 0 keeps none.
+    * *cache_ttl*, by default 10: for how many seconds an answer is kept, a refusal as well. A token
+      that the issuer revokes passes for that long.
     * *timeout*: seconds for one answer.
 
-    The others are those of `JWTVerifier`, and the answer is checked as the payload of a JWT is:
-    one without `exp` is refused. Safe for concurrent use by tasks, event loops and threads.
+    The other options are those of `TokenOptions`, and the answer is checked as the payload of a JWT
+    is: one without `exp` is refused. Safe for concurrent use by tasks, event loops and threads.
 
     Raises:
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *,
         endpoint: str,
@@ -71,41 +72,27 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         client_secret: str,
         issuer: str | Sequence[str] | None,
         audience: str | Sequence[str] | None,
-        scopes_claim: str = "scope",
-        # Where nothing is passed ClaimsT is Claims, its default.
-        claims_model: type[ClaimsT] = Claims,  # type: ignore[assignment]
-        leeway: float = 0,
-        allowed_scopes: Sequence[str] | None = None,
-        revocations: RevocationList | None = None,
-        proof: ProofChecker | None = None,
-        cache_ttl: float = 10,
-        cache_size: int = 1024,
         allow_http: bool = False,
         timeout: float = 5,
-        now: Callable[[], float] = time.time,
+        **options: Unpack[TokenOptions[ClaimsT]],
     ) -> None:
+        told = ResolvedOptions[ClaimsT].of(
+            type(self),
+            {"cache_ttl": 10, **options},
+            known=TokenOptions.__annotations__,
+            issuer=issuer,
+            audience=audience,
+        )
         problems = [
             *_client_problems(client_id, client_secret),
             *seconds_problems(timeout=timeout),
             *flag_problems(allow_http=allow_http),
-            *cache_problems(cache_ttl, cache_size),
         ]
         unfit = url_problem(endpoint, allow_http=allow_http)
         if unfit is not None:
-            problems.append(f"endpoint {unfit}")
+            problems.append(unfit.of("endpoint"))
         with collecting(problems):
-            self._profile = AccessTokenProfile(
-                issuer=issuer,
-                audience=audience,
-                scopes_claim=scopes_claim,
-                claims_model=claims_model,
-                leeway=leeway,
-                strict=False,
-                allowed_scopes=allowed_scopes,
-                revocations=revocations,
-                proof=proof,
-                now=now,
-            )
+            self._profile = AccessTokenProfile(told)
         ConfigurationError.raise_for(problems)
         self._endpoint = IntrospectionEndpoint(
             endpoint,
@@ -114,14 +101,13 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             timeout=timeout,
             connections=_MAX_REQUESTS + _RESERVED_REQUESTS,
         )
-        self._now = now
-        self._is_keeping = cache_ttl > 0 and cache_size > 0
-        self._active: TokenCache[VettedClaims[Any]] = TokenCache(ttl=cache_ttl, size=cache_size)
+        self._now = told.now
+        ttl, size = told.cache_ttl, told.cache_size
+        self._is_keeping = ttl > 0 and size > 0
+        self._active: TokenCache[VettedClaims[Any]] = TokenCache(ttl=ttl, size=size)
         # A cache of its own, so that a flood of invented tokens displaces no active one.
-        self._refused: TokenCache[TokenFault] = TokenCache(ttl=cache_ttl, size=cache_size)
-        self._recent: TokenCache[bool] = TokenCache(
-            ttl=MAX_TTL, size=max(cache_size, _MAX_REQUESTS)
-        )
+        self._refused: TokenCache[TokenFault] = TokenCache(ttl=ttl, size=size)
+        self._recent: TokenCache[bool] = TokenCache(ttl=MAX_TTL, size=max(size, _MAX_REQUESTS))
         """Tokens that were active a while ago."""
         self._running: WeakKeyDictionary[asyncio.AbstractEventLoop, _Running] = WeakKeyDictionary()
 
@@ -205,7 +191,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         except TokenError as error:
             # A token that is not valid yet will be valid in a moment.
             if error.code != TokenFault.NOT_YET_VALID:
-                self._refused.put(token, TokenFault(error.code), now, until=math.inf)
+                self._refused.put(token, error.code, now, until=math.inf)
             raise
         # As old as the question: a token revoked while the issuer answers may be active in it.
         self._active.put(token, vetted, asked_at, until=vetted.expires_at)
@@ -237,7 +223,11 @@ def _require_active_access_token(body: bytes) -> None:
         raise TokenError(TokenFault.TYPE)
 
 
-def _client_problems(client_id: object, client_secret: object) -> Iterator[str]:
+def _client_problems(client_id: object, client_secret: object) -> Iterator[ConfigurationProblem]:
     for name, value in (("client_id", client_id), ("client_secret", client_secret)):
         if not isinstance(value, str) or not value or _SURROGATE.search(value):
-            yield f"{name} is no text, or an empty one; it is what this server is known by there"
+            yield ConfigurationProblem(
+                "is no text, or an empty one",
+                "pass what this server is known by there",
+                setting=name,
+            )

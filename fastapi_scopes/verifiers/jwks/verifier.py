@@ -1,22 +1,33 @@
 """The verifier for JWT access tokens whose keys an issuer publishes."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, Unpack
 
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.errors import ConfigurationError, TokenError, collecting
+from fastapi_scopes.errors import (
+    Assignment,
+    ConfigurationError,
+    ConfigurationProblem,
+    TokenError,
+    collecting,
+)
 from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched, vouches_by
-from fastapi_scopes.verifiers.cache import TokenCache, cache_problems
+from fastapi_scopes.verifiers.base import Vouched, vouches_by
+from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
 from fastapi_scopes.verifiers.keys.ring import algorithm_problems, algorithms_of, elements_of
 from fastapi_scopes.verifiers.keyset import Held, Schedule
+from fastapi_scopes.verifiers.options import (
+    PUBLISHED_ALGORITHMS,
+    AlgorithmName,
+    JWTOptions,
+    ResolvedOptions,
+)
 from fastapi_scopes.verifiers.tokens.compact import (
     UnverifiedJWS,
     VerifiedJWS,
@@ -45,9 +56,9 @@ class JWKSVerifier(Generic[ClaimsT]):
     * *fetch*: fetches a document; any exception is a failed attempt. Default: httpx, https
       only, no redirect to another host, at most 256 KiB.
 
-    The others are those of `JWTVerifier`. Once there are keys, only a request whose token names
-    an unknown key waits for new ones. Safe for concurrent use by tasks, event
-    loops and threads, and after a fork.
+    The other options are those of `JWTOptions`. Once there are keys, only a request whose token
+    names an unknown key waits for new ones. Safe for concurrent use by tasks, event loops and
+    threads, and after a fork.
 
     Raises:
         ConfigurationError: from the constructor, every problem at once.
@@ -59,50 +70,31 @@ class JWKSVerifier(Generic[ClaimsT]):
         issuer: str | None,
         audience: str | Sequence[str] | None,
         jwks_uri: str | None = None,
-        algorithms: Sequence[str] = ("RS256", "PS256", "ES256", "EdDSA"),
-        scopes_claim: str = "scope",
-        # Where nothing is passed ClaimsT is Claims, its default.
-        claims_model: type[ClaimsT] = Claims,  # type: ignore[assignment]
-        leeway: float = 0,
-        strict: bool = False,
-        allowed_scopes: Sequence[str] | None = None,
-        revocations: RevocationList | None = None,
-        proof: ProofChecker | None = None,
-        cache_ttl: float = 60,
-        cache_size: int = 1024,
+        algorithms: Sequence[AlgorithmName] = PUBLISHED_ALGORITHMS,
         allow_http: bool = False,
         ttl: float = 300,
         cooldown: float = 10,
         max_age: float = 24 * 60 * 60,
         timeout: float = 5,
         fetch: Fetch | None = None,
-        now: Callable[[], float] = time.time,
+        **options: Unpack[JWTOptions[ClaimsT]],
     ) -> None:
+        told = ResolvedOptions[ClaimsT].of(
+            type(self), options, known=JWTOptions.__annotations__, issuer=issuer, audience=audience
+        )
         problems = [
             *_place_problems(issuer, jwks_uri, allow_http),
             *_algorithm_problems(algorithms),
             *seconds_problems(ttl=ttl, cooldown=cooldown, max_age=max_age, timeout=timeout),
             *flag_problems(allow_http=allow_http),
-            *cache_problems(cache_ttl, cache_size),
             *_fetch_problems(fetch),
         ]
         with collecting(problems):
-            self._profile = AccessTokenProfile(
-                issuer=issuer,
-                audience=audience,
-                scopes_claim=scopes_claim,
-                claims_model=claims_model,
-                leeway=leeway,
-                strict=strict,
-                allowed_scopes=allowed_scopes,
-                revocations=revocations,
-                proof=proof,
-                now=now,
-            )
+            self._profile = AccessTokenProfile(told)
         ConfigurationError.raise_for(problems)
         # A query may hold a secret, so it is never logged.
         self._name = issuer or str(jwks_uri).partition("?")[0]
-        self._now = now
+        self._now = told.now
         self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
         source = JWKSSource(
             issuer=issuer,
@@ -114,9 +106,9 @@ class JWKSVerifier(Generic[ClaimsT]):
         self._keys = IssuerKeys(
             source.ask,
             schedule=Schedule(ttl, cooldown, max_age, timeout),
-            new_cache=lambda: TokenCache(ttl=cache_ttl, size=cache_size),
+            new_cache=lambda: TokenCache(ttl=told.cache_ttl, size=told.cache_size),
             name=self._name,
-            now=age_clock_for(now),
+            now=age_clock_for(told.now),
         )
 
     def __repr__(self) -> str:
@@ -179,34 +171,54 @@ class JWKSVerifier(Generic[ClaimsT]):
                 held = newer
 
 
-def _place_problems(issuer: object, jwks_uri: object, allow_http: bool) -> Iterator[str]:
+def _place_problems(
+    issuer: object, jwks_uri: object, allow_http: bool
+) -> Iterator[ConfigurationProblem]:
     if issuer is None and jwks_uri is None:
-        yield "issuer is None and so is jwks_uri; name one of the two, better both"
+        yield ConfigurationProblem(
+            "is None and so is jwks_uri", "name one of the two, better both", setting="issuer"
+        )
     if elements_of(issuer):
-        yield "issuer is a list; a JWKSVerifier is for one issuer, see IssuersVerifier for more"
+        yield ConfigurationProblem(
+            "is a list",
+            "give each issuer a JWKSVerifier, and these to an IssuersVerifier",
+            setting="issuer",
+        )
     elif isinstance(issuer, str) and issuer and jwks_uri is None:
         yield from _url_problems("issuer", issuer, allow_http)
         if "?" in issuer:
-            yield "issuer has a query, so its metadata has no place; pass jwks_uri"
+            yield ConfigurationProblem(
+                "has a query, so its metadata has no place",
+                Assignment("jwks_uri", lead="set"),
+                setting="issuer",
+            )
         if "/.well-known/" in issuer:
-            yield "issuer is where its metadata is; pass what the 'issuer' in there says"
+            yield ConfigurationProblem(
+                "is where its metadata is", "pass what the 'issuer' in there says", setting="issuer"
+            )
     if jwks_uri is not None:
         yield from _url_problems("jwks_uri", jwks_uri, allow_http)
 
 
-def _url_problems(setting: str, url: object, allow_http: bool) -> Iterator[str]:
+def _url_problems(setting: str, url: object, allow_http: bool) -> Iterator[ConfigurationProblem]:
     problem = url_problem(url, allow_http=allow_http)
     if problem is not None:
-        yield f"{setting} {problem}"
+        yield problem.of(setting)
 
 
-def _algorithm_problems(algorithms: object) -> Iterator[str]:
+def _algorithm_problems(algorithms: object) -> Iterator[ConfigurationProblem]:
     names = elements_of(algorithms)
-    yield from algorithm_problems(names)
+    yield from algorithm_problems(algorithms)
     if any(each.is_symmetric for each in algorithms_of(names)):
-        yield "algorithms has an HS*, whose key nobody may publish; use a JWTVerifier for it"
+        yield ConfigurationProblem(
+            "has an HS*, whose key nobody may publish",
+            Assignment("keys", lead="use a JWTVerifier with"),
+            setting="algorithms",
+        )
 
 
-def _fetch_problems(fetch: object) -> Iterator[str]:
+def _fetch_problems(fetch: object) -> Iterator[ConfigurationProblem]:
     if fetch is not None and not callable(fetch):
-        yield "fetch is no function; write async def fetch(url) -> Document"
+        yield ConfigurationProblem(
+            "is no function", "write async def fetch(url) -> Document", setting="fetch"
+        )

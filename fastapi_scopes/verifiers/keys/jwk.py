@@ -40,7 +40,7 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
         raise KeyRefusedError("is no JWK set: its 'keys' is not a list")
     jwks = [each for each in members if is_json_object(each)]
     if len({each.get("kty") == "oct" for each in jwks if "kty" in each}) > 1:
-        raise KeyRefusedError("is a JWK set that mixes secrets with public keys; split it")
+        raise KeyRefusedError("is a JWK set that mixes secrets with public keys", "split it")
     found = _usable(_unambiguous(jwks), algorithms)
     usable = [
         key
@@ -92,10 +92,10 @@ def jwk_material(jwk: JWK, algorithms: Sequence[Algorithm]) -> KeyMaterial:
 
 def _require_use(jwk: JWK) -> None:
     if "use" in jwk and jwk["use"] != "sig":
-        raise KeyRefusedError("is a JWK whose 'use' is not 'sig'; pass a key for signatures")
+        raise KeyRefusedError("is a JWK whose 'use' is not 'sig'", "pass a key for signatures")
     operations = jwk.get("key_ops", ["verify"])
     if not is_json_array(operations) or "verify" not in operations:
-        raise KeyRefusedError("is a JWK whose 'key_ops' lack 'verify'; pass a key for signatures")
+        raise KeyRefusedError("is a JWK whose 'key_ops' lack 'verify'", "pass a key for signatures")
 
 
 def _text_or_none(jwk: JWK, name: str) -> str | None:
@@ -122,7 +122,7 @@ def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
 def _public(jwk: JWK) -> KeyMaterial:
     build = _BUILDERS.get(_text(jwk, "kty"))
     if build is None:
-        raise KeyRefusedError("is a dict without a known 'kty'; pass a JWK or a JWK set")
+        raise KeyRefusedError("is a dict without a known 'kty'", "pass a JWK or a JWK set")
     try:
         key = build(jwk)
     except KeyRefusedError:

@@ -7,6 +7,7 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._jose import Algorithm, PublicKey
 
 __all__ = ["KeyMaterial", "KeyRefusedError", "material_of"]
@@ -55,6 +56,10 @@ _SMALL_ORDER_448 = frozenset({0, 1, _P448 - 1, _P448, _P448 + 1})
 class KeyRefusedError(ValueError):
     """A key is unfit; the text says why and what to do, and never quotes the key."""
 
+    def __init__(self, text: str, remedy: str | Assignment = "") -> None:
+        self.problem: ConfigurationProblem = ConfigurationProblem(text, remedy)
+        super().__init__(str(self.problem))
+
 
 @dataclass(frozen=True, slots=True)
 class KeyMaterial:
@@ -87,7 +92,10 @@ class KeyMaterial:
             names = ", ".join(each.name for each in algorithms)
             # The `alg` is not quoted: in a JWK with members mixed up it may be the key.
             only = "" if self.algorithm is None else " with an 'alg'"
-            raise KeyRefusedError(f"is {self.kind}{only}, which fits none of {names}")
+            raise KeyRefusedError(
+                f"is {self.kind}{only}, which fits none of {names}",
+                Assignment("algorithms", lead="name one that it fits in"),
+            )
         return self
 
     def clashes_with(self, other: Self, algorithms: Sequence[Algorithm]) -> bool:
@@ -120,27 +128,27 @@ def material_of(key: object) -> KeyMaterial:
         case (ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey()) as public:
             return _edwards_material(public)
         case _:
-            raise KeyRefusedError("is a key of a kind that signs no token; use RSA, EC or EdDSA")
+            raise KeyRefusedError("is a key of a kind that signs no token", "use RSA, EC or EdDSA")
 
 
 def _rsa_material(key: rsa.RSAPublicKey) -> KeyMaterial:
     numbers = key.public_numbers()
     if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
         raise KeyRefusedError(
-            f"is an RSA key of {key.key_size} bits; use {_MIN_RSA_BITS} to {_MAX_RSA_BITS}"
+            f"is an RSA key of {key.key_size} bits", f"use {_MIN_RSA_BITS} to {_MAX_RSA_BITS}"
         )
     # FIPS 186-5 A.1.1: odd, and between 2^16 and 2^256.
     if numbers.e % 2 == 0 or not 65537 <= numbers.e < 2**256 or numbers.n % 2 == 0:
-        raise KeyRefusedError("is an RSA key with an unsafe exponent or modulus; use e = 65537")
+        raise KeyRefusedError("is an RSA key with an unsafe exponent or modulus", "use e = 65537")
     if all(numbers.n % prime in powers for prime, powers in _ROCA_POWERS.items()):
-        raise KeyRefusedError("is an RSA key open to ROCA (CVE-2017-15361); make a new one")
+        raise KeyRefusedError("is an RSA key open to ROCA (CVE-2017-15361)", "make a new one")
     return KeyMaterial("RSA", "an RSA key", key)
 
 
 def _ec_material(key: ec.EllipticCurvePublicKey) -> KeyMaterial:
     curve = _CURVES.get(key.curve.name)
     if curve is None:
-        raise KeyRefusedError(f"is an EC key on {key.curve.name}; use P-256, P-384 or P-521")
+        raise KeyRefusedError(f"is an EC key on {key.curve.name}", "use P-256, P-384 or P-521")
     return KeyMaterial("EC", f"an EC key on {curve}", key, curve)
 
 

@@ -7,15 +7,12 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from fastapi_scopes.errors import Assignment
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
 
 __all__ = ["public_material"]
 
 _PEM_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
-_UNREADABLE = (
-    "is no key that can be read; pass a public key as PEM, OpenSSH, DER, X.509 or JWK dict,"
-    " or name an HS* algorithm if it is a secret"
-)
 
 
 def public_material(data: bytes) -> KeyMaterial:
@@ -29,7 +26,9 @@ def public_material(data: bytes) -> KeyMaterial:
     """
     labels = _PEM_BEGIN.findall(data)
     if len(labels) > 1:
-        raise KeyRefusedError("holds more than one PEM block; pass each as a key of its own")
+        raise KeyRefusedError(
+            "holds more than one PEM block", "keep one, or pass each as a key of its own"
+        )
     readers = _readers_of_pem(labels[0]) if labels else _PLAIN_READERS
     for read in readers:
         try:
@@ -38,7 +37,10 @@ def public_material(data: bytes) -> KeyMaterial:
             # TypeError: encrypted, and we have no password to give.
             continue
         return material_of(key)
-    raise KeyRefusedError(_UNREADABLE)
+    raise KeyRefusedError(
+        "is no key that can be read: no PEM, OpenSSH, DER or X.509, and no JWK as a dict",
+        Assignment("algorithms", ["HS256"], rest="if it is a secret"),
+    )
 
 
 Reader = Callable[[bytes], object]

@@ -1,9 +1,11 @@
 """The keys of one verifier, bound to their algorithms and found by `kid` and `alg`."""
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from itertools import combinations
-from typing import Self, cast
+from typing import Final, Self, cast
 
+from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm, BoundKey, bind_key
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.sources import material_from
@@ -17,6 +19,8 @@ __all__ = [
     "read_keys",
     "unnamed_key_problems",
 ]
+
+_CHOICE: Final = ", ".join(ALGORITHMS)
 
 MAX_CANDIDATES = 16
 """The most keys without a `kid` that one token may be tried with."""
@@ -76,15 +80,23 @@ class VerificationKeys:
         return () if key is None else (key,)
 
 
-def read_keys(keys: object, algorithms: object) -> tuple[VerificationKeys, tuple[str, ...]]:
+def read_keys(
+    keys: object, algorithms: object
+) -> tuple[VerificationKeys, tuple[ConfigurationProblem, ...]]:
     """Return the keys that *keys* holds for *algorithms*, and every problem with either.
 
     Where there is a problem the keys are not to be used.
     """
     sources, names = elements_of(keys), elements_of(algorithms)
-    problems = [*algorithm_problems(names)]
+    problems = [*algorithm_problems(algorithms)]
     if not sources:
-        problems.append("keys is no list, or an empty one; write keys=[SECRET], oldest to newest")
+        problems.append(
+            ConfigurationProblem(
+                "is no list, or an empty one",
+                "write keys=[SECRET], oldest to newest",
+                setting="keys",
+            )
+        )
     if problems:
         # Whether a text is a secret or a PEM depends on the algorithms, so nothing is read yet.
         return VerificationKeys((), ()), tuple(problems)
@@ -108,54 +120,75 @@ def algorithms_of(names: Sequence[object]) -> list[Algorithm]:
     return [each for name, each in ALGORITHMS.items() if name in names]
 
 
-def algorithm_problems(names: Sequence[object]) -> Iterator[str]:
-    """Yield the problems with *names*, the `algorithms=` of a verifier."""
+def algorithm_problems(algorithms: object) -> Iterator[ConfigurationProblem]:
+    """Yield the problems with *algorithms*, those of a verifier."""
+    names = elements_of(algorithms)
     if not names:
-        yield "algorithms is no list of names, or an empty one; write algorithms=['RS256']"
+        is_name = isinstance(algorithms, str) and algorithms in ALGORITHMS
+        yield ConfigurationProblem(
+            "is no list of names, or an empty one",
+            Assignment("algorithms", [algorithms if is_name else "RS256"]),
+            setting="algorithms",
+        )
     for position, name in enumerate(names):
         if not isinstance(name, str) or name not in ALGORITHMS:
             # By position, never by value: where two arguments are swapped it is a secret.
-            yield (
-                f"algorithms[{position}] is no signature algorithm here;"
-                f" choose of {', '.join(ALGORITHMS)}"
+            yield ConfigurationProblem(
+                "is no signature algorithm here",
+                _nearest_to(name),
+                setting=f"algorithms[{position}]",
             )
     if len({each.is_symmetric for each in algorithms_of(names)}) > 1:
         # Where a public key is taken for a secret, everybody can sign (RFC 8725 2.1).
-        yield "algorithms mixes HS* with others; make a verifier for each"
+        yield ConfigurationProblem(
+            "mixes HS* with others",
+            "keep one kind, or make a verifier for each",
+            setting="algorithms",
+        )
+
+
+def _nearest_to(name: object) -> str:
+    spelled = {each.lower(): each for each in ALGORITHMS}
+    text = name.lower() if isinstance(name, str) else ""
+    nearest = get_close_matches(text, spelled, n=1, cutoff=0.7)
+    return f"did you mean {spelled[nearest[0]]!r}" if nearest else f"choose of {_CHOICE}"
 
 
 def _read_each(
-    sources: Sequence[object], algorithms: Sequence[Algorithm], problems: list[str]
+    sources: Sequence[object], algorithms: Sequence[Algorithm], problems: list[ConfigurationProblem]
 ) -> list[tuple[int, KeyMaterial]]:
     read: list[tuple[int, KeyMaterial]] = []
     for position, source in enumerate(sources):
         try:
             read.extend((position, each) for each in material_from(source, algorithms))
         except KeyRefusedError as refused:
-            problems.append(f"keys[{position}] {refused}")
+            problems.append(refused.problem.of(f"keys[{position}]"))
     return read
 
 
 def _clash_problems(
     read: Sequence[tuple[int, KeyMaterial]], algorithms: Sequence[Algorithm]
-) -> Iterator[str]:
+) -> Iterator[ConfigurationProblem]:
     for (first, older), (second, newer) in combinations(read, 2):
         # Sets of before and after a rotation overlap: the same key twice is one key.
         if older.value != newer.value and older.clashes_with(newer, algorithms):
-            yield (
-                f"keys[{first}] and keys[{second}] hold different keys of one 'kid';"
-                " give each its own"
+            yield ConfigurationProblem(
+                f"has the 'kid' of keys[{first}], which is another key",
+                "give each its own",
+                setting=f"keys[{second}]",
             )
 
 
 def unnamed_key_problems(
     keys: Sequence[KeyMaterial], algorithms: Sequence[Algorithm]
-) -> Iterator[str]:
+) -> Iterator[ConfigurationProblem]:
     """Yield a problem for each algorithm with more keys without `kid` than `MAX_CANDIDATES`."""
     for algorithm in algorithms:
         unnamed = sum(each.kid is None and each.fits(algorithm) for each in keys)
         if unnamed > MAX_CANDIDATES:
-            yield (
-                f"keys holds {unnamed} keys for {algorithm.name} without a 'kid', more than"
-                f" {MAX_CANDIDATES}; drop old ones, or name them in a JWK set"
+            yield ConfigurationProblem(
+                f"holds {unnamed} keys for {algorithm.name} without a 'kid', more than "
+                f"{MAX_CANDIDATES}",
+                "drop old ones, or name them in a JWK set",
+                setting="keys",
             )

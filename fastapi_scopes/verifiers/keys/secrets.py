@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 
+from fastapi_scopes.errors import Assignment
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 
@@ -36,14 +37,16 @@ def secret_material(secret: bytes, algorithms: Iterable[Algorithm]) -> KeyMateri
     """
     if looks_like_key(secret):
         raise KeyRefusedError(
-            "is a key, a certificate or JSON, not a secret; a public one would let anybody sign"
-            " under HS*: name its own algorithm, or pass a JWK as a dict"
+            "is a key, a certificate or JSON, not a secret: a public one would let anybody sign "
+            "under HS*",
+            Assignment("algorithms", lead="name its own in"),
         )
     longest = max(algorithms, key=lambda each: each.min_secret_bytes)
     if len(secret) < longest.min_secret_bytes:
         raise KeyRefusedError(
-            f"is a secret shorter than the {longest.min_secret_bytes} bytes that"
-            f" {longest.name} wants (RFC 7518 3.2); make one with secrets.token_bytes"
+            f"is a secret shorter than the {longest.min_secret_bytes} bytes that {longest.name} "
+            "wants (RFC 7518 3.2)",
+            "make one with secrets.token_urlsafe(64)",
         )
     return KeyMaterial("oct", "a secret", secret)
 

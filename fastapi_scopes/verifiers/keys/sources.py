@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from fastapi_scopes.errors import Assignment
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers.keys.jwk import JWK, jwk_material, jwk_set_material
@@ -13,13 +14,15 @@ from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.public import public_material
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 
-__all__ = ["KeySource", "material_from"]
+__all__ = ["KeySource", "material_from", "names_file"]
 
 KeySource = str | bytes | Mapping[str, object] | Path
 """A secret, PEM or OpenSSH as str; a secret, DER or PEM as bytes; a JWK or JWK set as dict; a
 PEM or JWK set file as Path."""
 
 _MAX_FILE_BYTES = 256 * 1024
+# What keys are kept in; no base64, hexadecimal or PEM ends so.
+_FILE_NAME = re.compile(r"[^\s]*\.(?:pem|key|pub|crt|cer|der|jwks?|json|txt)", re.IGNORECASE)
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -42,20 +45,26 @@ def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMa
             return _from_bytes(source, algorithms)
         case _:
             raise KeyRefusedError(
-                f"is of type {type(source).__name__!r}; pass str, bytes, dict or Path"
+                f"is of type {type(source).__name__!r}", "pass str, bytes, dict or Path"
             )
 
 
+def names_file(text: str) -> bool:
+    """Tell whether *text* is the name of a file, there or not, and so neither secret nor key."""
+    # Path.is_file raises where a name is too long.
+    return os.path.isfile(text) or _FILE_NAME.fullmatch(text) is not None  # noqa: PTH113
+
+
 def _bytes_of(text: str) -> bytes:
-    if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises where a name is too long
-        raise KeyRefusedError("is a str that names an existing file; pass a pathlib.Path")
+    if names_file(text):
+        raise KeyRefusedError("is a str that names a file", "pass Path(...) from pathlib")
     if _URL.match(text):
         # A URL is no secret: taken for one it would let anybody sign.
-        raise KeyRefusedError("is a URL; fetch the JWK set and pass it as a dict or a Path")
+        raise KeyRefusedError("is a URL", Assignment("jwks_uri", lead="use a JWKSVerifier with"))
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
-        raise KeyRefusedError("is a str that is not Unicode text; pass bytes") from None
+        raise KeyRefusedError("is a str that is not Unicode text", "pass bytes") from None
 
 
 def _from_bytes(data: bytes, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
@@ -75,7 +84,7 @@ def _from_file(path: Path, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]
         with path.open("rb") as file:
             data = file.read(_MAX_FILE_BYTES + 1)
     except (OSError, ValueError):
-        raise KeyRefusedError("is a Path that cannot be read; name an existing file") from None
+        raise KeyRefusedError("is a Path that cannot be read", "name an existing file") from None
     if len(data) > _MAX_FILE_BYTES:
         raise KeyRefusedError(f"is a file of more than {_MAX_FILE_BYTES} bytes")
     if not data.lstrip().startswith(b"{"):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Final
 
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
 from fastapi_scopes.verifiers._settings import is_number_within
 
 __all__ = ["KEPT_BEYOND_EXP", "key_of", "require_entry"]
@@ -27,11 +27,23 @@ def require_entry(issuer: object, jti: object, exp: object) -> None:
     Raises:
         ConfigurationError: *issuer* or *jti* is no text, or *exp* is no time.
     """
-    problems: list[str] = []
+    problems: list[ConfigurationProblem] = []
     if issuer is not None and not isinstance(issuer, str):
-        problems.append("issuer is no text; pass the token's iss, None where it has none")
+        problems.append(
+            ConfigurationProblem(
+                "is no text", "pass the token's iss, None where it has none", setting="issuer"
+            )
+        )
     if not isinstance(jti, str) or not jti:
-        problems.append("jti is no text, or an empty one; pass the token's jti")
+        problems.append(
+            ConfigurationProblem(
+                "is no text, or an empty one", "pass the token's jti", setting="jti"
+            )
+        )
     if not is_number_within(exp, 0, _MAX_NUMERIC_DATE):
-        problems.append("exp is no time; pass the token's exp, in seconds since the epoch")
+        problems.append(
+            ConfigurationProblem(
+                "is no time", "pass the token's exp, in seconds since the epoch", setting="exp"
+            )
+        )
     ConfigurationError.raise_for(problems)

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from fastapi_scopes.errors import ConfigurationError, VerifierUnavailable
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, VerifierUnavailable
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.revocation.entries import KEPT_BEYOND_EXP, key_of, require_entry
 
@@ -67,11 +67,21 @@ class RedisRevocationList:
         self._broken = exceptions.ConnectionError
         self._exhausted = exceptions.MaxConnectionsError
         self._outages = (exceptions.RedisError, OSError, TimeoutError)
-        problems: list[str] = []
+        problems: list[ConfigurationProblem] = []
         if not isinstance(client, clients):
-            problems.append(f"client is a {type(client).__name__!r}; pass a redis.asyncio.Redis")
+            problems.append(
+                ConfigurationProblem(
+                    f"is a {type(client).__name__!r}",
+                    "pass a redis.asyncio.Redis",
+                    setting="client",
+                )
+            )
         if not isinstance(prefix, str) or not prefix:  # pyright: ignore[reportUnnecessaryIsInstance]
-            problems.append("prefix is no text, or an empty one")
+            problems.append(
+                ConfigurationProblem(
+                    "is no text, or an empty one", "write one like 'revoked:'", setting="prefix"
+                )
+            )
         problems.extend((*seconds_problems(timeout=timeout), *flag_problems(fail_open=fail_open)))
         ConfigurationError.raise_for(problems)
         self._client = client
@@ -199,7 +209,7 @@ def _redis_classes() -> tuple[ModuleType, tuple[type, ...]]:
     try:
         asynchronous, exceptions = import_module("redis.asyncio"), import_module("redis.exceptions")
     except ImportError:
-        raise ConfigurationError(
-            "redis-py is not installed; pip install 'fastapi-scopes[redis]'"
+        raise ConfigurationError.of(
+            "redis-py is not installed", "pip install 'fastapi-scopes[redis]'"
         ) from None
     return exceptions, (asynchronous.Redis, asynchronous.RedisCluster)

@@ -10,6 +10,7 @@ from fastapi_scopes.verifiers._jose import is_signed_with
 from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
+from fastapi_scopes.verifiers.options import AlgorithmName
 
 __all__ = [
     "MAX_HEADER_BYTES",
@@ -52,7 +53,7 @@ class UnverifiedJWS:
 
 
 def verify_compact_jws(
-    token: str, *, keys: Sequence[KeySource], algorithms: Sequence[str]
+    token: str, *, keys: Sequence[KeySource], algorithms: Sequence[AlgorithmName]
 ) -> VerifiedJWS:
     """Return the header and the payload bytes of *token*, its signature verified.
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
-from fastapi_scopes.core.scopes import is_scope_token
+from fastapi_scopes.core.scopes import is_scope_token, scopes_in
+from fastapi_scopes.errors import Assignment, ConfigurationProblem
 
 __all__ = ["ScopeLimits", "limit_problems"]
 
@@ -32,16 +33,22 @@ class ScopeLimits:
         )
 
 
-def limit_problems(allowed: object) -> Iterator[str]:
+def limit_problems(allowed: object) -> Iterator[ConfigurationProblem]:
     """Yield the problems of *allowed*, which is None or a list of scopes and `prefix:*`."""
     if allowed is None:
         return
     if isinstance(allowed, str) or not isinstance(allowed, Sequence):
-        yield "allowed_scopes is no list; write allowed_scopes=['app:read', 'partner:*']"
+        meant = scopes_in(allowed) if isinstance(allowed, str) else []
+        remedy = Assignment("allowed_scopes", meant or ["app:read", "partner:*"])
+        yield ConfigurationProblem("is no list", remedy, setting="allowed_scopes")
         return
-    for each in cast("Sequence[object]", allowed):
+    for position, each in enumerate(cast("Sequence[object]", allowed)):
         if not _is_limit(each):
-            yield f"allowed_scopes: {each!r} is no scope and no 'prefix:*'; '*' stands nowhere else"
+            yield ConfigurationProblem(
+                f"{each!r} is no scope and no 'prefix:*'",
+                "write '*' nowhere else",
+                setting=f"allowed_scopes[{position}]",
+            )
 
 
 def _is_limit(value: object) -> bool:

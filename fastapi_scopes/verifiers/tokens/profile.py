@@ -3,9 +3,8 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import iscoroutinefunction
 from typing import Final, Generic, TypeVar, cast
 
 from pydantic import ValidationError
@@ -18,9 +17,8 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
-from fastapi_scopes.verifiers._settings import flag_problems, is_number_within
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched
-from fastapi_scopes.verifiers.keys.ring import elements_of
+from fastapi_scopes.verifiers.options import ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
     claims_of,
@@ -28,13 +26,12 @@ from fastapi_scopes.verifiers.tokens.claims import (
     require_access_token_type,
     scopes_of,
 )
-from fastapi_scopes.verifiers.tokens.limits import ScopeLimits, limit_problems
+from fastapi_scopes.verifiers.tokens.limits import ScopeLimits
+from fastapi_scopes.verifiers.tokens.option_problems import option_problems
 
-__all__ = ["MAX_LEEWAY", "AccessTokenProfile", "VettedClaims"]
+__all__ = ["AccessTokenProfile", "VettedClaims"]
 
 _MAX_DEPTH: Final = 64
-MAX_LEEWAY = 300
-"""The most seconds that clocks may differ by."""
 
 ClaimsT = TypeVar("ClaimsT", bound=Claims)
 
@@ -70,40 +67,21 @@ class AccessTokenProfile(Generic[ClaimsT]):
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        *,
-        issuer: str | Sequence[str] | None,
-        audience: str | Sequence[str] | None,
-        scopes_claim: str,
-        claims_model: type[ClaimsT],
-        leeway: float,
-        strict: bool,
-        allowed_scopes: Sequence[str] | None,
-        revocations: RevocationList | None,
-        proof: ProofChecker | None,
-        now: Callable[[], float],
-    ) -> None:
-        ConfigurationError.raise_for(
-            (
-                *_expectation_problems("issuer", issuer),
-                *_expectation_problems("audience", audience),
-                *_setting_problems(scopes_claim, leeway, now),
-                *flag_problems(strict=strict),
-                *_model_problems(claims_model),
-                *limit_problems(allowed_scopes),
-                *_plug_problems("revocations", revocations, "is_revoked"),
-                *_plug_problems("proof", proof, "check"),
-            )
-        )
+    def __init__(self, options: ResolvedOptions[ClaimsT]) -> None:
+        ConfigurationError.raise_for(option_problems(options))
         self._expected = Expectations(
-            _texts_of(issuer), _texts_of(audience), leeway, strict, proof is not None
+            _texts_of(options.issuer),
+            _texts_of(options.audience),
+            options.leeway,
+            options.strict,
+            options.proof is not None,
         )
-        self._scopes_claim = scopes_claim
-        self._claims_model = claims_model
-        self._limits = ScopeLimits.parse(allowed_scopes) if allowed_scopes is not None else None
-        self._revocations = revocations
-        self._proof = proof
+        self._scopes_claim = options.scopes_claim
+        self._claims_model = options.claims_model
+        allowed = options.allowed_scopes
+        self._limits = ScopeLimits.parse(allowed) if allowed is not None else None
+        self._revocations = options.revocations
+        self._proof = options.proof
 
     @property
     def issuers(self) -> frozenset[str] | None:
@@ -273,43 +251,6 @@ def _keeps_verified(modelled: object, model: type[Claims], claims: dict[str, obj
             if name in claims
         )
     )
-
-
-def _model_problems(model: object) -> Iterator[str]:
-    if not (isinstance(model, type) and issubclass(model, Claims)):
-        yield "claims_model is no subclass of Claims; write class MyClaims(Claims)"
-        return
-    for name in Claims.model_fields:
-        field = model.model_fields.get(name)
-        if field is None:
-            yield f"claims_model {model.__name__!r} lacks the field {name!r}; do not redefine it"
-        elif any(each not in (None, name) for each in (field.alias, field.validation_alias)):
-            yield f"claims_model {model.__name__!r} reads {name!r} by an alias; remove it"
-
-
-def _expectation_problems(setting: str, value: object) -> Iterator[str]:
-    if value is None:
-        return
-    values = [value] if isinstance(value, str) else elements_of(value)
-    if not values or not all(isinstance(each, str) and each for each in values):
-        yield f"{setting} is no text and no list of texts; None asks for no {setting}"
-
-
-def _setting_problems(scopes_claim: object, leeway: object, now: object) -> Iterator[str]:
-    if not isinstance(scopes_claim, str) or not scopes_claim:
-        yield "scopes_claim is no name of a claim; write scopes_claim='scope'"
-    if not is_number_within(leeway, 0, MAX_LEEWAY):
-        yield f"leeway is no number of seconds from 0 to {MAX_LEEWAY}; write leeway=60"
-    if not callable(now):
-        yield "now is no function; write now=time.time"
-
-
-def _plug_problems(setting: str, value: object, method: str) -> Iterator[str]:
-    if value is None:
-        return
-    if isinstance(value, type) or not iscoroutinefunction(getattr(value, method, None)):
-        # By its type alone: who confuses the arguments has a secret here.
-        yield f"{setting} is a {type(value).__name__!r} without 'async def {method}'"
 
 
 def _texts_of(value: str | Sequence[str] | None) -> frozenset[str] | None:

@@ -1,0 +1,300 @@
+"""`ScopesSettings`: what the environment says of tokens, and the verifier that follows it."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Annotated, Any, ClassVar, Final, cast
+
+from fastapi.security.base import SecurityBase
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import TypeVar
+
+from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.requirements import RequirementLike
+from fastapi_scopes.core.scope_map import ScopeMap
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
+from fastapi_scopes.guard import ScopeGuard
+from fastapi_scopes.settings.sources import misspelt_in_dotenv, misspelt_in_secrets
+from fastapi_scopes.settings.variables import (
+    PREFIX,
+    in_variables,
+    misspelt_in,
+    problem_of,
+    unknown_variable,
+    variables_of,
+)
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
+from fastapi_scopes.verifiers.jwks import JWKSVerifier
+from fastapi_scopes.verifiers.jwt import JWTVerifier
+from fastapi_scopes.verifiers.keys.sources import names_file
+from fastapi_scopes.verifiers.options import PUBLISHED_ALGORITHMS, AlgorithmName, JWTOptions
+
+__all__ = ["ScopesSettings"]
+
+ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
+
+_log = logging.getLogger("fastapi_scopes")
+
+_AGENTOS_KEY: Final = "JWT_VERIFICATION_KEY"
+
+
+def _split(value: object) -> object:
+    return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+
+
+_Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class ScopesSettings(BaseSettings):
+    """What FASTAPI_SCOPES_* says, one variable a field; lists are written with commas.
+
+    Keys are *verification_key* (a secret or a PEM; also under its AgentOS name
+    JWT_VERIFICATION_KEY), or else those that *issuer* publishes, or *jwks_uri* holds. That any
+    issuer or any audience will do has to be said: *any_issuer*, *any_audience*.
+
+    *_env_file* and *_secrets_dir* are those of pydantic-settings: a dotenv file, of which other
+    variables are left alone, and a folder with a file for each variable.
+
+    Raises:
+        ConfigurationError: a variable or keyword is malformed, or is none of these. What does
+            not go together is named by `verifier`.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    issuer: str | None = None
+    any_issuer: bool = False
+    audience: _Texts | None = None
+    any_audience: bool = False
+    jwks_uri: str | None = None
+    verification_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices(f"{PREFIX}VERIFICATION_KEY", _AGENTOS_KEY)
+    )
+    algorithms: _Texts | None = None
+    """Default: RS256 for a verification key, as AgentOS has it; else that of `JWKSVerifier`."""
+    scopes_claim: str = "scope"
+    leeway: float = 0
+    strict: bool = False
+    allowed_scopes: _Texts | None = None
+    cache_ttl: float = 60
+    allow_http: bool = False
+    admin_scope: str | None = None
+    realm: str = "api"
+    challenge_scopes: _Texts | None = None
+    resource: str | None = None
+    authorization_servers: _Texts | None = None
+    end_at_exp: bool = False
+
+    def __init__(self, **values: object) -> None:
+        settings = type(self)
+        problems = [unknown_variable(settings, each) for each in misspelt_in(os.environ, settings)]
+        try:
+            with collecting(problems):
+                super().__init__(**values)  # type: ignore[arg-type]
+        except ValidationError as error:
+            problems.extend(problem_of(settings, each, passed=values) for each in error.errors())
+        # The environment and a file may misspell the same.
+        ConfigurationError.raise_for(dict.fromkeys(problems))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources; what a file misspells is among them by its name, to be refused.
+
+        Raises:
+            ConfigurationError: a file misspells a variable, and a subclass permits extra ones.
+        """
+        names = [
+            *misspelt_in_dotenv(settings_cls, dotenv_settings),
+            *misspelt_in_secrets(settings_cls, file_secret_settings),
+        ]
+        if settings_cls.model_config.get("extra") != "forbid":
+            ConfigurationError.raise_for(unknown_variable(settings_cls, each) for each in names)
+        if isinstance(dotenv_settings, DotEnvSettingsSource):
+            # Its own call would add the variables of others, as what they are called.
+            own = EnvSettingsSource.__call__(dotenv_settings)
+            dotenv_settings = InitSettingsSource(settings_cls, own)
+        misspelt = InitSettingsSource(settings_cls, dict.fromkeys(names))
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, misspelt
+
+    def verifier(
+        self,
+        *,
+        # Where nothing is passed ClaimsT is Claims, its default.
+        claims_model: type[ClaimsT] = Claims,  # type: ignore[assignment]
+        revocations: RevocationList | None = None,
+        proof: ProofChecker | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> JWTVerifier[ClaimsT] | JWKSVerifier[ClaimsT]:
+        """Return the verifier for these settings.
+
+        Raises:
+            ConfigurationError: they do not go together, or are refused by the verifier.
+        """
+        problems = [*self._problems(), *self._empty().values()]
+        options: JWTOptions[ClaimsT] = {
+            "scopes_claim": self.scopes_claim,
+            "claims_model": claims_model,
+            "leeway": self.leeway,
+            "strict": self.strict,
+            "allowed_scopes": self.allowed_scopes,
+            "revocations": revocations,
+            "proof": proof,
+            "cache_ttl": self.cache_ttl,
+            "now": now,
+        }
+        try:
+            key = self.verification_key
+            verifier = self._following(options) if key is None else self._given(key, options)
+        except ConfigurationError as error:
+            problems.extend(self._named(error))
+            raise ConfigurationError(*problems) from None
+        ConfigurationError.raise_for(problems)
+        return verifier
+
+    def guard(
+        self,
+        scope_map: ScopeMap | Mapping[str, RequirementLike],
+        *,
+        # Where nothing is passed ClaimsT is Claims, its default.
+        claims_model: type[ClaimsT] = Claims,  # type: ignore[assignment]
+        revocations: RevocationList | None = None,
+        proof: ProofChecker | None = None,
+        bind: Callable[[MutableMapping[str, Any], ClaimsT], None] | None = None,
+        security_scheme: SecurityBase | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> ScopeGuard[ClaimsT]:
+        """Return a guard by *scope_map* with the verifier for these settings.
+
+        Raises:
+            ConfigurationError: as `verifier` and `ScopeGuard` do.
+        """
+        verifier = self.verifier(
+            claims_model=claims_model, revocations=revocations, proof=proof, now=now
+        )
+        try:
+            return ScopeGuard(
+                scope_map,
+                verifier=verifier,
+                admin_scope=self.admin_scope,
+                realm=self.realm,
+                bind=bind,
+                challenge_scopes=self.challenge_scopes or (),
+                resource=self.resource,
+                authorization_servers=self.authorization_servers or (),
+                security_scheme=security_scheme,
+                end_at_exp=self.end_at_exp,
+                now=now,
+            )
+        except ConfigurationError as error:
+            raise ConfigurationError(*self._named(error)) from None
+
+    def _following(self, options: JWTOptions[ClaimsT]) -> JWKSVerifier[ClaimsT]:
+        return JWKSVerifier(
+            issuer=self.issuer,
+            audience=self.audience,
+            jwks_uri=self.jwks_uri,
+            algorithms=self._algorithms(PUBLISHED_ALGORITHMS),
+            allow_http=self.allow_http,
+            **options,
+        )
+
+    def _given(self, key: SecretStr, options: JWTOptions[ClaimsT]) -> JWTVerifier[ClaimsT]:
+        if self.issuer is not None:
+            _log.info("tokens of %s are verified with the key that is set alone", self.issuer)
+        return JWTVerifier(
+            keys=[key.get_secret_value()],
+            issuer=self.issuer,
+            audience=self.audience,
+            algorithms=self._algorithms(("RS256",)),
+            **options,
+        )
+
+    def _algorithms(self, default: tuple[AlgorithmName, ...]) -> tuple[AlgorithmName, ...]:
+        # What is none is named by the verifier.
+        given = self.algorithms
+        return default if given is None else cast("tuple[AlgorithmName, ...]", given)
+
+    def _problems(self) -> Iterator[ConfigurationProblem]:
+        """Yield what does not go together."""
+        for name, value, is_any in (
+            ("issuer", self.issuer, self.any_issuer),
+            ("audience", self.audience, self.any_audience),
+        ):
+            variable, opt_out = PREFIX + name.upper(), f"{PREFIX}ANY_{name.upper()}"
+            if value is None and not is_any:
+                remedy = f"set it, or {opt_out}=true"
+                yield ConfigurationProblem("is not set", remedy, setting=variable)
+            if value is not None and is_any:
+                yield ConfigurationProblem(f"{variable} and {opt_out} are both set", "keep one")
+        if self._has_no_keys():
+            yield ConfigurationProblem(
+                "there are no keys",
+                f"set {PREFIX}ISSUER, {PREFIX}JWKS_URI or {PREFIX}VERIFICATION_KEY",
+            )
+        if self._names_file():
+            key = variables_of(type(self), "verification_key")
+            yield ConfigurationProblem("names a file", "set what is in it", setting=key)
+        if self.verification_key is not None and self.jwks_uri is not None:
+            text = f"{PREFIX}JWKS_URI and a verification key are both set"
+            yield ConfigurationProblem(text, "keep one")
+
+    def _has_no_keys(self) -> bool:
+        return self.verification_key is None and self.issuer is None and self.jwks_uri is None
+
+    def _names_file(self) -> bool:
+        key = self.verification_key
+        return key is not None and names_file(key.get_secret_value())
+
+    def _empty(self) -> dict[str, ConfigurationProblem]:
+        """Return what is wrong with the fields that hold an empty text."""
+        problems: dict[str, ConfigurationProblem] = {}
+        for name in ScopesSettings.model_fields:
+            value: SecretStr | tuple[str, ...] | str | float | None = getattr(self, name)
+            text = value.get_secret_value() if isinstance(value, SecretStr) else value
+            elements = text if isinstance(text, tuple) else (text,)
+            blank = [isinstance(each, str) and not each.strip() for each in elements]
+            variable = variables_of(type(self), name)
+            if len(blank) > 1 and any(blank):
+                problems[name] = ConfigurationProblem(
+                    "has an empty element", "remove a comma", setting=variable
+                )
+            # To allow no scope is a limit; no audience and no algorithm are a mistake.
+            elif all(blank) and (blank or name != "allowed_scopes"):
+                problems[name] = ConfigurationProblem(
+                    "is empty", "fill it, or unset it", setting=variable
+                )
+        return problems
+
+    def _named(self, error: ConfigurationError) -> Iterator[ConfigurationProblem]:
+        """Yield what a verifier or a guard says, by the variables that it comes from."""
+        told = {*self._empty()}
+        told |= {"issuer"} if self._has_no_keys() else set()
+        told |= {"verification_key"} if self._names_file() else set()
+        variables = {variables_of(type(self), each) for each in told}
+        for problem in error.problems:
+            named = in_variables(problem, type(self))
+            if (named.setting or "").partition("[")[0] not in variables:
+                yield named
