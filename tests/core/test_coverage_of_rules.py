@@ -256,3 +256,11 @@ def test_import_that_is_certain_nowhere_leaves_a_gap_and_a_dead_rule() -> None:
     assert gaps_of(coverage) == {"GET /a/{x}": FindingCode.NO_RULE}
     assert dead_of(coverage) == {"GET /a/me": []}
     assert str(coverage.dead[0]).startswith("'GET /a/me' does not match all that '/a/{x}' stands")
+
+
+def test_dead_rules_may_be_made_notices_and_nothing_else_is() -> None:
+    coverage = cover(ScopeMap({"GET /dead": "a"}), guarded("GET /b"))
+    (dead,) = map(str, coverage.dead)
+    lenient = coverage.without_dead()
+    assert (lenient.dead, lenient.notices) == ((), (dead,))
+    assert [each.code for each in lenient.errors] == [FindingCode.NO_RULE]
