@@ -176,7 +176,7 @@ class TokenError(ClientError):
     """The access token is not valid here; `code` says why, the text never quotes it."""
 
     def __init__(self, code: TokenFault) -> None:
-        super().__init__(f"the access token is not valid here: {code.value}")
+        super().__init__(f"the access token is not valid here: {code}")
         # Nobody assigns it later, so it may be narrower than in the base class.
         self.code: TokenFault = code  # pyright: ignore[reportIncompatibleVariableOverride]
 

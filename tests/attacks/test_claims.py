@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from fastapi_scopes import Claims, ScopeGuard, TokenVerifier
+from fastapi_scopes.errors import TokenError
 from tests.apps import bearer, make_guard, make_verifier, mint
 
 FORGED_SECRET = "a-secret-of-the-attacker-0123456789-0123456789"
@@ -49,6 +50,18 @@ def test_token_is_verified_once_per_connection_and_verifier() -> None:
     assert verifier.verified == 1
     assert client.get("/x", headers=bearer()).status_code == 403
     assert verifier.verified == 2
+
+
+class Wordy:
+    async def verify(self, token: str) -> Claims:
+        raise TokenError("a reason of its own")  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_verifier_that_names_a_reason_of_its_own_refuses_all_the_same() -> None:
+    app = FastAPI(dependencies=[Depends(make_guard({"GET /x": []}, verifier=Wordy()))])
+    app.add_api_route("/x", answer)
+    response = TestClient(app).get("/x", headers=bearer("a"))
+    assert (response.status_code, response.json()["code"]) == (401, "invalid_token")
 
 
 def test_forged_token_learns_no_scope() -> None:
