@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -75,11 +75,16 @@ def parse_resource(resource: object, authorization_servers: object) -> Protected
     return ProtectedResource(cast("str", resource), tuple(dict.fromkeys(servers)))
 
 
-def metadata_router(resource: ProtectedResource, scopes: Sequence[str]) -> APIRouter:
-    """Return a router with one route, which serves the metadata of *resource*."""
+def metadata_router(
+    resource: ProtectedResource, scopes: Iterable[str], *, admin_scope: str | None
+) -> APIRouter:
+    """Return a router with one route: the metadata of *resource*, and *scopes* to ask for there."""
+    # What opens everything is nothing to ask for by default, and the other is no scope of a
+    # resource but between a client and its authorization server (OpenID Connect Core 11).
+    listed = [each for each in scopes if each not in {admin_scope, "offline_access"}]
     # INVARIANT: the document is made here, once, so that nothing of a request gets into it
     # (attacks/test_metadata.py: test_nothing_of_a_request_is_in_the_metadata).
-    document = resource.to_json(scopes)
+    document = resource.to_json(listed)
     router = APIRouter()
 
     @router.api_route(resource.metadata_path, methods=["GET", "HEAD"], include_in_schema=False)

@@ -17,10 +17,11 @@ from fastapi_scopes.authorization import (
     is_unruly,
     known_state_of,
     method_of,
+    state_of,
 )
 from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 
-__all__ = ["ENDLESS", "DependencyEdge"]
+__all__ = ["ENDLESS", "DependencyEdge", "admin_scope_of"]
 
 _log = logging.getLogger("fastapi_scopes")
 
@@ -33,6 +34,11 @@ ENDLESS: Final = Finding(
     "end_at_exp=True ends no stream and closes no socket of an app that the guard does not protect",
     "call protect() on the app, or leave end_at_exp out",
 )
+
+
+def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
+    """Return the admin scope of the guard that is letting a connection pass; for `bind`."""
+    return state_of(asgi_scope).admin_scope
 
 
 class DependencyEdge:

@@ -3,13 +3,11 @@
 This module does without postponed annotations: FastAPI reads the signature of `__call__`.
 """
 
-import logging
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, cast
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
@@ -18,15 +16,6 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
-from fastapi_scopes._routing import (
-    apps_in,
-    endpoints_of,
-    is_dispatcher,
-    placed_endpoints,
-    reentries_of,
-    unobservable_routers_in,
-    untaken_in,
-)
 from fastapi_scopes.authorization import (
     Authorizer,
     Rulebook,
@@ -35,8 +24,7 @@ from fastapi_scopes.authorization import (
     withhold_from,
 )
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.coverage import Coverage, cover
-from fastapi_scopes.core.findings import Finding
+from fastapi_scopes.core.coverage import Coverage
 from fastapi_scopes.core.grants import grants_of
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import Rule, ScopeMap
@@ -48,35 +36,20 @@ from fastapi_scopes.guard.arguments import (
     issuers_listing,
     published_by,
 )
+from fastapi_scopes.guard.checking import cover_dependencies
 from fastapi_scopes.guard.dependency import ENDLESS, DependencyEdge
+from fastapi_scopes.guard.documents import KEEP_ONE, GuardDocuments
 from fastapi_scopes.metadata import metadata_router
-from fastapi_scopes.openapi import (
-    DependencyMountPoints,
-    Documented,
-    ProtectedMountPoints,
-    View,
-    document,
-    documenting,
-    scheme_of,
-)
+from fastapi_scopes.openapi import Documented, scheme_of
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
 from fastapi_scopes.responses import AccessRefused, refused
 from fastapi_scopes.verifiers.base import TokenVerifier
 
-__all__ = ["AccessRefused", "ScopeGuard", "admin_scope_of"]
+__all__ = ["AccessRefused", "ScopeGuard"]
 
 C = TypeVar("C", bound=Claims, default=Claims)
 A = TypeVar("A", bound=Starlette)
 F = TypeVar("F", bound=FastAPI)
-
-_log = logging.getLogger("fastapi_scopes")
-
-_KEEP_ONE: Final = "keep one of the two"
-
-
-def admin_scope_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
-    """Return the admin scope of the guard that is letting a connection pass; for `bind`."""
-    return state_of(asgi_scope).admin_scope
 
 
 class ScopeGuard(SecurityBase, Generic[C]):
@@ -155,7 +128,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
         self._edge = DependencyEdge(
             self, self._rules, self._authorizer, is_guard=_is_guard, ends_streams=end_at_exp
         )
-        self._documented: WeakSet[FastAPI] = WeakSet()
+        self._documents = GuardDocuments(
+            self, self._scheme, is_guard=_is_guard, rule_of_other=_rule_of
+        )
         # What FastAPI's OpenAPI reads of a SecurityBase.
         self.model = self._scheme.model
         self.scheme_name = self._scheme.name
@@ -212,10 +187,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
         options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
         known = perimeter_of(app)
         if known is None:
-            self._require_undocumented(app)
+            self._documents.require_undocumented(app)
             self._enclose(app, options)
         elif known.guard is not self:
-            raise ConfigurationError.of("the app is protected by another guard", _KEEP_ONE)
+            raise ConfigurationError.of("the app is protected by another guard", KEEP_ONE)
         elif known.options != options:
             raise ConfigurationError.of(
                 "the app is protected with other options", "call protect() once"
@@ -239,10 +214,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 f"document() takes a FastAPI app, not {type(app).__name__!r}",
                 "leave it out: other apps have no OpenAPI document",
             )
-        self._require_undocumented(app)
-        self._documented.add(app)
-        places = DependencyMountPoints(app, self, self._edge.tree_of)
-        document(places.apps(), self, self._view(self._rules, places, app, is_perimeter=False))
+        self._documents.show_dependencies(app, self._rules, self._edge.tree_of)
         return app
 
     def check(self, app: Starlette, *, raise_on_gap: bool = False) -> Coverage:
@@ -265,16 +237,13 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if perimeter is not None and perimeter.guard is self:
             coverage = perimeter.check()
         else:
-            for _, inner in apps_in(app, self._edge.tree_of):
-                self._edge.tree_of(inner).refresh(anew=True)
-            if isinstance(app, FastAPI) and app in self._documented:
+            coverage = cover_dependencies(
+                app, self, self._scope_map, tree_of=self._edge.tree_of, is_guard=_is_guard
+            )
+            coverage = coverage.with_findings([ENDLESS] if self._ending is not None else [])
+            if isinstance(app, FastAPI) and app in self._documents:
                 # Apps may have been mounted since, and `openapi` replaced.
                 self.document(app)
-            endpoints = endpoints_of(app, self, tree_of=self._edge.tree_of, is_guard=_is_guard)
-            coverage = cover(self._scope_map, endpoints)
-            coverage = coverage.with_findings(self._findings(app))
-            if coverage.dead and self._has_dispatchers(app):
-                coverage = coverage.without_dead()
         if raise_on_gap:
             coverage.raise_on_gap()
         coverage.raise_on_contradiction()
@@ -296,35 +265,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 "metadata_router() is for a guard that knows its resource",
                 "pass it resource= and authorization_servers=",
             )
-        # What opens everything is nothing to ask for by default, and the other is no scope of a
-        # resource but between a client and its authorization server (OpenID Connect Core 11).
-        unlisted = {self._authorizer.grants.admin_scope, "offline_access"}
-        scopes = [each for each in self._scope_map.scopes if each not in unlisted]
-        return metadata_router(self._resource, scopes)
-
-    def _require_undocumented(self, app: Starlette) -> None:
-        known = documenting(app) if isinstance(app, FastAPI) else None
-        if known is not None and known.guard_of() not in {None, self}:
-            raise ConfigurationError.of("the app is documented by another guard", _KEEP_ONE)
-
-    def _findings(self, app: Starlette) -> Iterator[Finding]:
-        if self._ending is not None:
-            yield ENDLESS
-        for _, inner in apps_in(app, self._edge.tree_of):
-            yield from untaken_in(placed_endpoints(self._edge.tree_of(inner).root), _is_guard)
-        yield from unobservable_routers_in(app, self._edge.tree_of)
-        yield from reentries_of(app, self._edge.tree_of)
-
-    def _has_dispatchers(self, app: Starlette) -> bool:
-        indexes = (
-            self._edge.tree_of(inner).indexes() for _, inner in apps_in(app, self._edge.tree_of)
-        )
-        return any(is_dispatcher(each.router) for found in indexes for each in found)
+        admin_scope = self._authorizer.grants.admin_scope
+        return metadata_router(self._resource, self._scope_map.scopes, admin_scope=admin_scope)
 
     def _enclose(self, app: Starlette, options: PerimeterOptions) -> None:
-        def document_inner(inner: Starlette) -> None:
-            if isinstance(inner, FastAPI):
-                document([inner], perimeter, view)
+        def on_app_found(inner: Starlette) -> None:
+            show(inner)
 
         perimeter = Perimeter(
             app,
@@ -333,33 +279,13 @@ class ScopeGuard(SecurityBase, Generic[C]):
             authorizer=self._authorizer,
             options=options,
             is_guard=_is_guard,
-            on_app_found=document_inner,
+            on_app_found=on_app_found,
             ending=self._ending,
         )
-        places = ProtectedMountPoints(perimeter.tree)
-        view = self._view(perimeter.rules, places, app, is_perimeter=True)
+        show = self._documents.show_perimeter(perimeter)
         with suppress(ConfigurationError):
             # What is wrong in the app is said at the start.
             perimeter.find_apps()
-
-    def _view(
-        self,
-        rules: Rulebook,
-        places: DependencyMountPoints | ProtectedMountPoints,
-        root: Starlette,
-        *,
-        is_perimeter: bool,
-    ) -> View:
-        return View(
-            self,
-            self._scheme,
-            rules.rule_for,
-            places,
-            root=root,
-            is_perimeter=is_perimeter,
-            rule_of_other=_rule_of,
-            is_guard=_is_guard,
-        )
 
 
 def _is_guard(call: object) -> bool:
