@@ -2,27 +2,37 @@
 
 import os
 import re
-import socket
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
 
 from tests.agentos.systems import EXAMPLES
+from tests.issuers.ports import LOOPBACK, HeldPort
 
 sys.path.insert(0, str(EXAMPLES))
 
 import custom_scope_mappings as example
 
+PATIENCE = 60.0
+
 
 class Process:
-    """The example, started as a user starts it."""
+    """The example, started as a user starts it; a context manager.
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
+    It lies in *examples*, and writes to *folder*.
+    """
+
+    def __init__(
+        self, folder: Path, *arguments: str, examples: Path = EXAMPLES, **environment: str
+    ) -> None:
+        self._port = HeldPort()
+        self.url = f"http://{LOOPBACK}:{self._port.number}"
         self.log = folder / "example.log"
         settings = {
             **{k: v for k, v in os.environ.items() if k not in example.GATE_VARIABLES},
@@ -30,15 +40,34 @@ class Process:
             "OPENAI_API_KEY": "",
             **environment,
         }
-        command = [sys.executable, "custom_scope_mappings.py", "--port", self.url[17:], *arguments]
+        script = "custom_scope_mappings.py"
+        command = [sys.executable, script, "--port", str(self._port.number), *arguments]
         with self.log.open("w") as log:
+            # In a group of its own, so that what it starts ends with it.
             self._process = subprocess.Popen(
-                command, cwd=EXAMPLES, env=settings, stdout=log, stderr=log
+                command, cwd=examples, env=settings, stdout=log, stderr=log, start_new_session=True
             )
-        self._wait()
+
+    def __enter__(self) -> Self:
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        finally:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            self._port.close()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
                 httpx.get(f"{self.url}/health")
@@ -58,13 +87,3 @@ class Process:
         if caller == "none":
             return {}
         return {"Authorization": f"Bearer {self.tokens.get(caller, 'x.y.z')}"}
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])

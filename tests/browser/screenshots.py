@@ -61,19 +61,18 @@ def take_shop(browser: Browser) -> None:
 
 
 def take_agentos(browser: Browser) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        process = Process(Path(folder))
-        try:
-            with opened(browser, process.url) as docs:
-                run = docs.operation("POST", "/agents/{agent_id}/runs")
-                run.open()
-                sections = run.frame.locator(".opblock-section")
-                take("extension", sections.filter(has_text="x-required-scopes"))
-                docs.give_token(process.tokens["basic"])
-                run.execute(*MADE_UP, agent_id="research-agent", message="hello", stream="false")
-                take("agentos", run.frame.locator(".responses-inner"), until=run.answer_table)
-        finally:
-            process.stop()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Process(Path(folder)) as process,
+        opened(browser, process.url) as docs,
+    ):
+        run = docs.operation("POST", "/agents/{agent_id}/runs")
+        run.open()
+        sections = run.frame.locator(".opblock-section")
+        take("extension", sections.filter(has_text="x-required-scopes"))
+        docs.give_token(process.tokens["basic"])
+        run.execute(*MADE_UP, agent_id="research-agent", message="hello", stream="false")
+        take("agentos", run.frame.locator(".responses-inner"), until=run.answer_table)
 
 
 def opened(browser: Browser, url: str) -> AbstractContextManager[DocsPage]:

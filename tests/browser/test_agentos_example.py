@@ -18,9 +18,8 @@ NO_GOOD = ("files", "files_metadata", "version", "factory_input")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("example"))
-    yield process
-    process.stop()
+    with Process(tmp_path_factory.mktemp("example")) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -68,12 +68,13 @@ def asked(call: str, variables: Mapping[str, str]) -> httpx.Response:
 
 @contextmanager
 def running(folder: Path, arguments: Sequence[str]) -> Iterator[Example]:
-    port = HeldPort()
-    example = Example(folder, arguments, port=port.number)
-    try:
-        example.wait_for(re.compile(f"Uvicorn running on http://{LOOPBACK}:{port.number}"))
-        yield example
-    finally:
-        example.process.terminate()
-        example.process.wait(PATIENCE)
-        port.close()
+    with closing(HeldPort()) as port:
+        example = Example(folder, arguments, port=port.number)
+        try:
+            example.wait_for(re.compile(f"Uvicorn running on http://{LOOPBACK}:{port.number}"))
+            yield example
+            example.process.terminate()
+            example.process.wait(PATIENCE)
+        finally:
+            example.process.kill()
+            example.process.wait()

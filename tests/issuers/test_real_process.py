@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,8 +30,6 @@ os.rmdir("running")
 COMMAND = "ci --ignore-scripts --omit=dev --no-audit --no-fund"
 INSTALL = """
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from authorization_server import install
 install(Path.cwd(), [sys.executable, "npm.py"])
@@ -45,9 +43,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def installing(folder: Path) -> "subprocess.Popen[bytes]":
+@contextmanager
+def installing(folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
     environment = {"PYTHONPATH": str(EXAMPLES)}
-    return subprocess.Popen([sys.executable, "-c", INSTALL], cwd=folder, env=environment)
+    process = subprocess.Popen([sys.executable, "-c", INSTALL], cwd=folder, env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def log_of(folder: Path) -> list[str]:
@@ -55,8 +59,8 @@ def log_of(folder: Path) -> list[str]:
 
 
 def test_two_that_start_at_once_install_once(folder: Path) -> None:
-    both = [installing(folder), installing(folder)]
-    assert [each.wait(60) for each in both] == [0, 0]
+    with installing(folder) as one, installing(folder) as other:
+        assert [one.wait(60), other.wait(60)] == [0, 0]
     assert log_of(folder) == [COMMAND]
 
 
