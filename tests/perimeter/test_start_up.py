@@ -197,7 +197,7 @@ def test_server_exits_on_a_gap_and_says_which(lifespan: str) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert finished.returncode != 0

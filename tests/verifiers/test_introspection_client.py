@@ -156,7 +156,7 @@ def test_loop_that_is_gone_is_not_kept(issuer: FaultyIssuer) -> None:
 
 
 def test_loop_that_was_left_in_the_middle_of_a_question_is_not_kept(issuer: FaultyIssuer) -> None:
-    verifier, loops = make_introspecting(issuer, timeout=0.1), []
+    verifier, loops = make_introspecting(issuer, timeout=0.5), []
     issuer.introspection.hold()
 
     async def ask(token: str) -> None:

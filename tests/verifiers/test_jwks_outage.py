@@ -198,10 +198,10 @@ async def test_timeout_is_for_discovery_and_key_set_together() -> None:
     issuer = Issuer()
 
     async def slow(url: str) -> Document:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
         return await issuer.fetch(url)
 
-    verifier = issuer.verifier(jwks_uri=None, fetch=slow, timeout=0.5)
+    verifier = issuer.verifier(jwks_uri=None, fetch=slow, timeout=1)
     metadata = b'{"issuer": "https://issuer.example", "jwks_uri": "https://issuer.example/jwks"}'
     issuer.documents[f"{JWKS_URI[:-5]}/.well-known/openid-configuration"] = metadata
 

@@ -14,6 +14,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from fastapi_scopes.errors import VerifierUnavailable
 from fastapi_scopes.verifiers import RedisRevocationList
 from tests.issuers.redis_server import RedisServer
+from tests.verifiers.publishing import PATIENCE
 
 FAIL_OPEN = pytest.mark.parametrize("fail_open", [False, True], ids=["closed", "open"])
 
@@ -67,16 +68,16 @@ class SlowRedis(Redis):
     """A client whose questions take a while, and hold their place as long."""
 
     async def exists(self, *names: Any) -> Any:
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(2)
         return await super().exists(*names)
 
 
 def test_crowd_that_takes_too_long_opens_nothing(server: RedisServer) -> None:
     async def test(client: Redis) -> None:
-        revoked = RedisRevocationList(client, timeout=2, fail_open=True)
+        revoked = RedisRevocationList(client, timeout=4, fail_open=True)
         await revoke(client)
         answers = await answers_of(revoked, "bad", 20)
-        # One at a time: the first two have their turn before the others give up.
+        # One at a time: the first have their turn before the others give up.
         assert answers["unavailable"] > 0
         assert answers[True] > 0
         assert False not in answers
@@ -160,7 +161,10 @@ def test_crowd_before_a_redis_that_hangs_is_told_in_time(*, fail_open: bool) -> 
             # Once for a place, once for an answer, and time enough for a slow machine.
             assert time.monotonic() - began < 20
             server.wake()
-            assert await answers_of(revoked, "good", 200) == {False: 200}
+            # Whatever a slow machine makes of a timeout of a second.
+            async with asyncio.timeout(PATIENCE):
+                while await answers_of(revoked, "good", 200) != {False: 200}:
+                    pass
 
         with_client(lambda: Redis.from_url(server.url), test)
         # Here, and not in whichever test comes next.
