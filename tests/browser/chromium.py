@@ -1,8 +1,7 @@
-"""Debian's Chromium, in which tests drive pages of this machine."""
+"""The Chromium of this machine, in which tests drive pages of this machine."""
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -21,11 +20,10 @@ FLAGS = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-INSTALL_SECONDS = 600
 
 
 class NoChromiumError(Exception):
-    """There is no Chromium, and it cannot be installed."""
+    """There is no Chromium."""
 
 
 @contextmanager
@@ -39,37 +37,15 @@ def launched_chromium(path: str) -> Iterator[Browser]:
 
 
 def find_chromium() -> str:
-    """Return where Chromium is, installed from Debian's packages where it is missing.
+    """Return where Chromium is.
 
     Raises:
-        NoChromiumError: it is missing, and this is not root on a machine with apt-get.
+        NoChromiumError: it is not on PATH.
     """
     found = shutil.which("chromium")
-    if found is not None:
-        return found
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise NoChromiumError("no chromium on PATH; apt-get as root could install it")
-    _apt_get("update")
-    _apt_get("install", "--yes", "--no-install-recommends", "chromium", "fonts-liberation")
-    found = shutil.which("chromium")
     if found is None:
-        raise NoChromiumError("apt-get installed chromium, and it is not on PATH")
+        raise NoChromiumError("no chromium on PATH; CONTRIBUTING.md says how to install it")
     return found
-
-
-def _apt_get(*arguments: str) -> None:
-    command = ["apt-get", "--quiet", "--option", "DPkg::Lock::Timeout=300", *arguments]
-    ran = subprocess.run(
-        command,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=INSTALL_SECONDS,
-    )
-    if ran.returncode:
-        raise NoChromiumError(f"{' '.join(command)}: {ran.stderr.strip()}")
 
 
 def skip_unless_ci(reason: str) -> NoReturn:
