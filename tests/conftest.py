@@ -1,20 +1,40 @@
-"""What tests of more than one folder ask for."""
+"""How the tests run: which of them, and in how many processes."""
 
-from collections.abc import Iterator
+import gc
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.issuers.faulty import FaultyIssuer
-from tests.verifiers.introspecting import make_issuer
+from tests import fast, thinning
 
 # A busy machine is no defect of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
-@pytest.fixture
-def issuer() -> Iterator[FaultyIssuer]:
-    """An issuer whose tokens are good from NOW on for ten minutes."""
-    with make_issuer() as issuer:
-        yield issuer
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run a single file, or what is in it, in this process: to start others takes longer."""
+    paths = {each.partition("::")[0] for each in config.args}
+    return 0 if len(paths) == 1 and paths.pop().endswith(".py") else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return fast.is_left_out(collection_path, config) or None
+
+
+# Before pytest itself chooses by `-m`.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    fast.mark(items)
+    thinning.choose(config, items)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what is there from now on.
+
+    Tests that call it would each walk through all that was imported, for a second.
+    """
+    gc.collect()
+    gc.freeze()

@@ -3,7 +3,7 @@
 import base64
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -22,10 +22,18 @@ from tests.verifiers.introspecting import (
     answers_to,
     claims_from,
     make_introspecting,
+    make_issuer,
 )
 from tests.verifiers.minting import NOW
 
 CANARY = "canary-0123456789"
+
+
+@pytest.fixture
+def issuer() -> Iterator[FaultyIssuer]:
+    """An issuer whose tokens are good from NOW on for ten minutes."""
+    with make_issuer() as issuer:
+        yield issuer
 
 
 @pytest.mark.parametrize("code", REDIRECTS)
