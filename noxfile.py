@@ -85,14 +85,15 @@ def lowest(session: nox.Session) -> None:
 @nox.session(python=["3.11", "3.12", "3.13"])
 def wheel(session: nox.Session) -> None:
     """Install the wheel, and run the fast tests on it, of which each module must be run."""
-    dist = session.create_tmp()
-    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", dist, ".")
-    [built] = Path(dist).glob("*.whl")
-    session.install(f"fastapi-scopes[{FAST_EXTRAS}] @ {built.resolve().as_uri()}", AGNO)
-    _show_versions(session)
     with tempfile.TemporaryDirectory() as folder:
+        build = ["pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, "."]
+        session.run("python", "-m", *build)
+        [built] = Path(folder).glob("*.whl")
+        session.install(f"fastapi-scopes[{FAST_EXTRAS}] @ {built.as_uri()}", AGNO)
+        _show_versions(session)
         # All but the package itself: it is to be found where it is installed.
-        copytree(".", folder, dirs_exist_ok=True, ignore=ignore_patterns("fastapi_scopes", ".*"))
+        ignored = ignore_patterns("fastapi_scopes", "node_modules", ".*")
+        copytree(".", folder, dirs_exist_ok=True, ignore=ignored)
         with session.chdir(folder):
             _pytest(session, "-m", "fast", "--cov=fastapi_scopes", "--cov-report=json")
             session.run("python", "-m", "tests.modules_run", "coverage.json")
@@ -120,4 +121,4 @@ def _pytest(session: nox.Session, *arguments: str) -> None:
 
 def _show_versions(session: nox.Session) -> None:
     show = "import sys, fastapi, fastapi_scopes as own; print(*sys.version_info[:3], sep='.'); "
-    session.run("python", "-c", f"{show}print(fastapi.__version__, own.__file__)")
+    session.run("python", "-P", "-c", f"{show}print(fastapi.__version__, own.__file__)")
