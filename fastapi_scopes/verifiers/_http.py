@@ -118,9 +118,9 @@ async def tls_context() -> SSLContext:
 
 def _make_context(trusted: tuple[str | None, str | None]) -> SSLContext:
     with _making:
-        if trusted not in _contexts:
-            _contexts[trusted] = httpx.create_ssl_context()
-        return _contexts[trusted]
+        # Whoever waited here may find it made.
+        context = _contexts[trusted] = _contexts.get(trusted) or httpx.create_ssl_context()
+    return context
 
 
 def client_for(

@@ -486,6 +486,18 @@ class BySlot:
         self.verify = overridden().verify
 
 
+class ByDelegation:
+    def __init__(self) -> None:
+        self.inner = overridden()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class ByInheritance(Strict):
+    pass
+
+
 class ByLookUp(JWTVerifier[Claims]):
     def __getattribute__(self, name: str) -> Any:
         return overridden().verify if name == "verify" else super().__getattribute__(name)
@@ -497,9 +509,13 @@ class ByLookUp(JWTVerifier[Claims]):
     [
         ByProperty,
         BySlot,
+        ByDelegation,
+        lambda: ByInheritance(
+            keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None, now=lambda: NOW
+        ),
         lambda: ByLookUp(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None),
     ],
-    ids=["property", "slot", "look-up"],
+    ids=["property", "slot", "delegation", "inheritance", "look-up"],
 )
 def test_verify_that_is_no_method_is_asked(make: Callable[[], Any], door: Door) -> None:
     guard = ScopeGuard({"GET /x": []}, verifier=make())

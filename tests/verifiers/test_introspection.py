@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from pydantic import model_validator
 
 from fastapi_scopes.core.claims import Claims
 from tests.issuers.answers import Behaviour, Framing
@@ -66,6 +67,26 @@ def test_claims_of_your_own_are_read(issuer: FaultyIssuer) -> None:
 
     assert (claims.account, claims.scopes) == (7, {"x"})  # type: ignore[attr-defined]
     assert answer_to(verifier, issuer.mint_opaque(account="x")) == "claims"
+
+
+def test_model_that_refuses_once_gets_the_claims_anew(issuer: FaultyIssuer) -> None:
+    asked: list[object] = []
+
+    class Hesitant(Claims):
+        @model_validator(mode="before")
+        @classmethod
+        def hesitate(cls, claims: dict[str, object]) -> dict[str, object]:
+            asked.append(claims.pop("sub"))
+            if len(asked) == 1:
+                raise ValueError
+            return claims | {"sub": asked[-1]}
+
+    verifier = make_introspecting(issuer, claims_model=Hesitant)
+    token = issuer.mint_opaque(sub="alice")
+
+    assert answers_to(verifier, token, token) == ["claims", "accept"]
+    assert asked == ["alice", "alice"]
+    assert issuer.introspection.count == 1
 
 
 ACTIVE: Mapping[str, Behaviour] = {
