@@ -113,7 +113,13 @@ async def tls_context() -> SSLContext:
     """
     trusted = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     known = _contexts.get(trusted)
-    return known if known is not None else await asyncio.to_thread(_make_context, trusted)
+    if known is not None:
+        return known
+    try:
+        return await asyncio.to_thread(_make_context, trusted)
+    except RuntimeError:
+        # No thread is to be had, as at the end of a process.
+        return _make_context(trusted)
 
 
 def _make_context(trusted: tuple[str | None, str | None]) -> SSLContext:

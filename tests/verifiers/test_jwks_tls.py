@@ -120,6 +120,17 @@ async def test_authorities_are_read_once_and_not_in_the_event_loop(
 
 
 @looped
+async def test_authorities_are_read_also_where_no_thread_is_to_be_had(
+    issuer: FaultyIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+    assert await asked_under_tls(issuer, certificate) == "accept"
+
+
+@looped
 async def test_issuer_with_a_certificate_of_its_own_is_not_believed(
     issuer: FaultyIssuer, tmp_path: Path
 ) -> None:
