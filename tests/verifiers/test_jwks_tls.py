@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from fastapi_scopes.verifiers._http import tls_context
 from tests.issuers import faults
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.fetching import UNAVAILABLE, make_fetching
@@ -121,13 +122,12 @@ async def test_authorities_are_read_once_and_not_in_the_event_loop(
 
 @looped
 async def test_authorities_are_read_also_where_no_thread_is_to_be_had(
-    issuer: FaultyIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate = make_certificate(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(make_certificate(tmp_path)))
     await asyncio.get_running_loop().shutdown_default_executor()
 
-    assert await asked_under_tls(issuer, certificate) == "accept"
+    assert len((await tls_context()).get_ca_certs()) == 1
 
 
 @looped
