@@ -1,4 +1,4 @@
-"""The check of a protected app: when it starts, or before its first request."""
+"""Runs the check of a protected app: when the app starts, or before its first request."""
 
 import copy
 from collections.abc import AsyncIterator, Callable, Generator
@@ -29,25 +29,25 @@ Problems = tuple[ConfigurationProblem, ...]
 """What keeps an app from serving."""
 
 SLICE: Final = 0.01
-"""For how many seconds a check holds the event loop in a row."""
+"""The seconds for which a check holds the event loop in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerimeterOptions:
-    """How a perimeter treats what the map alone does not say."""
+    """The options of a perimeter, about what the map alone does not say."""
 
     strict: bool = True
     """Whether a gap keeps the app from starting."""
     docs: RequirementLike | None = None
-    """What the docs pages ask for that no rule of the map, presets aside, is about."""
+    """The requirement for docs pages that no rule of the map, presets aside, is for."""
     hide_unknown: bool = False
-    """Whether only verified callers learn that there is no such route."""
+    """Whether only verified callers learn that a path or a method has no route."""
 
     def require_docs(self) -> None:
-        """Return where *docs* is something to ask for.
+        """Raise where *docs* is no requirement.
 
         Raises:
-            ConfigurationError: it is not.
+            ConfigurationError: *docs* is no requirement.
         """
         if self.docs is not None:
             problems: list[ConfigurationProblem] = []
@@ -57,27 +57,27 @@ class PerimeterOptions:
 
 
 class Startable(Protocol):
-    """What looks at an app before that serves."""
+    """A perimeter that can check its app before the app serves."""
 
     async def problems_at_start(self) -> Problems:
-        """Return what keeps the app from starting; log what does not."""
+        """Check the app; return what keeps it from starting, and log what does not."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedLifespan:
-    """A lifespan that is left again at once where the app has a gap."""
+    """The lifespan of an app, left again at once where the check finds a problem."""
 
     perimeter: Startable
     lifespan: Callable[[Any], AbstractAsyncContextManager[Any]]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        # The copy of a router is another router, and not under guard until its app is.
+        # The copy of a router is another router, which is not checked until its app is protected.
         return copy.deepcopy(self.lifespan, memo)
 
     @asynccontextmanager
     async def __call__(self, app: Any) -> AsyncIterator[Any]:
-        """Enter the app's own lifespan, and leave it again where something is wrong."""
+        """Enter the app's own lifespan and check the app; leave it where a problem is found."""
         # The error is raised when the app's own lifespan is left: that cannot swallow it.
         async with self.lifespan(app) as state:
             problems = await self.perimeter.problems_at_start()
@@ -87,16 +87,16 @@ class CheckedLifespan:
 
 
 Check = Generator[None, None, Problems]
-"""Looks at an app, step by step; what it returns keeps the app from serving."""
+"""A check of an app, which yields after each step and returns what keeps the app from serving."""
 
 
 async def run_at_once(check: Check) -> Problems:
-    """Return what *check* finds."""
+    """Run *check* without a break, and return what it finds."""
     return drained(check)
 
 
 async def run_in_slices(check: Check) -> Problems:
-    """Return what *check* finds, the event loop never held for long."""
+    """Run *check* with breaks for the event loop, and return what it finds."""
     began = perf_counter()
     while True:
         try:
