@@ -80,16 +80,16 @@ def asgi_scope_of(number: int, tail: str, *, is_closed: bool) -> dict[str, Any]:
 class Nobody:
     """Stands where a perimeter would, and decides nothing."""
 
-    async def hold(self, *_: Any) -> tuple[()]:
+    async def check_passage(self, *_: Any) -> tuple[()]:
         return ()
 
-    async def decide_at(self, *_: Any) -> tuple[()]:
+    async def decide_at_router(self, *_: Any) -> tuple[()]:
         return ()
 
-    def open(self, *_: Any) -> tuple[()]:
+    def use_passage(self, *_: Any) -> tuple[()]:
         return ()
 
-    async def decide_on(self, *_: Any) -> tuple[()]:
+    async def decide_at_endpoint(self, *_: Any) -> tuple[()]:
         return ()
 
 

@@ -10,7 +10,14 @@ from starlette.websockets import WebSocketClose
 
 from fastapi_scopes.core.problems import Problem
 
-__all__ = ["POLICY_VIOLATION", "AccessRefused", "answer", "refusal_of", "refused", "send_refusal"]
+__all__ = [
+    "POLICY_VIOLATION",
+    "AccessRefused",
+    "access_refused",
+    "refusal_response",
+    "refuse",
+    "send_refusal",
+]
 
 _MEDIA_TYPE: Final = "application/problem+json"
 # RFC 6455 7.4.1: the endpoint closes because of a message that violates its policy.
@@ -37,7 +44,7 @@ class AccessRefused(Exception):  # noqa: N818 - says what happened to the caller
 AccessRefused.__module__ = "fastapi_scopes.guard"
 
 
-def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
+def refusal_response(problem: Problem, connection: HTTPConnection) -> ASGIApp:
     """Return an ASGI app that answers *connection* with *problem*.
 
     A WebSocket that is not accepted yet gets the same response where the server can send
@@ -51,26 +58,26 @@ def refusal_of(problem: Problem, connection: HTTPConnection) -> ASGIApp:
     return Response(problem.to_json(), problem.status, headers, _MEDIA_TYPE)
 
 
-async def _render(connection: HTTPConnection, refused: AccessRefused) -> ASGIApp:
-    return refusal_of(refused.problem, connection)
+async def _render(connection: HTTPConnection, error: AccessRefused) -> ASGIApp:
+    return refusal_response(error.problem, connection)
 
 
-def refused(problem: Problem, asgi_scope: MutableMapping[str, Any]) -> AccessRefused:
-    """Return the exception to raise, and see to it that the app has a handler for it."""
+def access_refused(problem: Problem, asgi_scope: MutableMapping[str, Any]) -> AccessRefused:
+    """Return the exception that refuses a request; its app has a handler for that afterwards."""
     handlers: tuple[dict[Any, Any], dict[Any, Any]] | None = asgi_scope.get(_HANDLERS)
     if handlers is not None:
         handlers[0].setdefault(AccessRefused, _render)
     return AccessRefused(problem)
 
 
-async def answer(problem: Problem, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(problem: Problem, asgi_scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a connection: raise *problem* for the app's exception handler, or send it.
 
     Raises:
         AccessRefused: the connection is where the app handles exceptions.
     """
     if _HANDLERS in asgi_scope:
-        raise refused(problem, asgi_scope)
+        raise access_refused(problem, asgi_scope)
     await send_refusal(problem, asgi_scope, receive, send)
 
 
@@ -80,4 +87,4 @@ async def send_refusal(problem: Problem, asgi_scope: Scope, receive: Receive, se
     For places such as the middleware of a mounted app, where no handler would catch an exception
     and it would become an error of the server.
     """
-    await refusal_of(problem, HTTPConnection(asgi_scope))(asgi_scope, receive, send)
+    await refusal_response(problem, HTTPConnection(asgi_scope))(asgi_scope, receive, send)

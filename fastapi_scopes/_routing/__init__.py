@@ -1,19 +1,21 @@
-"""How FastAPI and Starlette store routes; the only package that knows.
+"""How FastAPI and Starlette store and match routes; the only package that knows.
 
-The way of a connection through a perimeter: `gates.Gate` stands before the matching of a router
-and has the perimeter decide. That asks `tree.RouteTree.resolve`, which by `following.follow` goes
-from one `index.RouteIndex` to the next; each route is matched by `nodes.RouteNode.match`. What
-was decided on is shown to the routers by `pinning`, compared on the way by `matching.Step`, and
-asked for once more where it runs, by `enforcement.Endpoint.run`. `changes` counts what makes an
-index old.
+A request goes through these modules as follows. A `gates.Gate` stands before the matching of
+each router and has the perimeter decide. The perimeter calls `tree.RouteTree.resolve`, which
+goes from router to router by `following.follow`: each router has an `index.RouteIndex`, and
+each route is matched by `nodes.RouteNode.match`. `pinning` makes a copy of each router that has
+only the route that was decided on. `matching.RouterStep` compares the request with the decision
+at each router, and `enforcement.EnforcedEndpoint.run` does so once more before the route runs.
+`changes` counts changes of routes, after which an index is read again.
 
-A dependency alone finds its route by `lookup`, and `check` lists all of them by `inventory`.
+A dependency without a perimeter finds its route by `lookup`, and `check` lists all endpoints by
+`inventory`.
 """
 
-from fastapi_scopes._routing.changes import is_watchable
-from fastapi_scopes._routing.deciders import Passages, Shown
+from fastapi_scopes._routing.changes import start_counting
+from fastapi_scopes._routing.deciders import Passages, PinnedCopy
 from fastapi_scopes._routing.dependants import asked_scopes, calls, dependants_in, unwrapped
-from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.fronts import front_of, is_dispatcher
 from fastapi_scopes._routing.gates import entrances_of, install_gate
 from fastapi_scopes._routing.index import RouteIndex
@@ -34,8 +36,8 @@ from fastapi_scopes._routing.lookup import (
 from fastapi_scopes._routing.matching import RouteMatch
 from fastapi_scopes._routing.mounts import (
     InnerRouter,
+    has_own_404_handlers,
     hides_its_router,
-    is_answering,
     is_running_its_router,
 )
 from fastapi_scopes._routing.paths import pattern_of, sample_of
@@ -49,16 +51,16 @@ from fastapi_scopes._routing.views import PerimeterView
 
 __all__ = [
     "DependencyRoutes",
-    "Endpoint",
+    "EnforcedEndpoint",
     "InnerRouter",
     "Passages",
     "PerimeterView",
+    "PinnedCopy",
     "ResolvedRoute",
     "RouteIndex",
     "RouteMatch",
     "RouteTree",
     "SegmentTrie",
-    "Shown",
     "apps_in",
     "asked_scopes",
     "calls",
@@ -66,14 +68,13 @@ __all__ = [
     "endpoints_of",
     "entrances_of",
     "front_of",
+    "has_own_404_handlers",
     "hides_its_router",
     "install_gate",
-    "is_answering",
     "is_dispatcher",
     "is_not_found_patched",
     "is_running",
     "is_running_its_router",
-    "is_watchable",
     "pattern_of",
     "placed_endpoints",
     "places_in",
@@ -82,6 +83,7 @@ __all__ = [
     "reentries_of",
     "router_of_nothing",
     "sample_of",
+    "start_counting",
     "unobservable_routers_in",
     "unreachable_in",
     "untaken_in",

@@ -1,4 +1,4 @@
-"""What the indexes of the routers of one app share, and who looks into it with them."""
+"""The objects that all route indexes of one app share, among them its `View`."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from fastapi.routing import (
 from starlette.routing import Router
 
 from fastapi_scopes._routing.changes import ChangeCounter
-from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.mounts import InnerRouter
 from fastapi_scopes._routing.nodes import RouteNode
 
@@ -19,22 +19,22 @@ __all__ = ["TreeContext", "View"]
 
 
 class View(Protocol):
-    """What looks into an app: a perimeter, or the dependencies of a guard."""
+    """Says which routers of an app are read: for a perimeter, or for a guard as a dependency."""
 
     def looks_into(self, router: APIRouter) -> bool:
-        """Tell whether the routes of an included *router* are looked at, one by one."""
+        """Tell whether to read the routes of the included *router*, which else is one endpoint."""
         ...
 
     def inner_of(self, node: RouteNode) -> InnerRouter | None:
-        """Return the router to which *node* leads, where that is to be looked into."""
+        """Return the router to which *node* leads, or None where *node* is one endpoint."""
         ...
 
     def prepare(self, inner: InnerRouter) -> bool:
-        """Make *inner* ready to be looked into; tell whether it can be."""
+        """Prepare *inner* for its routes to be read; return False where they cannot be."""
         ...
 
     def is_ready(self, inner: InnerRouter) -> bool:
-        """Tell whether *inner* is as it was prepared."""
+        """Tell whether *inner* still is as `prepare` left it."""
         ...
 
     def methods_of(self, node: RouteNode) -> frozenset[str]:
@@ -42,30 +42,30 @@ class View(Protocol):
         ...
 
     def on_reading(self, router: Router) -> None:
-        """Take note of the routes of *router* and of what it includes, before they are read."""
+        """Prepare *router* and the routers it includes, right before they are read."""
         ...
 
     def on_added(self, routes: Iterable[Any], changes: ChangeCounter) -> None:
-        """Take note of *routes* when they are added; *changes* counts those behind them."""
+        """Prepare *routes*, which were added; *changes* counts the changes behind them, too."""
         ...
 
     def on_first_look(self, router: Router, changes: ChangeCounter) -> None:
-        """Take note of all that there is behind *router*, of which nothing was read yet."""
+        """Prepare all routes behind *router*, of which nothing was read yet."""
         ...
 
-    def on_endpoint(self, node: RouteNode) -> Endpoint | None:
-        """Take note of *node*, an endpoint; return what its route is known by."""
+    def on_endpoint(self, node: RouteNode) -> EnforcedEndpoint | None:
+        """Prepare *node*, an endpoint; return what its route asks for a verdict on, or None."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TreeContext:
-    """What the indexes of all routers of one guarded app share."""
+    """The objects that the indexes of all routers of one guarded app share."""
 
     guard: object
     is_guard: Callable[[object], bool]
     view: View
     changes: ChangeCounter
-    """Counts those of all routers."""
+    """Counts the changes of all routers."""
     unread: list[_IncludedRouter] = field(default_factory=list[_IncludedRouter])
-    """Inclusions of which FastAPI had made nothing before they were looked at."""
+    """Inclusions that FastAPI had not built when they were read here."""

@@ -1,4 +1,4 @@
-"""Who decides on connections, and what was decided on, as gates and endpoints know them."""
+"""The protocols between gates, endpoints and the perimeter that decides for them."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
@@ -6,71 +6,81 @@ from typing import Any, Protocol
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Entrance", "Holder", "Passage", "Passages", "Shown"]
+__all__ = ["Entrance", "Passage", "Passages", "PinnedCopy", "RouterEnforcer"]
 
-Shown = tuple[object, Router]
-"""What tells apart what a router is shown, and the copy of it that has that."""
+PinnedCopy = tuple[object, Router]
+"""The key of the pinned route, or None, and the copy of the router that has this route alone."""
 
 
 class Passage(Protocol):
-    """What was decided on one connection, on its way to the endpoint."""
+    """A verdict on one connection, on its way through the routers to the endpoint."""
 
     is_running: bool
-    """Whether that runs now."""
+    """Whether the endpoint runs now."""
 
-    def show(self, router: Router, asgi_scope: Scope) -> Shown:
-        """Go on to *router*, the next on the way, and return what it is shown."""
+    def pin_router(self, router: Router, asgi_scope: Scope) -> PinnedCopy:
+        """Note that the connection comes to *router*; return the pinned copy of that."""
         ...
 
-    def begin(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
-        """Tell the application who the caller is; *route* is what runs now, if it asks.
+    def bind_claims(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
+        """Make the claims of the caller known to the application, in *asgi_scope*.
 
-        Return what answers in its place where it must not run.
+        *route* is the route that is about to run, where a route asks. Return the app that refuses
+        the connection instead where the application refuses the claims, else None.
         """
         ...
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Return *app*, as it runs for this caller."""
+    def with_expiry(self, app: ASGIApp) -> ASGIApp:
+        """Return *app*, with streams that end when the caller's token expires, if so configured."""
         ...
 
-    def lead(self, router: Router, asgi_scope: Scope) -> ASGIApp:
-        """Return what runs before the matching of *router*, where nobody else decided."""
+    def app_for(self, router: Router, asgi_scope: Scope) -> ASGIApp:
+        """Return the app to run in place of the matching of *router*, where nobody else decided.
+
+        It is the pinned copy with the claims bound, or a refusal.
+        """
         ...
 
-    def end(self) -> None:
-        """Let nothing pass any more."""
+    def close(self) -> None:
+        """End the passage: nothing runs by it any more."""
         ...
 
 
 Passages = Sequence[Passage] | None
-"""None where the connection was answered, empty where nothing is ruled."""
+"""The passages of a connection: None where it was refused, empty where nothing is ruled."""
 
 
 class Entrance(Protocol):
-    """Who decides on connections of the app whose own router this is."""
+    """Decides on connections of one protected app, right before a router of the app matches."""
 
     @property
     def app(self) -> object:
-        """That app."""
+        """The protected app."""
         ...
 
     def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
-        """Decide on a connection."""
+        """Return the passage of a connection, or None where it was refused."""
         ...
 
 
-class Holder(Protocol):
-    """Who holds connections to what was decided on, and decides where nobody has."""
+class RouterEnforcer(Protocol):
+    """A perimeter, as a gate calls it: it checks decisions, and makes those that are missing."""
 
-    async def hold(self, router: Router, scope: Scope, receive: Receive, send: Send) -> Passages:
-        """Return what was decided on before a connection came to *router*."""
+    async def check_passage(
+        self, router: Router, scope: Scope, receive: Receive, send: Send
+    ) -> Passages:
+        """Return the passage of a connection that has come to *router*, if it still holds.
+
+        Empty without a passage on its way; None where the connection is not as decided, and was
+        refused.
+        """
         ...
 
-    async def decide_at(
+    async def decide_at_router(
         self, router: Router, apps: Sequence[object], scope: Scope, receive: Receive, send: Send
     ) -> Passages:
         """Decide on a connection that comes to *router* by another way than through the app.
 
-        Those who protect *apps*, whose own router it is, have decided.
+        *router* is the own router of *apps*, whose perimeters have decided already.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a route's tree of dependencies says of a guard."""
+"""Finds a guard, and the scopes that it is asked for, in a route's tree of dependencies."""
 
 import inspect
 import typing
@@ -19,18 +19,19 @@ __all__ = [
     "unwrapped",
 ]
 
-# So many wrappers are looked through; more are nobody's intention.
+# The most wrappers that are looked through; nobody nests more on purpose.
 _DEPTH: Final = 32
 
 
 def dependants_in(dependant: Dependant) -> Iterator[Dependant]:
+    """Yield *dependant* and all dependencies below it."""
     yield dependant
     for inner in dependant.dependencies:
         yield from dependants_in(inner)
 
 
 def unwrapped(call: Any) -> Iterator[Any]:
-    """Yield *call* and what it is around: partials, bound ``__call__``, ``__wrapped__``."""
+    """Yield *call* and the callables it wraps: partials, bound ``__call__``, ``__wrapped__``."""
     for _ in range(_DEPTH):
         yield call
         if isinstance(call, partial):
@@ -46,17 +47,17 @@ def unwrapped(call: Any) -> Iterator[Any]:
 
 
 def calls(dependant: Dependant, guard: object) -> bool:
-    """Tell whether *dependant* is *guard*, or something around it."""
+    """Tell whether *dependant* calls *guard*, directly or through a wrapper."""
     return any(each is guard for each in unwrapped(dependant.call))
 
 
 def has_guard(dependant: Dependant | None, guard: object) -> bool:
-    """Tell whether *guard* is in the tree."""
+    """Tell whether *guard* is called anywhere in the tree of *dependant*."""
     return dependant is not None and any(calls(each, guard) for each in dependants_in(dependant))
 
 
 def asked_scopes(dependant: Dependant | None, guard: object) -> tuple[str, ...]:
-    """Return the scopes that a route asks *guard* for, wherever in its tree of dependencies."""
+    """Return the scopes that a route asks *guard* for, anywhere in its tree of dependencies."""
     asked: dict[str, None] = {}
     for each in dependants_in(dependant) if dependant is not None else ():
         if calls(each, guard):
@@ -68,7 +69,7 @@ def asked_scopes(dependant: Dependant | None, guard: object) -> tuple[str, ...]:
 def untaken_scopes(
     dependant: Dependant | None, is_guard: Callable[[object], bool]
 ) -> dict[str, str]:
-    """Return the scopes of ``Security`` that no guard is asked for, each with who asks.
+    """Return the scopes of ``Security`` that no guard is asked for, each with the asking callable.
 
     Code may await the guard by itself, which no tree shows.
     """
@@ -86,7 +87,7 @@ def untaken_scopes(
 
 
 def never_none(dependant: Dependant | None, guard: object) -> Iterator[str]:
-    """Yield the parameters that take what *guard* returns and do not allow None."""
+    """Yield the parameters that get the result of *guard*, but whose type does not allow None."""
     for outer in dependants_in(dependant) if dependant is not None else ():
         for inner in outer.dependencies:
             if inner.name and calls(inner, guard) and not _allows_none(outer.call, inner.name):
@@ -98,6 +99,6 @@ def _allows_none(call: Any, name: str) -> bool:
     try:
         annotation = typing.get_type_hints(function).get(name, Any)
     except (NameError, TypeError):
-        # What cannot be read here is not worth a notice.
+        # Annotations that cannot be read here are not worth a notice.
         return True
     return annotation in {Any, object, NoneType} or NoneType in typing.get_args(annotation)

@@ -1,9 +1,9 @@
-"""A check that travels with a route: it, its copies and what inclusions make of it run decided.
+"""Routes that ask for a verdict before they run, in copies and inclusions too.
 
-Within the routers that a perimeter knows, pinning holds what runs to what was decided on. A route
-can be reached by others too: a list that it was copied into, an inclusion elsewhere, the bare
-matching. So the class of each route that a perimeter rules is replaced by a subclass of the same
-name whose `handle` asks for a verdict first.
+Within the routers of a perimeter, pinning lets only the route run that was decided on. A route can
+be reached without these routers: in a list that it was copied into, by an inclusion elsewhere, by
+the bare matching of a router. So the class of each route that a perimeter rules is replaced by a
+subclass of the same name whose `handle` asks for a verdict first.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +20,7 @@ from fastapi.routing import (
 from starlette.routing import Host, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes._routing.changes import mark_changed
+from fastapi_scopes._routing.changes import invalidate_inclusions
 from fastapi_scopes._routing.deciders import Passage, Passages
 from fastapi_scopes._routing.framework import (
     OWN,
@@ -31,7 +31,7 @@ from fastapi_scopes._routing.framework import (
 )
 from fastapi_scopes._routing.mounts import inner_router_of, is_same, wrapped_router
 
-__all__ = ["Endpoint", "Ruler", "endpoint_of", "enforce"]
+__all__ = ["EndpointEnforcer", "EnforcedEndpoint", "endpoint_of", "enforce"]
 
 _ENDPOINT: Final = "__fastapi_scopes_endpoint__"
 _IS_ENFORCED: Final = "__fastapi_scopes_enforced__"
@@ -40,62 +40,62 @@ _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 _lock: Final = RLock()
 
 
-class Ruler(Protocol):
-    """Who rules endpoints: a perimeter."""
+class EndpointEnforcer(Protocol):
+    """A perimeter, as an endpoint calls it before it runs."""
 
-    def open(self, endpoint: "Endpoint", scope: Scope) -> Passage | None:
-        """Return what lets a connection have *endpoint*, right before that runs."""
+    def use_passage(self, endpoint: "EnforcedEndpoint", scope: Scope) -> Passage | None:
+        """Return the passage by which *endpoint* may run now, used up by that, or None."""
         ...
 
-    async def decide_on(
-        self, endpoint: "Endpoint", scope: Scope, receive: Receive, send: Send
+    async def decide_at_endpoint(
+        self, endpoint: "EnforcedEndpoint", scope: Scope, receive: Receive, send: Send
     ) -> Passages:
-        """Decide on a connection that comes to *endpoint* by a way that nobody decided on."""
+        """Decide on a connection that comes to *endpoint* without a passage."""
         ...
 
 
-class Endpoint:
-    """What is the same in a route, its copies and what inclusions make of it."""
+class EnforcedEndpoint:
+    """An endpoint that runs by a verdict: a route, its copies, and what inclusions make of it."""
 
-    __slots__ = ("__weakref__", "_rulers")
+    __slots__ = ("__weakref__", "_enforcers")
 
     def __init__(self) -> None:
-        # A tuple, because each request looks at it; rulers are gone with their apps.
-        self._rulers: tuple[ref[Ruler], ...] = ()
+        # A tuple, because each request reads it; weak, because a perimeter goes with its app.
+        self._enforcers: tuple[ref[EndpointEnforcer], ...] = ()
 
-    def add(self, ruler: Ruler) -> None:
-        """Have *ruler* rule it, too."""
+    def add(self, enforcer: EndpointEnforcer) -> None:
+        """Require a verdict of *enforcer*, too."""
         with _lock:
-            living = [each for each in self._rulers if each() is not None]
-            if all(each() is not ruler for each in living):
-                self._rulers = (*living, ref(ruler))
+            living = [each for each in self._enforcers if each() is not None]
+            if all(each() is not enforcer for each in living):
+                self._enforcers = (*living, ref(enforcer))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Endpoint":
-        # The copy of a route is that route.
+    def __deepcopy__(self, memo: dict[int, Any]) -> "EnforcedEndpoint":
+        # The copy of a route is the same endpoint.
         return self
 
     async def run(
         self, route: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Run *app*, which is *route*, where whoever rules it lets the connection pass.
+        """Run *app*, the handler of *route*, where the enforcers of the endpoint allow that.
 
-        The verdict of one that decided before is enough; where none did, all must allow.
+        One passage that leads here is enough; where there is none, all enforcers must allow.
         """
-        rulers: list[Ruler] = []
+        enforcers: list[EndpointEnforcer] = []
         opened: list[Passage] = []
-        for each in self._rulers:
-            ruler = each()
-            if ruler is not None:
-                rulers.append(ruler)
-                passage = ruler.open(self, scope)
+        for each in self._enforcers:
+            enforcer = each()
+            if enforcer is not None:
+                enforcers.append(enforcer)
+                passage = enforcer.use_passage(self, scope)
                 if passage is not None:
                     opened.append(passage)
         if not opened:
-            await self._decide_and_run(rulers, route, app, scope, receive, send)
+            await self._decide_and_run(enforcers, route, app, scope, receive, send)
             return
         try:
             for passage in opened:
-                refusal = passage.begin(scope, route)
+                refusal = passage.bind_claims(scope, route)
                 if refusal is not None:
                     await refusal(scope, receive, send)
                     return
@@ -106,95 +106,95 @@ class Endpoint:
 
     async def _decide_and_run(
         self,
-        rulers: Sequence[Ruler],
+        enforcers: Sequence[EndpointEnforcer],
         route: Any,
         app: ASGIApp,
         *connection: Any,
     ) -> None:
-        """Run *app* where all *rulers* let a connection have it on which nobody decided."""
+        """Run *app* for a connection without a passage, where all *enforcers* allow that."""
         decided: list[Passage] = []
         before = inner_router_of(route)
         try:
-            for ruler in rulers:
-                found = await ruler.decide_on(self, *connection)
+            for enforcer in enforcers:
+                found = await enforcer.decide_at_endpoint(self, *connection)
                 if found is None:
                     return
                 decided.extend(found)
             for passage in decided:
-                refusal = passage.begin(connection[0], route)
+                refusal = passage.bind_claims(connection[0], route)
                 if refusal is not None:
                     await refusal(*connection)
                     return
             for passage in decided:
-                app = passage.around(app)
-            # INVARIANT: nothing is awaited between this look and the route's: what leads elsewhere
-            # by now is not what was decided on (attacks/test_moved_mounts.py).
+                app = passage.with_expiry(app)
+            # INVARIANT: nothing is awaited between this look and the route's: a route that leads to
+            # another router by now was not decided on (attacks/test_moved_mounts.py).
             if decided and not is_same(before, inner_router_of(route)):
                 app = Router().not_found
             await app(*connection)
         finally:
             for passage in decided:
-                passage.end()
+                passage.close()
 
 
-def endpoint_of(route: Any) -> Endpoint | None:
-    """Return what rulers know *route* by, or None where none rules it."""
-    endpoint: Endpoint | None = getattr(route, "__dict__", {}).get(_ENDPOINT)
+def endpoint_of(route: Any) -> EnforcedEndpoint | None:
+    """Return the endpoint of *route*, or None where no perimeter rules it."""
+    endpoint: EnforcedEndpoint | None = getattr(route, "__dict__", {}).get(_ENDPOINT)
     return endpoint
 
 
-def enforce(route: Any, ruler: Ruler, made: Any = None) -> Endpoint | None:
-    """Let *route*, and what an inclusion *made* of it, run by verdicts of *ruler* alone.
+def enforce(route: Any, enforcer: EndpointEnforcer, made: Any = None) -> EnforcedEndpoint | None:
+    """Make *route* run by verdicts of *enforcer* only; *made* is what an inclusion made of it.
 
-    Return what it is known by from now on; None is for a route whose class allows no subclass, or
-    no attributes.
+    Return its endpoint; None is for a route whose class allows no subclass, or no attributes.
     """
     endpoint = endpoint_of(route)
     if endpoint is None:
-        endpoint = Endpoint()
+        endpoint = EnforcedEndpoint()
         if not _replace_class(route, endpoint):
             return None
     if made is not None and endpoint_of(made) is None and not _replace_class(made, endpoint):
         return None
-    endpoint.add(ruler)
+    endpoint.add(enforcer)
     return endpoint
 
 
-def enforce_in(router: Router, ruler: Ruler) -> None:
-    """Let all routes of *router* run by verdicts of *ruler* alone, where it rules them.
+def enforce_in(router: Router, enforcer: EndpointEnforcer) -> None:
+    """Make all endpoints among the routes of *router* run by verdicts of *enforcer* only.
 
-    INVARIANT: inclusions that were read before are read again (attacks/test_calls_from_within.py):
-    what they made of plain routes and of frontends asks for nothing.
+    INVARIANT: inclusions that were built before are built again, because the plain routes and
+    frontends that they made ask for no verdict (attacks/test_calls_from_within.py).
     """
     last = router._low_priority_routes if isinstance(router, APIRouter) else []
     is_new = False
     for route in (*router.routes, *last):
-        # What leads to another router is no endpoint.
+        # A route that leads to another router is no endpoint.
         if isinstance(route, _IncludedRouter) or wrapped_router(attribute_of(route, "app")):
             continue
         is_unknown = endpoint_of(route) is None
-        enforce(route, ruler)
+        enforce(route, enforcer)
         is_new = is_new or (is_unknown and not isinstance(route, APIRoute))
     if is_new and isinstance(router, APIRouter):
-        mark_changed(router)
+        invalidate_inclusions(router)
 
 
-def _replace_class(route: Any, endpoint: Endpoint) -> bool:
-    _follow_inclusions()
+def _replace_class(route: Any, endpoint: EnforcedEndpoint) -> bool:
+    """Make *route* ask for verdicts on *endpoint*; return whether its class allows that."""
+    _patch_inclusions()
     if not hasattr(type(route), "handle"):
-        # A proxy of a route, say.
+        # Such as a proxy of a route.
         return False
     try:
         vars(route)[_ENDPOINT] = endpoint
         route.__class__ = _enforced_class(type(route))
-    except Exception:  # noqa: BLE001 - the class has its say, whatever that is
+    except Exception:  # noqa: BLE001 - the class may raise anything
         getattr(route, "__dict__", {}).pop(_ENDPOINT, None)
         return False
     return True
 
 
 def _enforced_class(kind: type) -> Any:
-    """Return the class of routes that ask for a verdict and otherwise are of the class *kind*.
+    """Return the subclass of the route class *kind* whose `handle` asks for a verdict.
 
     INVARIANT: `handle` is a property, which comes before what is set on the route itself
     (attacks/test_calls_from_within.py).
@@ -218,31 +218,31 @@ def _enforced_class(kind: type) -> Any:
 
 
 async def _run(route: Any, handle: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run *handle* of *route*, where who rules it lets the connection pass."""
+    """Run *handle* of *route*, where the enforcers of its endpoint allow that."""
     endpoint = endpoint_of(route)
-    if endpoint is None or _says_no_such_method(route, scope):
+    if endpoint is None or _answers_405(route, scope):
         await handle(scope, receive, send)
     else:
         await endpoint.run(route, handle, scope, receive, send)
 
 
-def _says_no_such_method(route: Any, scope: Scope) -> bool:
-    """Tell whether the framework answers with 405, and runs nothing."""
+def _answers_405(route: Any, scope: Scope) -> bool:
+    """Tell whether the framework answers 405 for *route*, and runs nothing."""
     context = scope.get("fastapi", {}).get("effective_route_context")
     is_included = context is not None and context.original_route is route
     methods: Any = getattr(context if is_included else route, "methods", None) or ()
-    # A mount that lists methods is asked for none.
+    # The framework compares methods of a Route only, not those that a mount lists.
     is_other = isinstance(route, Route) and bool(methods) and scope.get("method") not in methods
-    # Methods that are made anew may be others when the framework reads them.
+    # Computed methods may differ when the framework reads them.
     is_other = is_other and not computes(route, "methods")
     return is_other and scope["type"] == "http" and runs_framework_code(route, "handle")
 
 
-def _follow_inclusions() -> None:
-    """Have what FastAPI makes of a route, where that is included, be the same endpoint.
+def _patch_inclusions() -> None:
+    """Patch FastAPI, so that an inclusion makes of a route the same endpoint.
 
-    A plain route, a socket and a host are made anew for each inclusion, wherever that is; nothing
-    of the original is asked when they run (ADR 0014).
+    FastAPI makes a new plain route, socket or host for each inclusion; nothing of the original is
+    called when that runs (ADR 0014).
     """
     build: Any = _IncludedRouter._build_effective_context
     if hasattr(build, OWN):

@@ -1,137 +1,162 @@
-"""Where the framework would lead a connection, from router to router."""
+"""Finds the route of a connection as the framework would, from router to router."""
 
 from typing import Any
 
 from starlette.routing import Match, Mount
 
 from fastapi_scopes._routing.index import Place, RouteIndex, Snapshot
-from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouteMatch, RouterScope, Step
+from fastapi_scopes._routing.matching import (
+    Pin,
+    RouteChangedError,
+    RouteMatch,
+    RouterScope,
+    RouterStep,
+)
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
 
 __all__ = ["follow"]
 
 
-def follow(index: RouteIndex, at: RouterScope, match: RouteMatch) -> None:
-    """Add to *match* where the framework would lead a connection from here.
+def follow(index: RouteIndex, router_scope: RouterScope, match: RouteMatch) -> None:
+    """Fill *match* with the routers and the route that the framework would choose, from *index* on.
 
     Raises:
         UnroutableError: the code of a route fails on the path.
     """
-    route_path = at.route_path
+    route_path = router_scope.route_path
     try:
         snapshot = index.current()
-        found, place, parameters = snapshot.choose(at, route_path)
+        found, place, parameters = snapshot.choose(router_scope, route_path)
     except RouteChangedError:
-        snapshot, found, place, parameters = _choose_anew(index, at, route_path)
+        snapshot, found, place, parameters = _reread_and_choose(index, router_scope, route_path)
     match.routes = snapshot
     if place is None:
-        _take_nothing(index, snapshot, at, match)
-    elif found is Match.FULL and not place.node.leads:
-        match.end(_step(index, place, at), place.route, place.endpoint, parameters)
+        _follow_no_match(index, snapshot, router_scope, match)
+    elif found is Match.FULL and not place.node.may_lead_to_router:
+        match.end_at_route(
+            _pinned_step(index, place, router_scope), place.route, place.endpoint, parameters
+        )
     elif found is Match.FULL:
-        _take(index, place, at, route_path, parameters, match)
+        _follow_match(index, place, router_scope, route_path, parameters, match)
     else:
-        _take_partly(index, place, at, parameters, match)
+        _follow_partial_match(index, place, router_scope, parameters, match)
 
 
-def _choose_anew(
-    index: RouteIndex, at: RouterScope, route_path: str
+def _reread_and_choose(
+    index: RouteIndex, router_scope: RouterScope, route_path: str
 ) -> tuple[Snapshot, Match, Place | None, Any]:
-    # A route changed in itself; read once, it is what it is now.
+    # A route was changed in place, uncounted: its router is read again, once.
     snapshot = index.read()
     try:
-        return snapshot, *snapshot.choose(at, route_path)
+        return snapshot, *snapshot.choose(router_scope, route_path)
     except RouteChangedError as error:
         raise UnroutableError from error
 
 
-def _take(
+def _follow_match(
     index: RouteIndex,
     place: Place,
-    at: RouterScope,
+    router_scope: RouterScope,
     route_path: str,
     parameters: Any,
     match: RouteMatch,
 ) -> None:
-    step = _step(index, place, at)
-    index.look_behind(place, again=False)
-    match.entered = (*match.entered, (place.behind or place.route, place.inner))
-    # What is not looked into may be a router all the same.
-    step.inner = place.inner or place.node.inner()
+    """Continue *match* through the route at *place*, which may lead to another router."""
+    step = _pinned_step(index, place, router_scope)
+    index.update_inner(place, again=False)
+    match.mounts = (*match.mounts, (place.unknown_paths or place.route, place.inner))
+    # A route that is one endpoint of the view may lead to a router all the same.
+    step.inner = place.inner or place.node.inner_router()
     mounted = ""
     if place.node.family is Mount:
         parameters = dict(parameters)
         mounted = route_path[: -len("/" + parameters.pop("path"))]
     if place.inner is None or place.index is None:
-        match.end(step, place.route, place.endpoint, parameters)
+        match.end_at_route(step, place.route, place.endpoint, parameters)
         return
     match.steps = (*match.steps, step)
-    follow(place.index, at.below(place.node, place.inner, mounted, parameters), match)
+    follow(place.index, router_scope.below(place.node, place.inner, mounted, parameters), match)
 
 
-def _take_partly(
-    index: RouteIndex, place: Place, at: RouterScope, parameters: Any, match: RouteMatch
+def _follow_partial_match(
+    index: RouteIndex, place: Place, router_scope: RouterScope, parameters: Any, match: RouteMatch
 ) -> None:
-    """Add to *match* that the framework says which methods there are, or else what runs."""
+    """End *match* at a route that lists other methods: with a 405, or with what runs."""
     node = place.node
     methods = node.listed_methods
-    # INVARIANT: only where this holds does the framework not run what it matched partly
+    # INVARIANT: only then does the framework answer 405 and not run the route
     # (attacks/test_route_handling.py).
-    is_refused = bool(methods) and at.method not in methods
-    if is_refused and not node.answers_partial:
-        match.end_nowhere(_answer(index, place, at))
+    is_method_refused = bool(methods) and router_scope.method not in methods
+    if is_method_refused and not node.has_own_handle:
+        match.end_without_route(_answering_step(index, place, router_scope))
     else:
-        match.end(_step(index, place, at), place.route, place.endpoint, parameters)
+        match.end_at_route(
+            _pinned_step(index, place, router_scope), place.route, place.endpoint, parameters
+        )
 
 
-def _take_nothing(
-    index: RouteIndex, snapshot: Snapshot, at: RouterScope, match: RouteMatch
+def _follow_no_match(
+    index: RouteIndex, snapshot: Snapshot, router_scope: RouterScope, match: RouteMatch
 ) -> None:
-    """Add to *match* that the router redirects, or else what answers where no route matches."""
+    """End *match* where no route matches: with a redirect, a frontend, the default, or a 404."""
     redirected: Place | None = None
-    if not at.is_socket and index.router.redirect_slashes and at.route_path != "/":
-        other = at.with_slash_changed()
+    if (
+        not router_scope.is_socket
+        and index.router.redirect_slashes
+        and router_scope.route_path != "/"
+    ):
+        other = router_scope.with_slash_changed()
         try:
             _, redirected, _ = snapshot.choose(other, other.route_path)
         except RouteChangedError as error:
             raise UnroutableError from error
     if redirected is not None:
-        match.end_nowhere(_answer(index, redirected, at), redirected.route)
+        match.end_without_route(_answering_step(index, redirected, router_scope), redirected.route)
         return
-    frontend = None if at.is_socket else _frontend_at(snapshot.frontends, at)
+    frontend = None if router_scope.is_socket else _frontend_at(snapshot.frontends, router_scope)
     default = snapshot.default
     if frontend is not None:
-        match.end(_step(index, frontend, at), frontend.route, frontend.endpoint, {})
+        match.end_at_route(
+            _pinned_step(index, frontend, router_scope), frontend.route, frontend.endpoint, {}
+        )
     elif default is not None:
-        _take(index, default, at, at.route_path, {}, match)
+        _follow_match(index, default, router_scope, router_scope.route_path, {}, match)
     else:
-        if snapshot.nothing is None:
-            snapshot.nothing = Pin(index.router, router_of_nothing(index.router))
-        match.end_nowhere(Step(snapshot.nothing, at))
+        if snapshot.no_route is None:
+            snapshot.no_route = Pin(index.router, router_of_nothing(index.router))
+        match.end_without_route(RouterStep(snapshot.no_route, router_scope))
 
 
-def _step(index: RouteIndex, place: Place, at: RouterScope) -> Step:
+def _pinned_step(index: RouteIndex, place: Place, router_scope: RouterScope) -> RouterStep:
+    """Return the step at which the router can run the route at *place* alone."""
     if place.pinned is None:
-        shown = pinned_router(index.router, place.node)
-        place.pinned = Pin(index.router, shown, place.node.key, place.node, place.node.leads)
-    return Step(place.pinned, at)
+        pinned_copy = pinned_router(index.router, place.node)
+        place.pinned = Pin(
+            index.router,
+            pinned_copy,
+            place.node.shared_key,
+            place.node,
+            place.node.may_lead_to_router,
+        )
+    return RouterStep(place.pinned, router_scope)
 
 
-def _answer(index: RouteIndex, place: Place, at: RouterScope) -> Step:
+def _answering_step(index: RouteIndex, place: Place, router_scope: RouterScope) -> RouterStep:
+    """Return the step at which the router answers for the route at *place*, and runs nothing."""
     if place.answering is None:
         place.answering = Pin(index.router, answering_router(index.router, place.node))
-    return Step(place.answering, at)
+    return RouterStep(place.answering, router_scope)
 
 
-def _frontend_at(frontends: list[Place], at: RouterScope) -> Place | None:
-    """Return the frontend, or what else is asked last, that the framework would choose.
+def _frontend_at(frontends: list[Place], router_scope: RouterScope) -> Place | None:
+    """Return the frontend, or other low-priority route, that the framework would choose.
 
-    The most specific one; one that matches partly, only where none does wholly.
+    It is the most specific one that matches; a partial match counts only without a full one.
     """
     chosen: dict[Match, tuple[Place, int | None]] = {}
     for place in frontends:
-        match, specificity = place.node.ask_frontend(at.visible_scope())
+        match, specificity = place.node.call_frontend_matches(router_scope.visible_scope())
         before = chosen.get(match)
         if before is None or (before[1] is not None and (specificity or -1) > before[1]):
             chosen[match] = place, specificity

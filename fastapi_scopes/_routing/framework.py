@@ -1,4 +1,4 @@
-"""What is the framework's own code, asked of the functions that decide."""
+"""Tells the framework's own code from other code, by the functions that run."""
 
 import sys
 import types
@@ -23,9 +23,9 @@ __all__ = [
 _FRAMEWORKS: Final = frozenset({"starlette", "fastapi"})
 
 OWN: Final = "__fastapi_scopes__"
-"""Marks a class of ours that takes the place of a class of routes or routers."""
+"""Marks a class of this package that replaces a class of routes or routers."""
 
-# By weak references: what a class defines may lead back to it, and would keep it.
+# Weak: what a class defines may refer to the class, and would keep it alive.
 _bases: WeakKeyDictionary[type, Sequence["ref[type]"]] = WeakKeyDictionary()
 
 # By name: versions differ in which of them they have.
@@ -42,7 +42,7 @@ _PLUMBING: Final = _BODY_LIMITS | {
     ("fastapi.middleware.asyncexitstack", "AsyncExitStackMiddleware"),
     ("fastapi.telemetry._asgi", "ExceptionTelemetryMiddleware"),
 }
-# What these let pass goes to the app that they wrap, and to no other.
+# Middleware that passes requests to the app that it wraps, and to no other.
 _TRANSPARENT: Final = _PLUMBING | {
     ("starlette.middleware.authentication", "AuthenticationMiddleware"),
     ("starlette.middleware.cors", "CORSMiddleware"),
@@ -56,21 +56,21 @@ _TRANSPARENT: Final = _PLUMBING | {
 
 
 def is_framework_function(function: object) -> bool:
-    """Tell whether *function* is written in the framework.
+    """Tell whether *function* was compiled in the framework.
 
-    By where it was compiled: a wrapper may bear the names of what it wraps.
+    Its name would not tell: a wrapper may bear the name of the function that it wraps.
     """
-    # Not isinstance: a proxy says that it is whatever it stands for.
+    # Not isinstance: a proxy passes for the object that it wraps.
     if type(function) is not FunctionType:
         return False
     return str(function.__globals__.get("__name__")).partition(".")[0] in _FRAMEWORKS
 
 
 def defined_for(instance: object, name: str) -> Sequence[object]:
-    """Return all that the classes of *instance* define for *name*, the nearest first.
+    """Return the definitions of *name* in the classes of *instance*, the nearest first.
 
-    None of it where something was set on *instance* itself. Classes of ours are passed over: they
-    call what they took the place of.
+    Empty where *name* was set on *instance* itself. Classes of this package are left out: they
+    call the class that they replace.
     """
     if name in getattr(instance, "__dict__", {}):
         return ()
@@ -94,13 +94,13 @@ def _defined_by_classes(instance: object, name: str) -> Sequence[object]:
 def runs_framework_code(instance: object, *names: str) -> bool:
     """Tell whether the methods *names* of *instance* are the framework's own functions.
 
-    Also those that they could call by `super()`.
+    So must be the methods that they could call by `super()`.
     """
     return all(_are_all(_is_frameworks_own, instance, name) for name in names)
 
 
 def wraps_framework_code(instance: object, *names: str) -> bool:
-    """Tell whether they are, or are what an instrumentation put around them."""
+    """Tell whether the methods *names* are the framework's own, or instrumented by wrappers."""
     return all(_are_all(_is_wrapped, instance, name) for name in names)
 
 
@@ -122,9 +122,9 @@ def _is_frameworks_own(function: object, name: str) -> bool:
 
 
 def computes(instance: object, *names: str) -> bool:
-    """Tell whether code that is not the framework's makes one of the attributes *names* anew.
+    """Tell whether code that is not the framework's computes one of the attributes *names*.
 
-    Such an attribute may be another whenever it is read.
+    A computed attribute may differ whenever it is read.
     """
     found = (_defined_by_classes(instance, name) for name in names)
     nearest = [each[0] for each in found if each]
@@ -138,10 +138,10 @@ def _is_read_plainly(descriptor: object) -> bool:
 def subclass_of(
     kind: type, known: WeakKeyDictionary[type, "ref[type]"], defined: Mapping[str, object]
 ) -> Any:
-    """Return the class that takes the place of *kind*, and has what is *defined* beside that.
+    """Return the subclass of *kind*, with its name, that replaces it and also has *defined*.
 
-    *kind* is its only base: with another, Python would not take one for the other. It is kept in
-    *known* no longer than there is something of it.
+    *kind* is its only base: with another, Python would not let an instance change its class.
+    *known* keeps the subclass as long as it is used.
     """
     reference = known.get(kind)
     made = reference() if reference is not None else None
@@ -154,25 +154,25 @@ def subclass_of(
 
 
 def attribute_of(instance: object, name: str) -> Any:
-    """Return an attribute of *instance*, or None where there is none or it cannot be read."""
+    """Return an attribute of *instance*, or None where there is none or reading it fails."""
     try:
         return getattr(instance, name, None)
-    except Exception:  # noqa: BLE001 - the developer's code: of which type is anybody's guess
+    except Exception:  # noqa: BLE001 - the developer's code may raise anything
         return None
 
 
 def is_body_limit(layer: object) -> bool:
-    """Tell whether *layer* is the framework's own limit of bodies, which answers nothing else."""
+    """Tell whether *layer* is the framework's own limit of request bodies."""
     return _is_one_of(_BODY_LIMITS, layer)
 
 
 def is_plumbing(layer: object) -> bool:
-    """Tell whether *layer* is what the framework puts around each app by itself."""
+    """Tell whether *layer* is middleware that the framework itself puts around each app."""
     return _is_one_of(_PLUMBING, layer)
 
 
 def is_transparent(layer: object) -> bool:
-    """Tell whether *layer* passes connections on to its ``app``, or to nobody."""
+    """Tell whether *layer* passes requests to its ``app`` and to no other, or answers itself."""
     return _is_one_of(_TRANSPARENT, layer)
 
 

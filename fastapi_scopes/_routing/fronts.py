@@ -1,4 +1,4 @@
-"""A router to stand before one that matches in its own way."""
+"""A plain router before one that matches in its own way, so that a gate can stand there."""
 
 from types import MethodType
 from typing import Any
@@ -16,12 +16,12 @@ _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 
 
 def is_dispatcher(router: Router) -> bool:
-    """Tell whether *router* leads to routes in a way of its own, which nobody sees."""
+    """Tell whether *router* finds routes by code of its own, so that they cannot be seen."""
     return not (wraps_framework_code(router, "__call__") and matches_as_framework(router))
 
 
 def front_of(router: Router) -> Router | None:
-    """Return a router that has *router* for its default, with a gate that all calls come to first.
+    """Return a router whose default is *router*, with a gate that every call passes first.
 
     None is for a router whose class does not allow it.
     """
@@ -31,7 +31,7 @@ def front_of(router: Router) -> Router | None:
         gate = vars(router)[FRONT] = front.middleware_stack = Gate(front, front.app)
         try:
             router.__class__ = _fronted_class(type(router))
-        except Exception:  # noqa: BLE001 - the class has its say, whatever that is
+        except Exception:  # noqa: BLE001 - the class may raise anything
             del vars(router)[FRONT]
             return None
     found: Router = gate.router
@@ -39,7 +39,7 @@ def front_of(router: Router) -> Router | None:
 
 
 def _fronted_class(kind: Any) -> Any:
-    """Return the class of routers that are called by way of their front, and are else *kind*."""
+    """Return the subclass of the router class *kind* whose calls pass the gate of the front."""
 
     async def call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("router", self)

@@ -1,4 +1,4 @@
-"""What stands right before the matching of a router, and shows it what was decided on."""
+"""Gates: ASGI apps right before the matching of routers, which run what was decided on."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from weakref import ref
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_scopes._routing.deciders import Entrance, Holder, Passage
+from fastapi_scopes._routing.deciders import Entrance, Passage, RouterEnforcer
 from fastapi_scopes._routing.framework import (
     attribute_of,
     is_transparent,
@@ -21,69 +21,73 @@ from fastapi_scopes._routing.framework import (
 __all__ = [
     "FRONT",
     "Gate",
+    "app_chain_of",
     "entrances_of",
     "has_gate_of",
     "install_gate",
     "is_matching_of",
-    "layers_of",
+    "is_still_gated_by",
     "matches_as_framework",
-    "stands_before",
 ]
 
 # Threads may protect apps that share a router.
 _lock: Final = RLock()
-# So many wrappers are looked through; more are nobody's intention.
+# The most wrappers that are looked through; nobody nests more on purpose.
 _DEPTH: Final = 32
-# What FastAPI's routers go by where no route matches.
-_ASKED_LAST: Final = (
+# The methods by which FastAPI's routers match where no route does.
+_LOW_PRIORITY_METHODS: Final = (
     "_match_low_priority",
     "_iter_low_priority_routes",
     "_frontend_match_is_more_specific",
 )
 FRONT: Final = "__fastapi_scopes_front__"
-"""Where a router that matches in its own way has the gate of what stands before it."""
+"""The attribute of a router that matches in its own way, with the gate before it."""
 
 
 @dataclass(eq=False)
 class Gate:
-    """Stands right before the matching of a router: what changes a request has run by then."""
+    """An ASGI app right before the matching of a router, after code that may change a request."""
 
     router: Router
     app: ASGIApp
     """The matching of that router."""
     entrances: dict[object, Entrance] = field(default_factory=dict[object, Entrance])
-    """By who they belong to."""
-    holders: tuple["ref[Holder]", ...] = ()
-    """A router outlives apps that it was in."""
-    _only: Entrance | None = None
-    """The entrance, where there is one and nobody else decides."""
+    """What decides here, by perimeter."""
+    enforcers: tuple["ref[RouterEnforcer]", ...] = ()
+    """What checks decisions here; weak, because a router outlives apps that it was in."""
+    _only_entrance: Entrance | None = None
+    """The one entrance, where there is one and nobody else decides."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ASGIApp:
-        # The copy of a router is another router, and not under guard until it is mounted.
+        # The copy of a router is another router, which has no gate until it is mounted.
         return copy.deepcopy(self.app, memo)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is no connection; show the router what was decided on the others."""
+        """Let the router run what was decided on a connection; pass other messages on."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        # As the router does it, for itself.
+        # As the framework does it in the router.
         scope.setdefault("router", self.router)
-        if self._only is not None:
-            # Where one alone decides, as on most requests.
-            for passage in await self._only.enter(scope, receive, send) or ():
+        if self._only_entrance is not None:
+            # The usual case: one perimeter, which decides here.
+            for passage in await self._only_entrance.enter(scope, receive, send) or ():
                 try:
-                    await passage.lead(self.router, scope)(scope, receive, send)
+                    await passage.app_for(self.router, scope)(scope, receive, send)
                 finally:
-                    passage.end()
+                    passage.close()
             return
-        holder = self.holders[0]() if not self.entrances and len(self.holders) == 1 else None
-        found = await holder.hold(self.router, scope, receive, send) if holder is not None else ()
+        enforcer = self.enforcers[0]() if not self.entrances and len(self.enforcers) == 1 else None
+        found = (
+            await enforcer.check_passage(self.router, scope, receive, send)
+            if enforcer is not None
+            else ()
+        )
         if found is None:
             return
         if found:
-            # It was decided on further out.
-            await found[0].show(self.router, scope)[1].app(scope, receive, send)
+            # The usual case of a mounted router: the perimeter has decided at the gate of its app.
+            await found[0].pin_router(self.router, scope)[1].app(scope, receive, send)
             return
         passages: list[Passage] = []
         decided: list[Passage] = []
@@ -92,7 +96,7 @@ class Gate:
                 await self._pass_on(passages, decided, scope, receive, send)
         finally:
             for passage in decided:
-                passage.end()
+                passage.close()
 
     async def _decide(
         self,
@@ -100,26 +104,28 @@ class Gate:
         decided: list[Passage],
         *connection: Any,
     ) -> bool:
-        """Fill *passages*, and with those *decided* here; False where the caller got an answer.
+        """Fill *passages* for the connection, and *decided* with those of decisions made here.
+
+        Return False where the connection was refused.
 
         INVARIANT: of a perimeter within another both decide; where two have one router, the
         verdict of one is enough (attacks/test_shared_connections.py, attacks/test_gates.py).
         """
-        holders = [each for each in self.living() if each not in self.entrances]
+        enforcers = [each for each in self.living_enforcers() if each not in self.entrances]
         entrances = self._entrances_of(connection[0])
         for entrance in entrances:
             found = await entrance.enter(*connection)
             if found is None:
                 return False
             decided.extend(found)
-        for holder in holders:
-            found = await holder.hold(self.router, *connection)
+        for enforcer in enforcers:
+            found = await enforcer.check_passage(self.router, *connection)
             if found is None:
                 return False
             passages.extend(found)
         apps = [entrance.app for entrance in entrances]
-        for holder in holders if not passages else ():
-            found = await holder.decide_at(self.router, apps, *connection)
+        for enforcer in enforcers if not passages else ():
+            found = await enforcer.decide_at_router(self.router, apps, *connection)
             if found is None:
                 return False
             decided.extend(found)
@@ -134,56 +140,57 @@ class Gate:
         receive: Receive,
         send: Send,
     ) -> None:
+        """Run the matching of the pinned router, after binding the claims *decided* on here."""
         for passage in decided:
-            refusal = passage.begin(scope)
+            refusal = passage.bind_claims(scope)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
-        app = self._shown(passages, scope)
+        app = self._pinned_app(passages, scope)
         for passage in decided:
-            app = passage.around(app)
+            app = passage.with_expiry(app)
         await app(scope, receive, send)
 
-    def _shown(self, passages: Sequence[Passage], scope: Scope) -> ASGIApp:
-        """Return the matching of what all *passages* let the router have."""
-        shown = [passage.show(self.router, scope) for passage in passages]
+    def _pinned_app(self, passages: Sequence[Passage], scope: Scope) -> ASGIApp:
+        """Return the matching of the copy of the router that all *passages* allow."""
+        shown = [passage.pin_router(self.router, scope) for passage in passages]
         if not shown:
             return self.app
         key, router = shown[0]
-        # INVARIANT: two who decided on two endpoints let neither run (attacks/test_gates.py).
+        # INVARIANT: perimeters that allow two endpoints let neither run (attacks/test_gates.py).
         if any(other != key for other, _ in shown):
             return MethodType(Router.not_found, router)
         return router.app
 
     def _entrances_of(self, scope: Scope) -> list[Entrance]:
-        """Return those of the app that was called; where none was, of all whose router it is."""
+        """Return the entrances of the app that was called; without one, those of all its apps."""
         entrances = list(self.entrances.values())
         own = [each for each in entrances if each.app is scope.get("app")]
         return own or entrances
 
-    def living(self) -> list[Holder]:
-        """Return those that still are there."""
-        return [holder for each in self.holders if (holder := each()) is not None]
+    def living_enforcers(self) -> list[RouterEnforcer]:
+        """Return the enforcers whose apps still exist."""
+        return [enforcer for each in self.enforcers if (enforcer := each()) is not None]
 
-    def add(self, owner: Holder, entrance: Entrance | None) -> None:
-        """Let *owner* stand here; at an *entrance* of its own."""
+    def add(self, owner: RouterEnforcer, entrance: Entrance | None) -> None:
+        """Let *owner* enforce its decisions here; with *entrance*, it decides here."""
         with _lock:
             if entrance is not None:
                 self.entrances[owner] = entrance
-            elif all(each is not owner for each in self.living()):
-                self.holders = (*map(ref, self.living()), ref(owner))
-            is_alone = all(each in self.entrances for each in self.living())
+            elif all(each is not owner for each in self.living_enforcers()):
+                self.enforcers = (*map(ref, self.living_enforcers()), ref(owner))
+            is_alone = all(each in self.entrances for each in self.living_enforcers())
             only, *others = self.entrances.values() or (None,)
-            self._only = only if is_alone and not others else None
+            self._only_entrance = only if is_alone and not others else None
 
-    def is_of(self, owner: object) -> bool:
-        """Tell whether *owner* stands here."""
-        # By identity: anything may be asked about.
-        return any(each is owner for each in (*self.entrances, *self.living()))
+    def has_owner(self, owner: object) -> bool:
+        """Tell whether *owner* decides or enforces here."""
+        # By identity: *owner* may be any object.
+        return any(each is owner for each in (*self.entrances, *self.living_enforcers()))
 
 
-def layers_of(outer: Any) -> Iterator[Any]:
-    """Yield *outer* and what it wraps, as far as wrappers say so."""
+def app_chain_of(outer: Any) -> Iterator[Any]:
+    """Yield *outer* and the apps that it wraps, outermost first, as far as ``app`` shows them."""
     app = outer
     for _ in range(_DEPTH):
         yield app
@@ -193,41 +200,41 @@ def layers_of(outer: Any) -> Iterator[Any]:
 
 
 def is_matching_of(router: Router, app: object) -> bool:
-    """Tell whether *app* is the framework's matching of *router*, by which it runs its routes."""
+    """Tell whether *app* is the bound method by which *router* matches and runs its routes."""
     is_bound = isinstance(app, MethodType) and app.__self__ is router and app.__name__ == "app"
     return is_bound and matches_as_framework(router)
 
 
 def matches_as_framework(router: Router) -> bool:
-    """Tell whether *router* looks for the route as the framework's routers do."""
-    by_version = (each for each in _ASKED_LAST if hasattr(router, each))
+    """Tell whether *router* finds its routes by the framework's own code."""
+    by_version = (each for each in _LOW_PRIORITY_METHODS if hasattr(router, each))
     return wraps_framework_code(router, "app", *by_version)
 
 
 def entrances_of(router: Router) -> dict[object, Entrance]:
-    """Return who decides right before the matching of *router*, and how."""
+    """Return the entrances at the gate of *router*, by the perimeter that decides there."""
     gate = _gate_before(router)
     return gate.entrances if gate is not None else {}
 
 
 def has_gate_of(router: Router, owner: object) -> bool:
-    """Tell whether *owner* stands right before the matching of *router*."""
+    """Tell whether *owner* has a gate right before the matching of *router*."""
     gate = _gate_before(router)
-    return gate is not None and gate.is_of(owner)
+    return gate is not None and gate.has_owner(owner)
 
 
-def stands_before(router: Router, owner: object) -> bool:
-    """Tell the same, in less time where the gate is all that there is."""
+def is_still_gated_by(router: Router, owner: object) -> bool:
+    """Tell what `has_gate_of` tells, faster where the gate is the only middleware of *router*."""
     stack: Any = router.middleware_stack
-    is_alone = type(stack) is Gate and stack.router is router and stack.is_of(owner)
+    is_alone = type(stack) is Gate and stack.router is router and stack.has_owner(owner)
     return is_alone or has_gate_of(router, owner)
 
 
-def install_gate(router: Router, owner: Holder, entrance: Entrance | None = None) -> bool:
-    """Let *owner* stand right before the matching of *router*, once; at an *entrance* of its own.
+def install_gate(router: Router, owner: RouterEnforcer, entrance: Entrance | None = None) -> bool:
+    """Give *owner* a gate right before the matching of *router*; with *entrance*, it decides there.
 
-    Return whether it does: not where a router matches in its own way, hides its matching, or has
-    middleware that is not known to pass all on to it.
+    Return whether that is possible: not where a router matches in its own way, hides its matching,
+    or has middleware that is not known to pass every request on to it.
     """
     gate = _gate_before(router) or _new_gate(router)
     if gate is None:
@@ -237,18 +244,19 @@ def install_gate(router: Router, owner: Holder, entrance: Entrance | None = None
 
 
 def _gate_before(router: Router) -> Gate | None:
+    """Return the gate before the matching of *router*, or None without one."""
     front = getattr(router, "__dict__", {}).get(FRONT)
     if isinstance(front, Gate):
         return front
-    *layers, matching = layers_of(router.middleware_stack)
+    *layers, matching = app_chain_of(router.middleware_stack)
     gate = layers[-1] if layers else None
     return gate if isinstance(gate, Gate) and is_matching_of(router, matching) else None
 
 
 def _new_gate(router: Router) -> Gate | None:
-    *layers, matching = layers_of(router.middleware_stack)
-    # INVARIANT: other middleware, also what is made of the framework's, may keep what it wraps
-    # where nobody sees it, and pass the gate by (attacks/test_gates.py).
+    *layers, matching = app_chain_of(router.middleware_stack)
+    # INVARIANT: other middleware, also a subclass of the framework's, may call an app that it
+    # wraps and does not show, and so pass the gate by (attacks/test_gates.py).
     is_certain = all(is_transparent(layer) for layer in layers)
     is_its_own = wraps_framework_code(router, "__call__") and is_matching_of(router, matching)
     if not is_certain or not is_its_own:
@@ -256,6 +264,6 @@ def _new_gate(router: Router) -> Gate | None:
     place, attribute = (layers[-1], "app") if layers else (router, "middleware_stack")
     try:
         setattr(place, attribute, Gate(router, matching))
-    except Exception:  # noqa: BLE001 - the class of the router has its say, whatever that is
+    except Exception:  # noqa: BLE001 - the class of the router may raise anything
         return None
     return _gate_before(router)

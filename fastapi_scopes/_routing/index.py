@@ -1,4 +1,4 @@
-"""The routes of one router at one place in an app."""
+"""The index of the routes of one router, at one place in an app."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router, WebSocketRoute
 
-from fastapi_scopes._routing.changes import ChangeCounter, watch
+from fastapi_scopes._routing.changes import ChangeCounter, count_changes_of
 from fastapi_scopes._routing.context import TreeContext
 from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
-from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.framework import is_framework_function
 from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouterScope
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
@@ -37,57 +37,61 @@ __all__ = ["Place", "RouteIndex", "Snapshot"]
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A node of a router, and what it means where that router is."""
+    """One route of a router, at one place in an app."""
 
     node: RouteNode
     route: ResolvedRoute
-    behind: ResolvedRoute | None = None
-    """Where it leads to a router: what stands for all paths that router does not know."""
+    unknown_paths: ResolvedRoute | None = None
+    """Where the route leads to a router: stands for all paths that this router does not know."""
     inner: InnerRouter | None = None
+    """The router to which the route leads."""
     index: "RouteIndex | None" = None
-    """That of the router to which it leads."""
-    endpoint: Endpoint | None = None
+    """The index of that router."""
+    endpoint: EnforcedEndpoint | None = None
     pinned: Pin | None = None
+    """The pin by which the router can run the route."""
     answering: Pin | None = None
+    """The pin by which the router answers 405 or redirects, and runs nothing."""
 
     @property
-    def is_known(self) -> bool:
-        """Whether it was found out before where it leads."""
+    def is_resolved(self) -> bool:
+        """Whether it was found out where the route leads."""
         return self.index is not None or self.endpoint is not None
 
 
 @dataclass(slots=True, eq=False)
 class Snapshot:
-    """The routes of a router as they were read once."""
+    """The routes of a router, as they were when the router was last read."""
 
     count: int
-    """How many changes there had been."""
+    """The number of changes before the reading."""
     routes: list[BaseRoute]
     length: int
-    """The router's own list, and its length then."""
+    """The router's own list, and its length at the reading."""
     http: SegmentTrie[Place] = field(default_factory=SegmentTrie[Place])
     sockets: SegmentTrie[Place] = field(default_factory=SegmentTrie[Place])
     places: list[Place] = field(default_factory=list[Place])
     frontends: list[Place] = field(default_factory=list[Place])
     default: Place | None = None
-    nothing: Pin | None = None
+    no_route: Pin | None = None
+    """The pin by which the router answers 404."""
 
-    def choose(self, at: RouterScope, route_path: str) -> tuple[Match, Place | None, Any]:
-        """Return the first route that matches, or else the first that does partly.
+    def choose(self, router_scope: RouterScope, route_path: str) -> tuple[Match, Place | None, Any]:
+        """Return the first route that matches, or else the first that matches partially.
 
         Raises:
             UnroutableError: the code of a route fails on the path.
-            RouteChangedError: a route is not what it was when it was read.
+            RouteChangedError: the path of a route is not what it was at the reading.
         """
         partial: tuple[Match, Place | None, Any] = (Match.NONE, None, {})
-        for place in (self.sockets if at.is_socket else self.http).candidates(route_path):
+        for place in (self.sockets if router_scope.is_socket else self.http).candidates(route_path):
             node = place.node
-            if node.is_asked:
-                match, parameters = at.ask(node)
+            if node.needs_matches_call:
+                match, parameters = router_scope.call_matches(node)
             elif node.effective.path != node.path:
                 raise RouteChangedError
             else:
-                match, parameters = node.match(route_path, at.method)
+                match, parameters = node.match(route_path, router_scope.method)
             if match is Match.FULL:
                 return match, place, parameters
             if match is Match.PARTIAL and partial[1] is None:
@@ -96,9 +100,9 @@ class Snapshot:
 
 
 class RouteIndex:
-    """The routes of one router at one place in an app.
+    """The routes of one router at one place in an app, read again when they change.
 
-    A router that is mounted twice has two. Threads may share it: what is read is swapped as
+    A router that is mounted twice has two indexes. Threads may share one: a snapshot is replaced as
     a whole, and the worst that a race does is to read it twice.
     """
 
@@ -122,17 +126,17 @@ class RouteIndex:
         self._snapshot: Snapshot | None = None
 
     def places(self) -> list[Place]:
-        """Return all that the router may lead to, in the order in which it does."""
+        """Return the places of the router, in the order in which it matches them."""
         snapshot = self.current()
         default = [snapshot.default] if snapshot.default is not None else []
         return [*snapshot.places, *snapshot.frontends, *default]
 
     def current(self) -> Snapshot:
-        """Return the routes as they are now.
+        """Return the routes as they are now, read again if they have changed.
 
-        INVARIANT: to see whether they changed costs the same however many there are, because every
-        way to change them is counted (attacks/test_late_routes.py); the list itself is looked at
-        for who goes behind its back.
+        INVARIANT: to see a change costs the same however many routes there are, because every way
+        to change them is counted (attacks/test_late_routes.py); the list itself is compared for
+        code that changes it uncounted.
         """
         snapshot = self._current_or_none()
         return snapshot if snapshot is not None else self.read()
@@ -144,17 +148,17 @@ class RouteIndex:
         return snapshot if snapshot.count == self._changes.count else None
 
     def read(self) -> Snapshot:
-        """Read the routes."""
+        """Read the routes again."""
         return drained(self.reading())
 
     def reading(self, *, anew: bool = False) -> Generator[None, None, Snapshot]:
-        """Read the routes, some at a time; *anew* also where one is the object that it was."""
+        """Read the routes, with a yield after each; *anew* also those that are known."""
         self._context.view.on_reading(self.router)
         self._context.unread.extend(unread_in(self.router))
         for counter in (self._changes, self._context.changes):
-            watch(self.router, counter)
+            count_changes_of(self.router, counter)
             for included in included_routers_in(self.router):
-                watch(included, counter)
+                count_changes_of(included, counter)
         # INVARIANT: the count is taken before the routes: what changes while they are read
         # is noticed at the next look.
         routes = self.router.routes
@@ -165,21 +169,21 @@ class RouteIndex:
         for node in route_nodes(self.router, self._context.view.looks_into, nodes):
             place = known.get(node.identity)
             place = place if place is not None and place.node is node else self._place(node)
-            self.look_behind(place)
+            self.update_inner(place)
             self._add(place, snapshot)
-            yield from self._reading_behind(place)
+            yield from self._reading_inner(place)
         yield from self._adding_last(snapshot)
         self._snapshot = snapshot
         return snapshot
 
-    def _reading_behind(self, place: Place) -> Iterator[None]:
-        """Read what is behind *place*, where that is new."""
+    def _reading_inner(self, place: Place) -> Iterator[None]:
+        """Read the router behind *place*, where that has changed."""
         if place.index is not None and place.index._current_or_none() is None:
             yield from place.index.reading()
         yield
 
     def _adding_last(self, snapshot: Snapshot) -> Iterator[None]:
-        """Add what the router asks where no route matches."""
+        """Add the frontends and the default, which the router tries where no route matches."""
         for node in frontend_nodes(self.router):
             place = self._place(node)
             place.endpoint = self._context.view.on_endpoint(node)
@@ -187,8 +191,8 @@ class RouteIndex:
         default = own_default_of(self.router)
         if default is not None:
             snapshot.default = self._place(default_node(default))
-            self.look_behind(snapshot.default)
-            yield from self._reading_behind(snapshot.default)
+            self.update_inner(snapshot.default)
+            yield from self._reading_inner(snapshot.default)
 
     def _add(self, place: Place, snapshot: Snapshot) -> None:
         node = place.node
@@ -212,15 +216,15 @@ class RouteIndex:
         if untaken and not has_guard(tree, guard):
             awaited = ResolvedRoute(template, kind, methods, tuple(untaken))
         route = ResolvedRoute(template, kind, methods, scopes, awaited)
-        behind = None
-        if node.leads or node.family in {Mount, Host}:
-            below = RouteTemplate.below(self._prefix_behind(node))
+        unknown_paths = None
+        if node.may_lead_to_router or node.family in {Mount, Host}:
+            below = RouteTemplate.below(self._inner_prefix(node))
             # A route whose endpoint is a router takes nothing of the path for itself.
             whole = template if node.family in {Route, WebSocketRoute} else below
-            behind = ResolvedRoute(whole, Kind.UNKNOWN_PATHS, frozenset({ANY_METHOD}))
-        return Place(node, route, behind)
+            unknown_paths = ResolvedRoute(whole, Kind.UNKNOWN_PATHS, frozenset({ANY_METHOD}))
+        return Place(node, route, unknown_paths)
 
-    def _prefix_behind(self, node: RouteNode) -> str:
+    def _inner_prefix(self, node: RouteNode) -> str:
         """Return the prefix of the router to which *node* leads."""
         return self.prefix + node.path if isinstance(node.effective, Mount) else self.prefix
 
@@ -231,15 +235,15 @@ class RouteIndex:
         is_whole = node.kind in {Kind.MOUNT, Kind.OPAQUE}
         return RouteTemplate.below(text) if is_whole else RouteTemplate.parse(text)
 
-    def look_behind(self, place: Place, *, again: bool = True) -> None:
-        """Find the index of the router to which *place* leads now, or note an endpoint.
+    def update_inner(self, place: Place, *, again: bool = True) -> None:
+        """Find the router to which *place* leads now, and its index; or mark it as an endpoint.
 
         Without *again*, a router to which it led before, and that is as it was prepared then, is
         not prepared once more (attacks/test_gates.py).
         """
         view, node = self._context.view, place.node
         inner = view.inner_of(node)
-        is_kept = not again and place.is_known and is_same(place.inner, inner)
+        is_kept = not again and place.is_resolved and is_same(place.inner, inner)
         if is_kept and (inner is None or view.is_ready(inner)):
             place.inner = inner
             return
@@ -248,44 +252,44 @@ class RouteIndex:
             inner.router is each.router for each in (*self.outer, self)
         )
         if inner is None or is_circular or not view.prepare(inner):
-            self._note_move(place, None)
+            self._count_move(place, None)
             place.inner = place.index = None
             place.endpoint = view.on_endpoint(node)
             return
-        self._note_move(place, inner)
+        self._count_move(place, inner)
         if place.index is None or place.index.router is not inner.router:
-            prefix, outer = self._prefix_behind(node), (*self.outer, self)
+            prefix, outer = self._inner_prefix(node), (*self.outer, self)
             place.index = RouteIndex(inner, self._context, prefix=prefix, outer=outer, place=place)
         place.inner, place.index.app, place.index.place = inner, inner.app, place
         place.endpoint = None
 
-    def _note_move(self, place: Place, inner: InnerRouter | None) -> None:
-        """Count it as a change that *place*, known before, leads elsewhere now.
+    def _count_move(self, place: Place, inner: InnerRouter | None) -> None:
+        """Count a change where *place* led elsewhere before.
 
-        INVARIANT: what lists places, lists those of now (attacks/test_moved_mounts.py).
+        INVARIANT: lists of places are made anew after that (attacks/test_moved_mounts.py).
         """
-        if place.is_known and not is_same(place.inner, inner):
+        if place.is_resolved and not is_same(place.inner, inner):
             self._context.changes.count += 1
 
-    def leading(self) -> Iterator[Place]:
-        """Yield what may lead to other routers."""
-        return (place for place in self.places() if place.node.leads)
+    def mount_places(self) -> Iterator[Place]:
+        """Yield the places that may lead to another router."""
+        return (place for place in self.places() if place.node.may_lead_to_router)
 
     def refreshing(self, *, anew: bool = False) -> Generator[None, None, None]:
-        """Read again what changed, here and in all routers that there are now, some at a time."""
+        """Read the changed routers from here on again, with a yield after each route."""
         if anew or self._current_or_none() is None:
             yield from self.reading(anew=anew)
         snapshot = self.current()
         for place in (*snapshot.places, snapshot.default):
-            if place is None or place.behind is None:
+            if place is None or place.unknown_paths is None:
                 continue
-            self.look_behind(place)
+            self.update_inner(place)
             if place.index is not None:
-                # Where all was read anew, so was what is behind.
+                # With *anew*, `reading` has read the inner router already.
                 yield from place.index.refreshing()
 
     def walk(self) -> "Iterator[RouteIndex]":
-        """Yield this index and those of all routers that there are behind it."""
+        """Yield this index and the indexes of all routers behind it."""
         yield self
         for place in self.places():
             if place.index is not None:

@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PlacedEndpoint:
-    """An endpoint, what answers there, and the tree of its dependencies."""
+    """An endpoint, the code that answers there, and the tree of its dependencies."""
 
     route: ResolvedRoute
     target: object
@@ -46,14 +46,14 @@ class PlacedEndpoint:
 
 
 def placed_endpoints(index: RouteIndex) -> Iterator[PlacedEndpoint]:
-    """Yield every endpoint to which *index* leads, unknown paths behind other code included."""
+    """Yield every endpoint to which *index* leads, and unknown paths behind other code."""
     for place in index.places():
         if place.index is None:
             yield PlacedEndpoint(place.route, place.node.target, place.node.dependant)
             continue
         yield from placed_endpoints(place.index)
-        if place.inner is not None and place.behind is not None and not place.inner.is_plain:
-            yield PlacedEndpoint(place.behind, place.inner.app, None)
+        if place.inner is not None and place.unknown_paths is not None and not place.inner.is_plain:
+            yield PlacedEndpoint(place.unknown_paths, place.inner.app, None)
 
 
 def protected_endpoints_of(tree: RouteTree, guard: object) -> Iterator[Endpoint]:
@@ -85,7 +85,7 @@ def places_in(
 ) -> Iterator[tuple[str, Place, bool]]:
     """Yield every endpoint of *app* and of the apps mounted in it, as dependencies run there.
 
-    Before it is where its app is mounted; after it, whether one object is at two places of that.
+    Each comes as the mount path of its app, its place, and whether its route has two places there.
     """
     for mount, inner in apps_in(app, tree_of):
         places = list(tree_of(inner).places())
@@ -101,7 +101,7 @@ def apps_in(
     mount: str = "",
     outer: tuple[Starlette, ...] = (),
 ) -> Iterator[tuple[str, Starlette]]:
-    """Yield *app* and the apps mounted in it, each after where it is mounted."""
+    """Yield *app* and the apps mounted in it, each with the path at which it is mounted."""
     yield mount, app
     for place in tree_of(app).places():
         inner = inner_app_of(place)
@@ -111,7 +111,7 @@ def apps_in(
 
 
 def inner_app_of(place: Place) -> Starlette | None:
-    """Return the app that is mounted at *place*, where it is one with routes of its own."""
+    """Return the app that is mounted at *place*, or None where it has no routes of its own."""
     inner = DependencyView().inner_of(place.node)
     return inner.app if inner is not None and isinstance(inner.app, Starlette) else None
 

@@ -1,4 +1,4 @@
-"""The route of a connection by what the framework names, where a dependency asks for it.
+"""Finds the route for which a dependency runs, by the route object that the framework names.
 
 Since FastAPI includes routers lazily, ``asgi_scope["route"]`` is the route as its own router
 has it: without the prefixes of the inclusions, and the same object for all of them. What the
@@ -22,7 +22,7 @@ from fastapi.routing import (
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
 
-from fastapi_scopes._routing.changes import is_watched
+from fastapi_scopes._routing.changes import is_counted
 from fastapi_scopes._routing.index import RouteIndex
 from fastapi_scopes._routing.inventory import apps_in
 from fastapi_scopes._routing.paths import pattern_of
@@ -38,32 +38,34 @@ __all__ = ["DependencyRoutes", "is_running", "unobservable_routers_in"]
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An object that the framework names, and its route; None where it is no answer."""
+    """A route object of the framework, and its route for rules; None where that is ambiguous."""
 
     source: Any
     route: ResolvedRoute | None
     mounts: re.Pattern[str]
-    """What the mounted routers between the app and the route match of a path."""
+    """Matches the paths of the mounts between the app and the route."""
     is_in_the_app: bool
-    """Whether there are none of these."""
+    """Whether there are no mounts in between."""
     index: RouteIndex
-    """That of the router in which it is."""
+    """The index of the router that has the route."""
 
 
 @dataclass(slots=True)
 class _Table:
+    """All route objects of the app, as they were at one version of its tree."""
+
     version: int
     entries: dict[int, _Entry] = field(default_factory=dict[int, _Entry])
     unknown: "weakref.WeakValueDictionary[int, Any]" = field(
         default_factory=weakref.WeakValueDictionary[int, Any]
     )
-    """What was looked for already, and is not in the app."""
+    """Route objects that were looked for and are not in the app."""
     is_counted: bool = False
     """Whether every router of the app reports changes of its routes."""
 
 
 class DependencyRoutes:
-    """The routes of one app on which dependencies run, by what the framework names.
+    """The routes of one app on which dependencies run, by the route objects of the framework.
 
     Threads may share it: it changes by whole tables, and the worst that a race does is to read
     one twice.
@@ -86,7 +88,7 @@ class DependencyRoutes:
             return None
         # What is in no router that is mounted in the app is where the app is.
         is_outermost = asgi_scope.get("router") is self._app.router
-        # INVARIANT: where one router does not tell of its changes, any other may be in it by now,
+        # INVARIANT: where changes of one router are not counted, any other may be in it by now,
         # and the end of a path be the same (attacks/test_late_sharing.py).
         is_certain = is_outermost or table.is_counted or entry.is_in_the_app
         is_there = is_certain and _is_at(entry, asgi_scope, is_outermost=is_outermost)
@@ -102,7 +104,7 @@ class DependencyRoutes:
             entry = table.entries.get(id(source))
             return table, entry if entry is not None and entry.source is source else None
         if table.unknown.get(id(source)) is not source:
-            # A router that cannot be watched has others by now.
+            # A router whose changes cannot be counted may have other routes by now.
             table = self._read(anew=True)
             entry = table.entries.get(id(source))
             if entry is None:
@@ -115,7 +117,7 @@ class DependencyRoutes:
         if not self.tree.is_serving:
             self.tree.start_serving()
             return self._read()
-        # The list of the app itself is looked at for who goes behind its back.
+        # The app's own list is compared too, for code that changes it uncounted.
         self.tree.root.current()
         is_current = self._table.version == self.tree.version
         return self._table if is_current else self._read()
@@ -135,20 +137,20 @@ class DependencyRoutes:
                 route = None if id(source) in table.entries else place.route
                 is_in_the_app = not index.prefix
                 table.entries[id(source)] = _Entry(source, route, mounts, is_in_the_app, index)
-        table.is_counted = all(_is_counted(index) for index in self.tree.indexes())
+        table.is_counted = all(_are_all_counted(index) for index in self.tree.indexes())
         self._table = table
         return table
 
 
-def _is_counted(index: RouteIndex) -> bool:
-    return all(map(is_watched, (index.router, *included_routers_in(index.router))))
+def _are_all_counted(index: RouteIndex) -> bool:
+    return all(map(is_counted, (index.router, *included_routers_in(index.router))))
 
 
 def _is_at(entry: _Entry, asgi_scope: MutableMapping[str, Any], *, is_outermost: bool) -> bool:
-    """Tell whether the connection came to the entry's route by the way that the table has.
+    """Tell whether the path of the connection leads to the entry's route through its mounts.
 
-    The path selects nothing here; where it is not that of the route, what is known of the
-    route is old, or a connection was passed on, and there is no answer.
+    The path selects no route here: where it does not fit, the table is out of date or the
+    connection was passed on, and there is no answer.
     """
     if not entry.source.path_regex.match(get_route_path(asgi_scope)):
         return False
@@ -172,7 +174,7 @@ def unobservable_routers_in(
         if any(index.outer for index in indexes):
             for index in indexes:
                 routers = (index.router, *included_routers_in(index.router))
-                names |= {type(each).__name__: None for each in routers if not is_watched(each)}
+                names |= {type(each).__name__: None for each in routers if not is_counted(each)}
     for name in names:
         yield Finding.notice(
             FindingCode.CHANGES_NOT_SEEN,
@@ -183,7 +185,7 @@ def unobservable_routers_in(
 
 
 def is_running(route: object, asgi_scope: Mapping[str, Any]) -> bool:
-    """Tell whether *route* is what dependencies run for on a connection; a frontend is no route."""
+    """Tell whether *route* is the one that the framework names as running; it names no frontend."""
     named = asgi_scope.get("route")
     if isinstance(route, _FrontendRouteGroup):
         return not isinstance(named, APIRoute | APIWebSocketRoute)
@@ -191,7 +193,7 @@ def is_running(route: object, asgi_scope: Mapping[str, Any]) -> bool:
 
 
 def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
-    """Return the context, or else the route, that the framework chose for a connection."""
+    """Return the route context, or else the route, that the framework chose for a connection."""
     route = asgi_scope.get("route")
     context = asgi_scope.get("fastapi", {}).get("effective_route_context")
     # The context may be left over from the router outside a mount: only that of this very

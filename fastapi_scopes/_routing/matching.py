@@ -1,4 +1,4 @@
-"""A connection on its way through the routers of an app, found before the framework routes it."""
+"""The route of a connection and the routers on its way, found before the framework routes it."""
 
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
@@ -11,26 +11,26 @@ from starlette.applications import Starlette
 from starlette.routing import Match, Router
 from starlette.types import ASGIApp
 
-from fastapi_scopes._routing.enforcement import Endpoint, endpoint_of
+from fastapi_scopes._routing.enforcement import EnforcedEndpoint, endpoint_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import RouteNode, UnroutableError
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes.core.methods import WEBSOCKET
 
-__all__ = ["Pin", "RouteChangedError", "RouteMatch", "RouterScope", "Step", "router_scope_of"]
+__all__ = ["Pin", "RouteChangedError", "RouteMatch", "RouterScope", "RouterStep", "router_scope_of"]
 
 _NO_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class RouteChangedError(Exception):
-    """A route has another template than when it was read; its router knows nothing of that."""
+    """A route has another path than when its router was read, and no change was counted."""
 
 
 @dataclass(slots=True, eq=False)
 class RouterScope:
-    """What of a connection a router goes by."""
+    """The parts of an ASGI scope by which one router chooses a route."""
 
-    # A token is in there.
+    # Not shown: it holds the token.
     asgi_scope: MutableMapping[str, Any] = field(repr=False)
     is_socket: bool
     method: str
@@ -38,22 +38,22 @@ class RouterScope:
     root_path: str
     path_params: Mapping[str, Any]
     outer: "RouterScope | None" = None
-    """What the router outside went by."""
+    """The scope of the router outside of this one."""
     node: RouteNode | None = None
-    """What led here from there."""
+    """The route that led here from that router."""
     app: ASGIApp | None = None
-    """What that led into."""
+    """The app or router to which that route led."""
     _visible: dict[str, Any] | None = field(default=None, init=False, repr=False)
 
     @property
     def route_path(self) -> str:
-        """What is left of the path for the router."""
+        """The rest of the path, which the router matches."""
         if not self.root_path:
             return self.path
         return get_route_path({"path": self.path, "root_path": self.root_path})
 
-    def is_of(self, asgi_scope: Mapping[str, Any]) -> bool:
-        """Tell whether a connection is of the type, and has the method, that it was read from."""
+    def has_method_of(self, asgi_scope: Mapping[str, Any]) -> bool:
+        """Tell whether *asgi_scope* has the same type and method."""
         if asgi_scope["type"] == "websocket":
             return self.is_socket
         return not self.is_socket and bool(asgi_scope["method"] == self.method)
@@ -61,14 +61,14 @@ class RouterScope:
     def below(
         self, node: RouteNode, inner: InnerRouter, mounted: str, parameters: Mapping[str, Any]
     ) -> "RouterScope":
-        """Return what the router *inner* goes by, to which *node* leads at *mounted*."""
+        """Return the scope of the router *inner*, to which *node* leads at the path *mounted*."""
         root_path = inner.root_path or self.root_path + mounted
         path_params = {**self.path_params, **parameters} if parameters else self.path_params
         call = (self.asgi_scope, self.is_socket, self.method, self.path)
         return RouterScope(*call, root_path, path_params, self, node, inner.app)
 
     def with_slash_changed(self) -> "RouterScope":
-        """Return what a router would redirect to."""
+        """Return the scope of the path to which a router would redirect."""
         ends = self.route_path.endswith("/")
         path = self.path.rstrip("/") if ends else self.path + "/"
         changed = replace(self, path=path)
@@ -77,9 +77,9 @@ class RouterScope:
         return changed
 
     def visible_scope(self) -> dict[str, Any]:
-        """Return an ASGI scope for the code of routes, which may write to it.
+        """Return a copy of the ASGI scope for the code of routes, which may write to it.
 
-        It is one for all of them, as the framework has it; the connection's own stays as it is.
+        They all get the same copy, as in the framework; the connection's own scope stays as it is.
 
         INVARIANT: it is what the framework has there, where no other code is in between
         (attacks/test_seen_scopes.py).
@@ -95,25 +95,25 @@ class RouterScope:
                 outer = dict(self.outer.visible_scope())
             found: Mapping[str, Any] = {}
             if self.node is not None and not self.node.is_default:
-                found = self.node.ask(outer)[1]
+                found = self.node.call_matches(outer)[1]
             self._visible = {**outer, **found, "path": self.path, "root_path": self.root_path}
             self._visible["fastapi"] = dict(self._visible.get("fastapi") or {})
             if isinstance(self.app, Starlette):
                 self._visible["app"] = self.app
         return self._visible
 
-    def ask(self, node: RouteNode) -> tuple[Match, Mapping[str, Any]]:
-        """Return what *node* itself says, and the path parameters.
+    def call_matches(self, node: RouteNode) -> tuple[Match, Mapping[str, Any]]:
+        """Return what `matches` of *node* says, and the path parameters.
 
         Raises:
             UnroutableError: it fails.
         """
-        match, found = node.ask(self.visible_scope())
+        match, found = node.call_matches(self.visible_scope())
         return match, found.get("path_params") or {}
 
 
 def router_scope_of(asgi_scope: MutableMapping[str, Any]) -> RouterScope:
-    """Return what a router goes by that gets *asgi_scope*."""
+    """Return the scope by which a router that gets *asgi_scope* chooses a route."""
     is_socket = asgi_scope["type"] == "websocket"
     method = WEBSOCKET if is_socket else asgi_scope["method"]
     path_params = asgi_scope.get("path_params") or _NO_PARAMETERS
@@ -123,93 +123,91 @@ def router_scope_of(asgi_scope: MutableMapping[str, Any]) -> RouterScope:
 
 @dataclass(slots=True, eq=False)
 class Pin:
-    """One route of a router, or none, and the copy of the router that has that alone."""
+    """A copy of a router that has only one of its routes, or none."""
 
     router: Router
-    shown: Router
-    """The copy."""
+    pinned_copy: Router
+    """The copy of *router*."""
     key: object = None
     """Equal for two pins of one route; None where there is no route."""
     node: RouteNode | None = None
-    leads: bool = False
+    may_lead_to_router: bool = False
     """Whether the route may lead to another router."""
 
 
 @dataclass(slots=True, eq=False)
-class Step:
-    """A router on the way of a connection, and the route that it is shown."""
+class RouterStep:
+    """One router on the way of a connection, with the pin that was decided on for it."""
 
     pin: Pin
-    at: RouterScope
-    """What the router went by when that was decided on."""
+    router_scope: RouterScope
+    """The scope by which the router would have chosen at the time of the decision."""
     inner: InnerRouter | None = None
-    """The router to which the route led then."""
+    """The router to which the route led at that time."""
 
     @property
     def has_moved(self) -> bool:
-        """Whether the route leads to another router by now, of which nothing was decided."""
+        """Whether the route leads to another router now than at the time of the decision."""
         node = self.pin.node
-        if node is None or not self.pin.leads:
+        if node is None or not self.pin.may_lead_to_router:
             return False
-        # What has a `handle` of its own by now may run anything.
-        is_other_code = not node.is_default and node.answers_partial
-        return is_other_code or not is_same(self.inner, node.inner())
+        # A route that was given a `handle` of its own may run anything.
+        is_other_code = not node.is_default and node.has_own_handle
+        return is_other_code or not is_same(self.inner, node.inner_router())
 
-    def goes_by(self, endpoint: Endpoint) -> bool:
-        """Tell whether the route of the step was *endpoint* once, before it led to a router."""
+    def was_endpoint(self, endpoint: EnforcedEndpoint) -> bool:
+        """Tell whether the route of the step was *endpoint* before it led to a router."""
         return self.pin.node is not None and endpoint_of(self.pin.node.route) is endpoint
 
-    def is_met_by(self, asgi_scope: MutableMapping[str, Any]) -> bool:
-        """Tell whether the router would come to the same, with the same path parameters."""
-        at, node = self.at, self.pin.node
-        if not at.is_of(asgi_scope):
+    def holds_for(self, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether the router would choose the same route and parameters for *asgi_scope*."""
+        before, node = self.router_scope, self.pin.node
+        if not before.has_method_of(asgi_scope):
             return False
         if node is None:
-            # Nothing is shown that could run.
+            # The pin has no route that could run.
             return True
         path, root_path = asgi_scope["path"], asgi_scope.get("root_path") or ""
-        is_same_text = path == at.path and root_path == at.root_path
+        is_same_text = path == before.path and root_path == before.root_path
         path_params = asgi_scope.get("path_params") or _NO_PARAMETERS
-        if path_params is not at.path_params and not _are_same(
-            path_params, at.path_params, is_same_text=is_same_text
+        if path_params is not before.path_params and not _are_equal(
+            path_params, before.path_params, is_same_text=is_same_text
         ):
             return False
         return is_same_text or self._matches_alike(node, router_scope_of(asgi_scope))
 
     def _matches_alike(self, node: RouteNode, now: RouterScope) -> bool:
-        """Tell whether another path has the same parameters, as they are written."""
-        if node.is_default or node.is_low_priority or now.route_path == self.at.route_path:
+        """Tell whether the path of *now* has the same parameters, as they are written."""
+        before = self.router_scope.route_path
+        if node.is_default or node.is_low_priority or now.route_path == before:
             return True
-        if node.is_asked:
-            # What it goes by is its own affair; where it runs, its parameters are compared.
+        if node.needs_matches_call:
+            # Its own code matches; its parameters are compared where it runs.
             return True
-        found = node.texts_in(now.route_path)
-        # What does not match at all, the router itself says.
-        return found is None or found == node.texts_in(self.at.route_path)
+        found = node.parameter_texts(now.route_path)
+        # Where the path does not match, the router itself says so.
+        return found is None or found == node.parameter_texts(before)
 
-    def leads_to(
+    def runs_as_decided(
         self, asgi_scope: MutableMapping[str, Any], path_params: Mapping[str, Any] | None
     ) -> bool:
-        """Tell whether what runs now is called as was decided, with *path_params*."""
-        is_same_text = asgi_scope["path"] == self.at.path
+        """Tell whether *asgi_scope* has the method and the *path_params* that were decided on."""
+        is_same_text = asgi_scope["path"] == self.router_scope.path
         now = asgi_scope.get("path_params") or _NO_PARAMETERS
-        return self.at.is_of(asgi_scope) and _are_same(
+        return self.router_scope.has_method_of(asgi_scope) and _are_equal(
             now, path_params or _NO_PARAMETERS, is_same_text=is_same_text
         )
 
 
-def _are_same(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text: bool) -> bool:
-    """Tell whether path parameters have the same values.
-
-    Of some values only the text can be compared that they were made of.
-    """
+def _are_equal(one: Mapping[str, Any], other: Mapping[str, Any], *, is_same_text: bool) -> bool:
+    """Tell whether path parameters have the same values, or at least were made of the same text."""
     if one is other or (not one and not other):
         return True
     if one.keys() != other.keys():
         return False
     for name, value in one.items():
         others = other[name]
-        # Most are texts.
+        # The usual case.
         is_same_str = type(value) is str and type(others) is str and value == others
         if not is_same_str and not _is_same_value(value, others, is_same_text=is_same_text):
             return False
@@ -220,83 +218,83 @@ def _is_same_value(one: object, other: object, *, is_same_text: bool) -> bool:
     is_same_kind = is_same_text and type(one) is type(other)
     try:
         is_equal = bool(one == other)
-    except Exception:  # noqa: BLE001 - the developer's class has its say
+    except Exception:  # noqa: BLE001 - the developer's class may raise anything
         return is_same_kind
-    # What is equal to itself alone has but its text to go by.
+    # An instance that only equals itself has no other value than its text.
     return is_equal or (is_same_kind and type(one).__eq__ is object.__eq__)
 
 
 class Routes(Protocol):
-    """Those of a router, as they were read once."""
+    """The routes of a router, as they were read once."""
 
-    def choose(self, at: RouterScope, route_path: str) -> object:
-        """Look for the one to which a path leads."""
+    def choose(self, router_scope: RouterScope, route_path: str) -> object:
+        """Look for the route to which a path leads."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class RouteMatch:
-    """How a connection gets to its endpoint, router by router."""
+    """The route to which a connection leads, and the routers on its way."""
 
     route: ResolvedRoute | None = None
     """The endpoint, or None where a router answers that there is none."""
-    endpoint: Endpoint | None = None
-    """What the route of the endpoint is known by, where it asks for a verdict itself."""
-    is_refused: bool = False
-    """Whether the framework itself would fail on the path."""
+    endpoint: EnforcedEndpoint | None = None
+    """The endpoint under which the route asks for a verdict when it runs."""
+    is_unroutable: bool = False
+    """Whether no route is looked for: the framework itself would fail, or no rule can hold."""
     redirected: ResolvedRoute | None = None
-    """Where a router points that has no such route."""
+    """The route to which a router without a matching route redirects."""
     routes: Routes | None = None
-    """Those of the last router on the way."""
+    """The routes of the last router on the way."""
     path_params: Mapping[str, Any] | None = None
-    """Those with which the endpoint runs; None where there are none."""
-    steps: tuple[Step, ...] = ()
+    """The parameters with which the endpoint runs; None where there are none."""
+    steps: tuple[RouterStep, ...] = ()
     """One for every router on the way."""
-    entered: tuple[tuple[ResolvedRoute, InnerRouter | None], ...] = ()
-    """All that is below what could lead to inner routers, and these."""
+    mounts: tuple[tuple[ResolvedRoute, InnerRouter | None], ...] = ()
+    """Per mount on the way: the route of unknown paths below it, and the router behind it."""
 
-    def end(
+    def end_at_route(
         self,
-        step: Step,
+        step: RouterStep,
         route: ResolvedRoute,
-        endpoint: Endpoint | None,
+        endpoint: EnforcedEndpoint | None,
         parameters: Mapping[str, Any],
     ) -> None:
-        """Note that the way ends with *step*, at *route*, with the *parameters* that it adds."""
+        """End the way with *step*, at *route*; *parameters* are those that the route adds."""
         self.steps = (*self.steps, step)
         self.route, self.endpoint = route, endpoint
-        before = step.at.path_params
+        before = step.router_scope.path_params
         self.path_params = {**before, **parameters} if before else parameters
 
-    def end_nowhere(self, step: Step, redirected: ResolvedRoute | None = None) -> None:
-        """Note that a router answers that there is no route, or redirects to one."""
+    def end_without_route(self, step: RouterStep, redirected: ResolvedRoute | None = None) -> None:
+        """End the way with *step*: the router answers 404 or 405, or redirects to *redirected*."""
         self.steps = (*self.steps, step)
-        self.route, self.redirected = self.behind_other_code(), redirected
+        self.route, self.redirected = self.route_of_unknown_paths(), redirected
 
-    def behind_other_code(self) -> ResolvedRoute | None:
-        """Return what stands for all unknown paths behind the first code that is not known.
+    def route_of_unknown_paths(self) -> ResolvedRoute | None:
+        """Return the route of unknown paths behind the first code that is not known, or None.
 
         INVARIANT: that no route matches does not mean that nothing answers
         (attacks/test_rewriting.py).
         """
-        behind = (each for each, inner in self.entered if inner is None or not inner.is_plain)
+        behind = (each for each, inner in self.mounts if inner is None or not inner.is_plain)
         return next(behind, None)
 
-    def look_for_nothing(self) -> None:
-        """Take as long as where there is no route.
+    def equalize_timing(self) -> None:
+        """Spend the time that a path without a route takes.
 
-        INVARIANT: a clock tells nobody who is refused whether there is one
+        INVARIANT: a clock tells nobody who is refused whether there is a route
         (benchmarks/hostile_targets.py).
         """
-        # To match parameters took as long; without a way there was nothing to look through.
+        # Matching parameters took as long already; without steps there is nothing to search.
         if self.routes is not None and self.steps and not self.path_params:
-            at = self.steps[-1].at
+            router_scope = self.steps[-1].router_scope
             with suppress(UnroutableError, RouteChangedError):
-                self.routes.choose(at, at.route_path + "/")
-        # For the time that it takes alone.
-        self.behind_other_code()
+                self.routes.choose(router_scope, router_scope.route_path + "/")
+        # Called for its duration alone.
+        self.route_of_unknown_paths()
 
-    def fail(self) -> None:
-        """Note that nothing is found: the framework itself would fail on the path."""
+    def mark_unroutable(self) -> None:
+        """Forget the way: the framework itself would fail on the path."""
         self.steps = ()
-        self.route, self.is_refused = None, True
+        self.route, self.is_unroutable = None, True

@@ -1,4 +1,4 @@
-"""Where a route leads to another router, and whether other code is in between."""
+"""Finds the router to which a route leads, and whether other code is in between."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ from fastapi_scopes._routing.framework import (
     is_transparent,
     wraps_framework_code,
 )
-from fastapi_scopes._routing.gates import Gate, has_gate_of, is_matching_of, layers_of
+from fastapi_scopes._routing.gates import Gate, app_chain_of, has_gate_of, is_matching_of
 
 __all__ = [
     "InnerRouter",
+    "has_own_404_handlers",
     "hides_its_router",
     "inner_router_of",
-    "is_answering",
     "is_running_its_router",
     "is_same",
     "wrapped_router",
 ]
 
-# With what a router says that there is no such route.
-_ANSWERED: Final[tuple[int | type[Exception], ...]] = (404, 405, HTTPException)
+# What handlers are registered for that answer where no route matches.
+_NOT_FOUND: Final[tuple[int | type[Exception], ...]] = (404, 405, HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
 class InnerRouter:
-    """A router that a route leads to."""
+    """A router to which a route leads, and the app that it belongs to."""
 
     router: Router
     app: Router | Starlette
@@ -45,9 +45,9 @@ class InnerRouter:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all that stands before its matching is the framework's own.
+        """Whether only framework code stands before the matching of the router.
 
-        That answers no path which the router does not know.
+        Such code answers no path that the router does not know.
         """
         is_plain_app = not isinstance(self.app, Starlette) or _is_plain_app(self.app)
         return self.is_unwrapped and is_plain_app and _is_plain_router(self.router)
@@ -72,13 +72,13 @@ def inner_router_of(route: Any) -> InnerRouter | None:
 
 
 def wrapped_router(outer: Any) -> InnerRouter | None:
-    """Return the router of *outer* or of what it is wrapped around, where there is one.
+    """Return the router of *outer*, or of the app that *outer* wraps, where there is one.
 
-    INVARIANT: only what is known to pass all on to its ``app`` is looked through; other code may
-    show one app and run another (attacks/test_code_in_between.py).
+    INVARIANT: only middleware that is known to pass every request to its ``app`` is looked through;
+    other code may show one app and run another (attacks/test_code_in_between.py).
     """
     is_unwrapped = True
-    for app in layers_of(outer):
+    for app in app_chain_of(outer):
         if isinstance(app, Starlette):
             # INVARIANT: an app that serves already runs the router that it had then
             # (attacks/test_late_replacements.py).
@@ -100,12 +100,12 @@ def is_running_its_router(app: Starlette) -> bool:
 
 
 def hides_its_router(app: Starlette) -> bool:
-    """Tell whether *app* serves already, and its stack does not show by which router."""
+    """Tell whether *app* serves already, by a stack that does not show its router."""
     return app.middleware_stack is not None and _running_router_of(app) is None
 
 
 def _running_router_of(app: Starlette) -> Router | None:
-    layers = layers_of(app.middleware_stack)
+    layers = app_chain_of(app.middleware_stack)
     return next((each for each in layers if isinstance(each, Router)), None)
 
 
@@ -114,20 +114,20 @@ def _is_plain_app(app: Starlette) -> bool:
         wraps_framework_code(app, "__call__")
         and not _builds_its_own_stack(app)
         and not app.user_middleware
-        and not is_answering(app)
+        and not has_own_404_handlers(app)
         and _runs_plumbing(app)
     )
 
 
 def _runs_plumbing(app: Starlette) -> bool:
-    """Tell whether the framework's own is all that the stack of *app* runs, if it is built."""
+    """Tell whether the stack of *app*, if built, has only the framework's own middleware."""
     outermost = app.middleware_stack if app.middleware_stack is not None else app.router
-    layers = layers_of(outermost)
+    layers = app_chain_of(outermost)
     return next((each for each in layers if not is_plumbing(each)), None) is app.router
 
 
 def _builds_its_own_stack(app: Starlette) -> bool:
-    """Tell whether somebody but the owner of a gate changed what the app runs."""
+    """Tell whether other code than a perimeter replaced `build_middleware_stack` of *app*."""
     if wraps_framework_code(app, "build_middleware_stack"):
         return False
     owner = getattr(app.build_middleware_stack, "__self__", None)
@@ -135,27 +135,27 @@ def _builds_its_own_stack(app: Starlette) -> bool:
 
 
 def _is_plain_router(router: Router) -> bool:
-    *layers, matching = layers_of(router.middleware_stack)
+    *layers, matching = app_chain_of(router.middleware_stack)
     is_its_own = wraps_framework_code(router, "__call__") and is_matching_of(router, matching)
     return is_its_own and all(isinstance(each, Gate) or is_body_limit(each) for each in layers)
 
 
-def is_answering(app: Starlette) -> bool:
-    """Tell whether code of the app's own answers where no route does."""
-    return not all(map(_is_of_the_framework, _answering_in(app)))
+def has_own_404_handlers(app: Starlette) -> bool:
+    """Tell whether the app has handlers of its own for paths and methods without a route."""
+    return not all(map(_is_of_the_framework, _handlers_of_404(app)))
 
 
-def _answering_in(app: Starlette) -> Iterator[object]:
-    """Yield what answers where no route does, in the list of *app* and in the stack it runs."""
+def _handlers_of_404(app: Starlette) -> Iterator[object]:
+    """Yield the handlers for 404 and 405 in the list of *app*, and in the stack that it runs."""
     listed = [app.exception_handlers or {}]
-    for layer in layers_of(app.middleware_stack):
+    for layer in app_chain_of(app.middleware_stack):
         if isinstance(layer, ExceptionMiddleware):
             listed += [layer._status_handlers, layer._exception_handlers]
     for handlers in listed:
-        yield from (handlers[each] for each in _ANSWERED if each in handlers)
+        yield from (handlers[each] for each in _NOT_FOUND if each in handlers)
 
 
 def _is_of_the_framework(handler: object) -> bool:
-    # By identity: what wraps the framework's says that it is that.
+    # By identity: a wrapper passes for the handler that it wraps.
     its_own = getattr(handler, "__func__", None)
     return handler is http_exception_handler or its_own is ExceptionMiddleware.http_exception

@@ -36,7 +36,7 @@ from fastapi_scopes._routing.mounts import InnerRouter, inner_router_of, wrapped
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.methods import ANY_METHOD, WEBSOCKET
 
-__all__ = ["RouteNode", "UnroutableError", "known_node", "own_node"]
+__all__ = ["RouteNode", "UnroutableError", "node_for", "own_node"]
 
 _FAMILIES: Final = (Route, WebSocketRoute, Mount, Host)
 # What the framework's matching reads of a route.
@@ -47,53 +47,53 @@ Answer = tuple[Match, dict[str, Any]]
 
 
 class UnroutableError(Exception):
-    """The code of a route fails on a path, as it would when the framework asks it."""
+    """The code of a route fails on a path, as it would in the framework's own matching."""
 
 
 @dataclass(slots=True, eq=False)
 class RouteNode:
-    """One route of a router, where that router has it."""
+    """One route of a router, as that router matches and runs it."""
 
     route: Any
     """The route as its own router has it, the same object wherever that is included."""
     effective: Any
     """What is matched: the context or the copy that an inclusion makes, else the route."""
     inclusions: tuple[_IncludedRouter, ...] = ()
-    """What the framework goes through to come to it, the outermost first."""
+    """The inclusions through which the framework comes to it, the outermost first."""
     context: Any = None
     """The context of the innermost inclusion, where there is one."""
     path: str = ""
-    """Its template in the router that is looked at; of a mount, without what is below."""
+    """Its path in the router that is read; of a mount, without the rest below it."""
     family: type[BaseRoute] | None = None
-    """Which of the framework's kinds of routes is matched; None for any other, or for several."""
+    """The framework's class of routes that it is of; None for another, or for several."""
     is_predictable: bool = False
     """Whether the framework's own code matches it, by its compiled pattern."""
-    is_asked: bool = True
-    """Whether its own code has to say if it matches: it is not predictable, or goes by hosts."""
+    needs_matches_call: bool = True
+    """Whether its own `matches` must be called: it is not predictable, or matches hosts."""
     frontend: Any = None
     """The frontend, where the route is a group of these."""
     is_low_priority: bool = False
-    """Whether the router asks it where no other route matches."""
+    """Whether the router tries it only where no other route matches."""
     is_default: bool = False
     """Whether it is no route but the router's default."""
-    leads: bool = False
+    may_lead_to_router: bool = False
     """Whether it may lead to another router."""
     converts: bool = True
     """Whether a path parameter may be more than its text."""
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The objects that it was read from, and its path there."""
+        """The objects that it was read from, and its path: it stays known while they stay."""
         return _identity_of(self.route, self.effective, self.path)
 
     @property
-    def key(self) -> tuple[object, ...]:
-        """What tells it from the other routes of its router, whoever looks at them."""
+    def shared_key(self) -> tuple[object, ...]:
+        """Equal for one route of a router in the trees of two perimeters."""
         return id(self.route), self.path, id(self.frontend)
 
     @property
     def kind(self) -> Kind:
-        """What answers there."""
+        """The kind of endpoint that it is."""
         if self.frontend is not None:
             return Kind.FRONTEND
         if self.family is WebSocketRoute:
@@ -105,15 +105,15 @@ class RouteNode:
 
     @property
     def methods(self) -> frozenset[str]:
-        """The methods that are answered; ``*`` stands for any.
+        """The methods that it answers; ``*`` stands for any.
 
-        What matches in its own way may answer others than it lists.
+        A route that matches in its own way may answer others than it lists.
         """
         is_certain = self.is_predictable or self.family not in {Route, WebSocketRoute}
-        return self.spelled_methods if is_certain else self.spelled_methods | {ANY_METHOD}
+        return self.declared_methods if is_certain else self.declared_methods | {ANY_METHOD}
 
     @property
-    def spelled_methods(self) -> frozenset[str]:
+    def declared_methods(self) -> frozenset[str]:
         """The methods that the route lists, or ``*`` where it lists none."""
         if self.frontend is not None:
             return frozenset(self.frontend.methods)
@@ -126,18 +126,18 @@ class RouteNode:
 
     @property
     def listed_methods(self) -> Collection[str]:
-        """The methods to which the framework keeps it; none where it looks at none."""
+        """The methods that the framework compares; none where it compares none."""
         methods = attribute_of(self.effective, "methods") if self.family is Route else None
         return methods or ()
 
     @property
     def takes_requests(self) -> bool:
-        """Whether it may match what is no socket."""
+        """Whether it may match an HTTP request."""
         return self.family is not WebSocketRoute or not self.is_predictable
 
     @property
     def takes_sockets(self) -> bool:
-        """Whether it may match a socket."""
+        """Whether it may match a WebSocket."""
         return self.family is not Route or not self.is_predictable
 
     @property
@@ -149,7 +149,7 @@ class RouteNode:
 
     @property
     def target(self) -> object:
-        """What answers: of a route its function, of a mount its app, of an inclusion its router."""
+        """The code that answers: function of a route, app of a mount, included router."""
         if self.frontend is not None:
             return attribute_of(self.frontend, "app")
         names = ("endpoint", "app", "original_router")
@@ -158,22 +158,22 @@ class RouteNode:
 
     @property
     def matched(self) -> Any:
-        """What has the methods by which it is matched and run."""
+        """The object whose `matches` and `handle` the framework calls."""
         return _matched(self.route, self.effective)
 
     @property
-    def answers_partial(self) -> bool:
-        """Whether code that is not the framework's answers a method that it does not list."""
+    def has_own_handle(self) -> bool:
+        """Whether its `handle` is not the framework's, and may answer any method."""
         return not runs_framework_code(self.matched, "handle")
 
-    def inner(self) -> InnerRouter | None:
-        """Return the router to which it leads now, where it is one."""
+    def inner_router(self) -> InnerRouter | None:
+        """Return the router to which it leads now, or None."""
         return wrapped_router(self.route) if self.is_default else inner_router_of(self.effective)
 
-    def texts_in(self, route_path: str) -> dict[str, str] | None:
-        """Return the path parameters as they are written, or None where the path is another's.
+    def parameter_texts(self, route_path: str) -> dict[str, str] | None:
+        """Return the path parameters as they are written, or None where the path does not match.
 
-        For predictable nodes; of a mount, without what is below.
+        For predictable nodes; of a mount, without the rest below it.
         """
         found = self.effective.path_regex.match(route_path)
         texts: dict[str, str] | None = found.groupdict() if found is not None else None
@@ -185,7 +185,7 @@ class RouteNode:
         """Return what the framework's own matching says; for predictable nodes.
 
         Raises:
-            UnroutableError: a convertor fails on what is in the path.
+            UnroutableError: a convertor fails on the text in the path.
         """
         found = self.effective.path_regex.match(route_path)
         if found is None:
@@ -193,7 +193,7 @@ class RouteNode:
         parameters: dict[str, Any] = found.groupdict() if found.re.groups else {}
         if parameters and self.converts:
             self._convert(parameters)
-        # As `listed_methods`, in less time.
+        # As `listed_methods`, but faster.
         methods: Any = getattr(self.effective, "methods", None) if self.family is Route else None
         is_partial = bool(methods) and method not in methods
         return (Match.PARTIAL if is_partial else Match.FULL), parameters
@@ -206,11 +206,11 @@ class RouteNode:
                 if type(convertor) not in _NEVER_RAISING:
                     parameters[name] = convertor.convert(value)
         except Exception as error:
-            # The developer's code, on the client's text: of which type is anybody's guess.
+            # The developer's code may raise anything on the client's text.
             raise UnroutableError from error
 
-    def ask(self, asgi_scope: dict[str, Any]) -> Answer:
-        """Return what the route itself says of *asgi_scope*, to which it may write.
+    def call_matches(self, asgi_scope: dict[str, Any]) -> Answer:
+        """Return what `matches` of the route says of *asgi_scope*, to which it may write.
 
         Raises:
             UnroutableError: it fails.
@@ -224,12 +224,12 @@ class RouteNode:
             match, found = matches(asgi_scope)
             return Match(match), dict(found)
         except Exception as error:
-            # The developer's code, on the client's text: of which type is anybody's guess.
+            # The developer's code may raise anything on the client's text.
             raise UnroutableError from error
         finally:
             asgi_scope["fastapi"] = before if before is not None else {}
 
-    def ask_frontend(self, asgi_scope: dict[str, Any]) -> tuple[Match, int | None]:
+    def call_frontend_matches(self, asgi_scope: dict[str, Any]) -> tuple[Match, int | None]:
         """Return what a frontend says of *asgi_scope*, and how specific its path is.
 
         Raises:
@@ -245,13 +245,14 @@ class RouteNode:
             raise UnroutableError from error
 
 
-def known_node(
+def node_for(
     known: dict[tuple[object, ...], RouteNode],
     route: BaseRoute,
     effective: Any,
     context: Any,
     inclusions: tuple[_IncludedRouter, ...],
 ) -> RouteNode:
+    """Return the node of *route*: that of *known* where it is the same still, else a new one."""
     path = attribute_of(effective, "path")
     path = path if isinstance(path, str) else ""
     node = known.get(_identity_of(route, effective, path))
@@ -260,7 +261,7 @@ def known_node(
         return node
     matched = _matched(route, effective)
     families = [each for each in _FAMILIES if isinstance(matched, each)]
-    # INVARIANT: what is of two kinds may match as either (attacks/test_route_kinds.py).
+    # INVARIANT: a route of two classes may match as either (attacks/test_route_kinds.py).
     family = families[0] if len(families) == 1 else None
     is_predictable = (
         family is not None
@@ -269,8 +270,8 @@ def known_node(
         and not computes(effective, *_MATCHED_BY)
     )
     node = RouteNode(route, effective, inclusions, context, path, family, is_predictable)
-    node.is_asked = not is_predictable or family is Host
-    node.leads = _leads(node)
+    node.needs_matches_call = not is_predictable or family is Host
+    node.may_lead_to_router = _may_lead_to_router(node)
     convertors = attribute_of(effective, "param_convertors") if is_predictable else None
     if type(convertors) is dict:
         node.converts = any(type(each) not in _NEVER_RAISING for each in convertors.values())
@@ -278,8 +279,8 @@ def known_node(
 
 
 def own_node(route: BaseRoute) -> RouteNode:
-    """Return what *route* is in the router that has it."""
-    return known_node({}, route, route, None, ())
+    """Return the node of *route* in its own router, without inclusions."""
+    return node_for({}, route, route, None, ())
 
 
 def _identity_of(route: object, effective: object, path: str) -> tuple[object, ...]:
@@ -290,8 +291,8 @@ def _matched(route: object, effective: Any) -> Any:
     return route if isinstance(route, APIRoute) else effective
 
 
-def _leads(node: RouteNode) -> bool:
-    if not node.is_predictable or isinstance(node.route, APIRoute) or node.answers_partial:
+def _may_lead_to_router(node: RouteNode) -> bool:
+    if not node.is_predictable or isinstance(node.route, APIRoute) or node.has_own_handle:
         return False
     if node.family in {Mount, Host}:
         return True

@@ -1,4 +1,4 @@
-"""The paths of a template: what matches them, and one of them."""
+"""The paths that match a route template: a pattern of all, and a sample."""
 
 import re
 from typing import Final
@@ -8,17 +8,17 @@ from starlette.routing import PARAM_REGEX
 
 __all__ = ["pattern_of", "sample_of"]
 
-# The first that a convertor takes stands for its values: no text that a route spells out.
+# The first that a convertor accepts is its sample; no route has these as literal text.
 _SAMPLES: Final = ("~", "0", "0.5", "00000000-0000-4000-8000-000000000000")
 
 _ANYTHING: Final = PathConvertor()
 
 
 def pattern_of(template: str) -> "re.Pattern[str]":
-    """Return what matches the paths of *template*, also behind others."""
+    """Return a pattern of the paths that match *template*, also at the end of a longer path."""
     pattern, position = "", 0
     for parameter in PARAM_REGEX.finditer(template):
-        # Of what only a class of the developer's knows, anything may match.
+        # A convertor of the developer's own may match anything.
         convertor = CONVERTOR_TYPES.get((parameter[2] or ":str")[1:], _ANYTHING)
         pattern += re.escape(template[position : parameter.start()]) + f"(?:{convertor.regex})"
         position = parameter.end()
@@ -26,7 +26,7 @@ def pattern_of(template: str) -> "re.Pattern[str]":
 
 
 def sample_of(template: str) -> str | None:
-    """Return a path of *template*, or None where a convertor takes none that is known."""
+    """Return a path that matches *template*, or None where a convertor accepts no sample."""
     path, position = "", 0
     for parameter in PARAM_REGEX.finditer(template):
         convertor = CONVERTOR_TYPES.get((parameter[2] or ":str")[1:])

@@ -1,7 +1,7 @@
-"""What a router is shown of its routes: the one that was decided on, and nothing else.
+"""Pinning: copies of a router that have only the route that was decided on.
 
-The framework's own matching runs on a shallow copy of the router, so what runs is what was decided
-on, whatever code is in between and whatever changes meanwhile.
+The framework's own matching runs on such a shallow copy, so what runs is what was decided on,
+whatever code is in between and whatever changes meanwhile.
 """
 
 import copy
@@ -29,9 +29,9 @@ _MATCHES = "_fastapi_scopes_matches"
 
 
 def pinned_router(router: Router, node: RouteNode) -> Router:
-    """Return a copy of *router* that has *node* alone.
+    """Return a copy of *router* that has the route of *node* alone.
 
-    INVARIANT: `app` of the framework's routers reads of these attributes alone what may run
+    INVARIANT: `app` of the framework's routers finds what may run in these attributes alone
     (test_framework_canary.py).
     """
     if node.frontend is not None:
@@ -44,15 +44,12 @@ def pinned_router(router: Router, node: RouteNode) -> Router:
 
 
 def router_of_nothing(router: Router) -> Router:
-    """Return a copy of *router* that has no routes: it says so, as the framework does."""
+    """Return a copy of *router* without routes, which answers 404 as the framework does."""
     return _copy_of(router)
 
 
 def answering_router(router: Router, node: RouteNode) -> Router:
-    """Return a copy of *router* that answers for *node* and cannot run it.
-
-    It says which methods *node* has, or redirects to it.
-    """
+    """Return a copy of *router* that answers 405 for *node*, or redirects, but cannot run it."""
     return _copy_of(router, routes=[_Unrunnable(node)], redirects=router.redirect_slashes)
 
 
@@ -64,7 +61,7 @@ def _copy_of(
     default: Any = None,
     redirects: bool = False,
 ) -> Router:
-    # Past `__setattr__` and `__reduce__`: nobody is to take the copy for a change, or for another.
+    # Not by `__setattr__` or `__reduce__`: the copy is no change, and no copy of the application.
     pinned: Router = object.__new__(type(router))
     for kind in type(router).__mro__:
         for name in getattr(kind, "__slots__", ()):
@@ -82,7 +79,7 @@ def _copy_of(
 
 
 def _pinned_route(node: RouteNode) -> BaseRoute:
-    """Return the route that leads to *node* alone, through its inclusions."""
+    """Return a route that leads to *node* alone, through its inclusions."""
     pinned: Any = node.context if node.context is not None else node.effective
     is_matched_by_context = node.is_predictable and isinstance(node.route, APIRoute)
     matches = type(node.route).matches if is_matched_by_context else None
@@ -94,16 +91,16 @@ def _pinned_route(node: RouteNode) -> BaseRoute:
 
 
 class _PinnedInclusion(_IncludedRouter):
-    """An included router of which one route is shown."""
+    """An included router that has one of its routes only."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002 - it is asked later
-        """Say yes; FastAPI asks the route once more where it runs it, and answers a no with 404."""
+        """Match; FastAPI asks the route once more where it runs it, and answers a no with 404."""
         return Match.FULL, {}
 
     def _match(self, scope: Scope) -> Any:
         pinned, matches = vars(self)[_PINNED], vars(self)[_MATCHES]
         route: Any = getattr(pinned, "original_route", None)
-        # INVARIANT: a route that was given another `matches` since is asked by that
+        # INVARIANT: where `matches` of the route was replaced meanwhile, the new one is called
         # (attacks/test_overriding_routes.py).
         if matches is None or type(route).matches is not matches or "matches" in vars(route):
             return super()._match(scope)
@@ -132,7 +129,7 @@ def _pinned_inclusion(
 
 
 def _pinned_frontend(node: RouteNode) -> Any:
-    """Return the group that has the frontend of *node* alone, in its context if it has one."""
+    """Return a group of frontends that has that of *node* alone, in its context if it has one."""
     group = _shallow(node.route, routes=[node.frontend])
     if node.context is None:
         return group
@@ -140,7 +137,7 @@ def _pinned_frontend(node: RouteNode) -> Any:
 
 
 def _led_to(app: Any, group: Any) -> Any:
-    """Return *app*, which leads to a group of frontends, leading to *group*."""
+    """Return a copy of *app* that leads to *group*, where *app* leads to a group of frontends."""
     inner = attribute_of(app, "app")
     # The framework's limit of bodies may be around it.
     return group.handle if inner is None else _shallow(app, app=_led_to(inner, group))
@@ -153,12 +150,12 @@ def _shallow(original: T, **changes: object) -> T:
 
 
 async def _refuse(*connection: Any) -> None:  # noqa: ARG001 - it is called as an app is
-    """Stand where an endpoint was; only a route that changes while it is asked comes here."""
+    """Answer 404; only a route that changes while its router matches comes here."""
     raise HTTPException(404)
 
 
 class _Unrunnable(Route):
-    """Matches as a route does, but never wholly, and has nothing to run."""
+    """A route that matches partially at most, and has nothing to run."""
 
     def __init__(self, node: RouteNode) -> None:
         effective: Any = node.effective
@@ -172,12 +169,12 @@ class _Unrunnable(Route):
         self.app = _refuse
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return what the route says, as if it had not that method."""
-        match, found = self.node.ask(dict(scope))
+        """Return what `matches` of the route says, with a partial match for a full one."""
+        match, found = self.node.call_matches(dict(scope))
         return (Match.PARTIAL if match is Match.FULL else match), found
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the route does, which is what handlers of the application find."""
+        """Answer as the route does, with the route in the scope for handlers of the application."""
         if scope.get("route") is self:
             effective = self.node.effective
             scope["route"] = effective if isinstance(effective, BaseRoute) else self.node.route

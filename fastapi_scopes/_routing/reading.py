@@ -1,4 +1,4 @@
-"""What a router has, in the order in which it asks: routes, frontends, its default."""
+"""Reads the routes of a router in its own order: routes, frontends, and last its default."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from fastapi_scopes._routing.framework import (
     is_framework_function,
     wraps_framework_code,
 )
-from fastapi_scopes._routing.nodes import RouteNode, known_node
+from fastapi_scopes._routing.nodes import RouteNode, node_for
 
 __all__ = [
     "default_node",
@@ -36,17 +36,17 @@ def route_nodes(
     looks_into: Callable[[APIRouter], bool],
     known: dict[tuple[object, ...], RouteNode],
 ) -> Iterator[RouteNode]:
-    """Yield the routes of *router* in its order, included ones where they are included.
+    """Yield the routes of *router* in its order, with the routes of included routers in between.
 
-    An included router that *looks_into* says no to is one node. A node that is *known*, and is
-    still what it was, is yielded again.
+    An included router for which *looks_into* returns False is one node. A node of *known* that has
+    not changed is yielded again.
     """
-    # A list of its own: others may run while these are looked at.
+    # A copy, because other code may change the list between two nodes.
     for route in list(router.routes):
         if isinstance(route, _IncludedRouter):
             yield from _included_nodes(route, (), looks_into, known)
         else:
-            yield known_node(known, route, route, None, ())
+            yield node_for(known, route, route, None, ())
 
 
 def _included_nodes(
@@ -68,11 +68,11 @@ def _included_nodes(
         else:
             route = candidate.original_route
             effective = candidate.starlette_route or candidate
-            yield known_node(known, route, effective, candidate, inclusions)
+            yield node_for(known, route, effective, candidate, inclusions)
 
 
 def frontend_nodes(router: Router) -> Iterator[RouteNode]:
-    """Yield what *router* asks where no route matches: frontends, one by one."""
+    """Yield the routes that *router* tries where no other matches: frontends, one by one."""
     if not isinstance(router, APIRouter):
         return
     owners: Iterator[Any] = router._iter_low_priority_routes()
@@ -91,18 +91,18 @@ def frontend_nodes(router: Router) -> Iterator[RouteNode]:
 
 
 def own_default_of(router: Router) -> Any:
-    """Return what of the developer's answers where no route matches, or None."""
+    """Return the default of *router*, or None where that is the framework's own 404."""
     return None if _not_found_in(router) is not None else router.default
 
 
 def is_not_found_patched(router: Router) -> bool:
-    """Tell whether what the framework answers where no route matches was replaced by other code."""
+    """Tell whether other code replaced the function by which the framework's routers say 404."""
     found = _not_found_in(router)
     return found is not None and not is_framework_function(found)
 
 
 def _not_found_in(router: Router) -> object:
-    """Return the function by which the framework's class says that there is no route, or None."""
+    """Return the function of the framework's class that is the default of *router*, or None."""
     default = router.default
     owner = attribute_of(default, "__self__")
     if not isinstance(owner, Router) or attribute_of(default, "__name__") != "not_found":
@@ -113,8 +113,8 @@ def _not_found_in(router: Router) -> object:
 
 
 def default_node(default: Any) -> RouteNode:
-    """Return *default*, which answers what no route matches, as if it were a mount."""
-    return RouteNode(default, default, is_default=True, leads=True)
+    """Return the node of *default*, which answers paths without a route, as if it were a mount."""
+    return RouteNode(default, default, is_default=True, may_lead_to_router=True)
 
 
 def included_routers_in(router: Router) -> Iterator[APIRouter]:
@@ -125,7 +125,7 @@ def included_routers_in(router: Router) -> Iterator[APIRouter]:
 
 
 def routers_with(router: Router, seen: tuple[Router, ...] = ()) -> Iterator[Router]:
-    """Yield *router* and those that it includes, before FastAPI makes anything of them."""
+    """Yield *router* and the routers that it includes, without FastAPI building anything."""
     # Not by `in`: routers are equal where their routes are.
     if any(router is each for each in seen):
         return
@@ -138,7 +138,7 @@ def routers_with(router: Router, seen: tuple[Router, ...] = ()) -> Iterator[Rout
 def _behind(included: _IncludedRouter) -> Iterator[APIRouter]:
     yield included.original_router
     yield from included_routers_in(included.original_router)
-    # INVARIANT: what FastAPI still serves is looked at too, if it was taken out meanwhile
+    # INVARIANT: inclusions that were taken out are read, too, while FastAPI still serves them
     # (attacks/test_late_sharing.py).
     for candidate in included._effective_candidates:
         if isinstance(candidate, _IncludedRouter):
@@ -146,13 +146,13 @@ def _behind(included: _IncludedRouter) -> Iterator[APIRouter]:
 
 
 def unread_in(router: Router) -> list[_IncludedRouter]:
-    """Return the inclusions in *router* of which FastAPI has made nothing yet."""
+    """Return the inclusions in *router* that FastAPI has not built yet."""
     inclusions = (each for each in list(router.routes) if isinstance(each, _IncludedRouter))
     return [each for each in inclusions if each._effective_candidates_version is None]
 
 
 def forget(included: _IncludedRouter) -> None:
-    """Let FastAPI make anew what it makes of an inclusion, as it does for the first connection.
+    """Make FastAPI build the routes of an inclusion again, as for the first connection.
 
     INVARIANT: what is put on an included route until then counts, and runs
     (attacks/test_late_dependencies.py).

@@ -1,7 +1,7 @@
-"""Mounted apps that lead back to the app that they are mounted in.
+"""Finds mounted apps that lead back to the app that they are mounted in.
 
-Such are MCP servers made of an API. Nothing there is open: each endpoint runs by a verdict of its
-own. What that verdict goes by is worth a word, so `check` says so.
+Such are MCP servers made of an API. Nothing is open there: each endpoint runs by a verdict of its
+own. `check` names them, because that verdict depends on the credentials of the inner call.
 """
 
 from collections import deque
@@ -30,13 +30,13 @@ _ATOMS: Final = (type, ModuleType, str, bytes, int, float, type(None))
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """An app, and what its routers lead to but for the apps that are mounted in it."""
+    """An app with its places, but without those of the apps that are mounted in it."""
 
     app: Starlette
     mount: str
     outer: tuple["_Level", ...]
     places: dict[int, Place] = field(default_factory=dict[int, Place])
-    """By what is the same in a route and its copies."""
+    """By the endpoint, which a route and its copies share."""
 
 
 def reentries_below(index: RouteIndex, app: Starlette) -> Iterator[Finding]:
@@ -120,7 +120,7 @@ def _on_own_routes(level: _Level) -> Iterator[Finding]:
 
 
 def _called_by(mounted: object, apps: Mapping[int, str]) -> str | None:
-    """Return which of *apps* a client calls that *mounted* holds, or None.
+    """Return the path of the app in *apps* that a client within *mounted* calls, or None.
 
     A client has what httpx takes for a transport, with an app to call.
     """

@@ -1,4 +1,4 @@
-"""A route as rules see it."""
+"""A route as scope maps see it: template, kind, methods, and the scopes it asks for."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,17 +12,20 @@ __all__ = ["ResolvedRoute"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResolvedRoute:
-    """The endpoint that a connection leads to, in the words of the app that is guarded."""
+    """The endpoint to which a connection leads, with the template that the scope map knows."""
 
     template: RouteTemplate
     kind: Kind
     methods: frozenset[str]
     scopes: tuple[str, ...] = ()
-    """What the route itself asks for with ``Security(guard, scopes=[...])``."""
+    """The scopes that the route itself asks for with ``Security(guard, scopes=[...])``."""
     awaited: "ResolvedRoute | None" = None
-    """The same for code that awaits the guard by itself, where that is not in the tree of
-    dependencies: with the scopes of ``Security`` that no guard there is asked for."""
-    bound: dict[str, Rule | None] = field(default_factory=dict[str, "Rule | None"], repr=False)
+    """The same route for code that awaits the guard by itself, where no dependency calls the guard:
+    with the scopes of ``Security`` that no guard is asked for.
+    """
+    rules_by_method: dict[str, Rule | None] = field(
+        default_factory=dict[str, "Rule | None"], repr=False
+    )
     """The rules that were found for it, by method."""
-    settled: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    """The verdicts that are the same for every caller, by method; whoever gives them keeps them."""
+    constant_verdicts: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """The verdicts that are the same for every caller, by method; the perimeter keeps them here."""

@@ -1,4 +1,4 @@
-"""By which segments a path may lead to a route."""
+"""The segments by which a path may lead to a route, as a trie has them."""
 
 import re
 from typing import Final
@@ -28,7 +28,7 @@ _ONE_SEGMENT: Final = frozenset(
 def segments_of(node: RouteNode) -> tuple[list[str | None], bool]:
     """Return the segments by which a path may lead to *node*, and whether more may follow.
 
-    INVARIANT: what is not known for sure leaves the way open; a trie that misses a candidate
+    INVARIANT: where segments are not known for sure, any may follow; a trie that misses a candidate
     would let another route be decided on than the framework would run
     (fuzz/test_differential.py).
     """
@@ -46,7 +46,7 @@ def segments_of(node: RouteNode) -> tuple[list[str | None], bool]:
 
 
 def _pattern_text(template: str) -> str | None:
-    """Return what the framework compiles of *template*, or None where a convertor is gone."""
+    """Return the pattern that the framework makes of *template*; None if a convertor is gone."""
     text, position = "^", 0
     for parameter in PARAM_REGEX.finditer(template):
         convertor = CONVERTOR_TYPES.get((parameter[2] or ":str")[1:])

@@ -1,4 +1,4 @@
-"""The one tree of the routes of an app, for perimeters, dependencies, `check` and documents."""
+"""The tree of the routes of one app, for perimeters, dependencies, `check` and documents."""
 
 from collections.abc import Callable, Generator, Iterator, MutableMapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from starlette.routing import Router
 
 from fastapi_scopes._routing.changes import ChangeCounter
 from fastapi_scopes._routing.context import TreeContext, View
-from fastapi_scopes._routing.enforcement import Endpoint
+from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.following import follow
 from fastapi_scopes._routing.index import Place, RouteIndex
 from fastapi_scopes._routing.matching import RouteMatch, router_scope_of
@@ -23,7 +23,7 @@ __all__ = ["RouteTree"]
 
 
 class RouteTree:
-    """The routes of an app, and of all routers that it leads to, as they are now."""
+    """The routes of an app, and of all routers that it leads to, read again when they change."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class RouteTree:
         view: View,
         router: Router | None = None,
     ) -> None:
-        """Look into *app* from its own router, or from *router*, which stands before that."""
+        """Read *app* from its own router, or from *router*, which stands before that."""
         changes = ChangeCounter()
         self.context: TreeContext = TreeContext(guard, is_guard, view, changes)
         changes.on_added = partial(view.on_added, changes=changes)
@@ -45,30 +45,30 @@ class RouteTree:
 
     @property
     def version(self) -> int:
-        """How many changes of routes there were so far."""
+        """The number of changes of routes so far."""
         return self.context.changes.count
 
     @property
     def is_serving(self) -> bool:
-        """Whether connections come."""
+        """Whether the app serves connections."""
         return self._is_serving
 
     def start_serving(self) -> None:
-        """Let what FastAPI makes of inclusions stay as it is from now on.
+        """Keep from now on what FastAPI builds of inclusions.
 
-        Until connections come, looking leaves no trace: as without it, the first finds what was
-        put on the routes before.
+        Until the app serves, reading leaves no trace: FastAPI builds inclusions at the first
+        connection, with all that was put on the routes before.
         """
         if not self._is_serving:
             self._is_serving = True
             self._seen = -1
 
     def first_look(self) -> None:
-        """Take note of all that there is now, before FastAPI makes anything of it."""
+        """Prepare all routes for their view, before FastAPI builds anything of them."""
         self.context.view.on_first_look(self.root.router, self.context.changes)
 
     def refresh(self, *, anew: bool = False) -> None:
-        """Look at what changed; with *anew* at all that there is.
+        """Read again what changed; with *anew* everything.
 
         INVARIANT: each router has its gate before a connection can come to it, by whatever way
         (attacks/test_gates.py).
@@ -77,8 +77,8 @@ class RouteTree:
             drained(self.refreshing(anew=anew))
 
     def refreshing(self, *, anew: bool = False) -> Generator[None, None, None]:
-        """Look at what changed, some at a time."""
-        # What changes meanwhile, or is left out where this fails, is looked at the next time.
+        """Read again as `refresh` does, with a yield after each route."""
+        # The count is taken first: what changes meanwhile, or is left out, is read the next time.
         count, is_first = self.version, self._seen < 0
         yield from self.root.refreshing(anew=anew or is_first)
         while self.context.unread:
@@ -90,7 +90,7 @@ class RouteTree:
     def resolve(
         self, asgi_scope: MutableMapping[str, Any], index: RouteIndex | None = None
     ) -> RouteMatch:
-        """Return where a connection gets that the app's router, or that of *index*, is to match."""
+        """Return where a connection leads from the app's router, or from the router of *index*."""
         if not self._is_serving:
             self.start_serving()
         if self.context.changes.count != self._seen:
@@ -99,12 +99,12 @@ class RouteTree:
         try:
             follow(index or self.root, router_scope_of(asgi_scope), match)
         except UnroutableError:
-            # So would the framework's own matching, which makes it an error of the server.
-            match.fail()
+            # The framework's own matching would fail as well, which is an error of the server.
+            match.mark_unroutable()
         return match
 
     def has_moved(self, index: RouteIndex) -> bool:
-        """Tell whether what led to *index* leads elsewhere by now, of which no router knows.
+        """Tell whether a mount on the way to *index* leads to another router now, uncounted.
 
         INVARIANT: a mount that is given another app takes no rule along
         (attacks/test_moved_mounts.py).
@@ -118,28 +118,28 @@ class RouteTree:
         return not is_same(place.inner, self.context.view.inner_of(place.node))
 
     def indexes(self) -> list[RouteIndex]:
-        """Return those of all routers that there are now, the app's own first."""
+        """Return the indexes of all routers, that of the app's own first."""
         self.refresh()
         return list(self.root.walk())
 
     def indexes_of(self, router: Router) -> list[RouteIndex]:
-        """Return the places that *router* has now."""
+        """Return the indexes of *router*, one for each place at which the app has it."""
         return self._listed().by_router.get(id(router), [])
 
     def places(self) -> Iterator[Place]:
-        """Yield every endpoint that there is now."""
+        """Yield the place of every endpoint."""
         self.refresh()
         yield from endpoints_in(self.root)
 
-    def places_of(self, endpoint: Endpoint) -> list[Place]:
-        """Return where in the app *endpoint* is now."""
+    def places_of(self, endpoint: EnforcedEndpoint) -> list[Place]:
+        """Return the places that *endpoint* has in the app."""
         return self._listed().by_endpoint.get(endpoint, [])
 
     def _listed(self) -> "_Listing":
         self.start_serving()
         self.refresh()
         listing = self._listing
-        is_current = listing is not None and not any(map(self._is_elsewhere, listing.leading))
+        is_current = listing is not None and not any(map(self._is_elsewhere, listing.mount_places))
         if listing is None or not is_current:
             drained(self.refreshing())
             listing = self._listing = self._list()
@@ -149,7 +149,7 @@ class RouteTree:
         listing = _Listing()
         for index in self.root.walk():
             listing.by_router.setdefault(id(index.router), []).append(index)
-            listing.leading.extend(index.leading())
+            listing.mount_places.extend(index.mount_places())
         for place in endpoints_in(self.root):
             if place.endpoint is not None:
                 listing.by_endpoint.setdefault(place.endpoint, []).append(place)
@@ -158,16 +158,18 @@ class RouteTree:
 
 @dataclass(slots=True)
 class _Listing:
-    """Where routers and endpoints are, for connections that come there by other ways."""
+    """The places of routers and endpoints, for connections that come there by other ways."""
 
     by_router: dict[int, list[RouteIndex]] = field(default_factory=dict[int, list[RouteIndex]])
-    by_endpoint: dict[Endpoint, list[Place]] = field(default_factory=dict[Endpoint, list[Place]])
-    leading: list[Place] = field(default_factory=list[Place])
-    """What may lead to other routers."""
+    by_endpoint: dict[EnforcedEndpoint, list[Place]] = field(
+        default_factory=dict[EnforcedEndpoint, list[Place]]
+    )
+    mount_places: list[Place] = field(default_factory=list[Place])
+    """The places that may lead to other routers."""
 
 
 def endpoints_in(index: RouteIndex) -> Iterator[Place]:
-    """Yield every endpoint to which *index* leads, in order."""
+    """Yield the place of every endpoint to which *index* leads, in order."""
     for place in index.places():
         if place.index is None:
             yield place

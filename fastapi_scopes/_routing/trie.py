@@ -1,4 +1,4 @@
-"""Values by template, found by the literal segments of a path."""
+"""A trie: finds values by the literal segments of a path."""
 
 import operator
 from collections.abc import Sequence
@@ -12,20 +12,22 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Branch(Generic[T]):
+    """The values below one segment of their templates."""
+
     literals: dict[str, "_Branch[T]"] = field(default_factory=dict[str, "_Branch[T]"])
     parameter: "_Branch[T] | None" = None
     ending: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
-    """What matches where the path ends here."""
+    """The values whose template ends here."""
     below: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
-    """What may match however the path goes on."""
+    """The values whose template may go on from here in any way."""
 
 
 class SegmentTrie(Generic[T]):
-    """Values by template; a path leads to all whose template could match it.
+    """Values by template; a path leads to all values whose template could match it.
 
-    It finds candidates and decides nothing: whoever asks tries them, in the order in which
-    they were added. A segment of a template is a literal, None for a parameter that is one
-    segment of a path, or the end of what is known.
+    It finds candidates and decides nothing: the caller tries them, in the order in which they were
+    added. A segment of a template is a literal, or None for a parameter that is one segment of a
+    path; an open template ends where it is no longer known.
     """
 
     def __init__(self) -> None:
@@ -77,7 +79,7 @@ class SegmentTrie(Generic[T]):
 def _follow_all(
     branches: "list[_Branch[T]]", segments: Sequence[str], found: list[tuple[int, T]]
 ) -> None:
-    """Add to *found* all to which *segments* may lead from several *branches*."""
+    """Add to *found* all values to which *segments* may lead from several *branches*."""
     for segment in segments:
         reached: list[_Branch[T]] = []
         for branch in branches:

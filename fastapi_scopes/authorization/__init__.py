@@ -1,27 +1,27 @@
-"""Who may have what: requests read, rules looked up, tokens verified, verdicts given.
+"""Authorization of one request: it is read, its rule found, its token verified, a verdict given.
 
-An edge finds the route and calls `access_request_of`, `Rulebook.rule_for` and
-`Authorizer.authorize`; what it says of a connection is kept in a `ConnectionState`.
+Perimeter and dependency find the route, and call `access_request_of`, `Rulebook.rule_for` and
+`Authorizer.authorize`; what they find on a connection is kept in its `ConnectionState`.
 """
 
 from fastapi_scopes.authorization.access import AccessRequest, Route, Verdict
 from fastapi_scopes.authorization.authorizer import Authorizer
 from fastapi_scopes.authorization.connection import (
     ConnectionState,
-    Running,
+    RunningEndpoint,
     fork_state,
     known_state_of,
     state_of,
     verdict_of,
 )
-from fastapi_scopes.authorization.fields import fields_of, is_unruly, method_of
+from fastapi_scopes.authorization.fields import fields_of, has_unusable_target, method_of
 from fastapi_scopes.authorization.reading import (
     access_request_of,
     has_credentials_of,
-    is_still_asked,
+    has_method_and_credentials_of,
 )
 from fastapi_scopes.authorization.rulebook import Rulebook, with_docs
-from fastapi_scopes.authorization.subprotocols import withhold_from
+from fastapi_scopes.authorization.subprotocols import remove_offers_from
 
 __all__ = [
     "AccessRequest",
@@ -29,18 +29,18 @@ __all__ = [
     "ConnectionState",
     "Route",
     "Rulebook",
-    "Running",
+    "RunningEndpoint",
     "Verdict",
     "access_request_of",
     "fields_of",
     "fork_state",
     "has_credentials_of",
-    "is_still_asked",
-    "is_unruly",
+    "has_method_and_credentials_of",
+    "has_unusable_target",
     "known_state_of",
     "method_of",
+    "remove_offers_from",
     "state_of",
     "verdict_of",
     "with_docs",
-    "withhold_from",
 ]

@@ -1,4 +1,4 @@
-"""Who asks for what, and what a guard says of that."""
+"""Access requests, and the verdicts of a guard on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import Problem
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
-from fastapi_scopes.verifiers.base import Vouched
+from fastapi_scopes.verifiers.base import SharedClaims
 
 __all__ = ["AccessRequest", "Route", "Verdict"]
 
 
 class Route(Protocol):
-    """An endpoint, as rules see it."""
+    """An endpoint, as scope maps see it."""
 
     @property
     def template(self) -> RouteTemplate: ...  # noqa: D102
@@ -24,55 +24,55 @@ class Route(Protocol):
     def kind(self) -> Kind: ...  # noqa: D102
     @property
     def scopes(self) -> tuple[str, ...]:
-        """What the route itself asks for."""
+        """The scopes that the route itself asks for."""
         ...
 
     @property
-    def bound(self) -> dict[str, Rule | None]:
-        """The rules that were found for it."""
+    def rules_by_method(self) -> dict[str, Rule | None]:
+        """The rules that were found for the route, by method."""
         ...
 
     @property
-    def settled(self) -> dict[str, "Verdict"]:
-        """The verdicts on it that are the same for every caller, by method."""
+    def constant_verdicts(self) -> dict[str, "Verdict"]:
+        """The verdicts on the route that are the same for every caller, by method."""
         ...
 
 
 @dataclass(slots=True)
 class AccessRequest:
-    """What a verdict rests on; another of these needs another verdict.
+    """The route, method, path and credentials of a request: all that a verdict depends on.
 
-    Nobody changes one; that it is not frozen is for the time that this takes at every request.
+    Nobody changes one; it is not frozen, because a frozen one takes longer to make.
     """
 
     route: Route | None
     """The endpoint; None where there is none, or none that a rule could hold for."""
     method: str
     path: str = ""
-    """Empty where no rule could depend on it, as where no credentials are looked at."""
+    """Empty where no credentials are looked at, because nothing depends on it then."""
     authorization: tuple[bytes, ...] = field(default=(), repr=False)
     offers: tuple[str, ...] = field(default=(), repr=False)
     """The subprotocols of a handshake that are meant as credentials."""
     looks_at_credentials: bool = True
     fields: Sequence[Field] = field(default=(), repr=False, compare=False)
-    """All header fields, where credentials are looked at: while they are these, so are those."""
+    """All header fields, where credentials are looked at: equal fields, equal credentials."""
 
 
 class Verdict:
-    """What a guard says of a connection."""
+    """The verdict of a guard on one access request: that it may pass, or why it is refused."""
 
-    __slots__ = ("_claims", "_vouched", "problem", "request")
+    __slots__ = ("_claims", "_shared", "problem", "request")
 
     def __init__(
         self,
         request: AccessRequest,
-        vouched: Vouched[Claims] | None = None,
+        shared: SharedClaims[Claims] | None = None,
         problem: Problem | None = None,
     ) -> None:
         self.request: AccessRequest = request
         self.problem: Problem | None = problem
         """Why the connection may not pass; None where it may."""
-        self._vouched = vouched
+        self._shared = shared
         self._claims: Claims | None = None
 
     def __repr__(self) -> str:
@@ -80,21 +80,21 @@ class Verdict:
 
     @property
     def claims(self) -> Claims | None:
-        """The claims of the caller, made for this connection when they are first asked for."""
-        if self._claims is None and self._vouched is not None:
-            self._claims = self._vouched.copy()
+        """The claims of the caller, copied for this connection when they are first asked for."""
+        if self._claims is None and self._shared is not None:
+            self._claims = self._shared.copy()
         return self._claims
 
     @property
     def has_claims(self) -> bool:
-        """Whether the caller is known."""
-        return self._vouched is not None
+        """Whether there are claims: the caller has a token that was verified."""
+        return self._shared is not None
 
     @property
     def expires_at(self) -> float | None:
         """The `exp` of the caller's token; None where there is none."""
-        return getattr(self._vouched.kept, "exp", None) if self._vouched is not None else None
+        return getattr(self._shared.original, "exp", None) if self._shared is not None else None
 
-    def refused(self, problem: Problem) -> "Verdict":
-        """Return the same with a *problem*."""
-        return Verdict(self.request, self._vouched, problem)
+    def with_problem(self, problem: Problem) -> "Verdict":
+        """Return a verdict on the same request that refuses it with *problem*."""
+        return Verdict(self.request, self._shared, problem)

@@ -1,4 +1,4 @@
-"""Verify who asks, and decide."""
+"""Verifies the token of an access request, and decides."""
 
 import logging
 from collections.abc import Callable, MutableMapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import state_of
-from fastapi_scopes.authorization.subprotocols import withhold
+from fastapi_scopes.authorization.subprotocols import hide_offers
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import BearerCredentials, parse_credentials
 from fastapi_scopes.core.decisions import decide
@@ -21,7 +21,7 @@ from fastapi_scopes.errors import (
     TokenFault,
     VerifierUnavailable,
 )
-from fastapi_scopes.verifiers.base import TokenVerifier, Vouched, vouched_by
+from fastapi_scopes.verifiers.base import SharedClaims, TokenVerifier, shared_claims_of
 
 __all__ = ["Authorizer"]
 
@@ -30,14 +30,14 @@ _log = logging.getLogger("fastapi_scopes")
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """Gives verdicts, with one verifier and one way in which scopes grant."""
+    """Gives verdicts on access requests, with one verifier and one way in which scopes grant."""
 
     verifier: TokenVerifier[Any]
     grants: Grants
     space: ProtectionSpace
     bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
     admin_issuers: frozenset[str] | None = None
-    """From which issuers the admin scope counts; None is from whomever the verifier verifies."""
+    """The issuers from which the admin scope counts; None is every issuer that is verified."""
 
     async def authorize(
         self,
@@ -45,31 +45,37 @@ class Authorizer:
         rule: Rule | None,
         asgi_scope: MutableMapping[str, Any],
         *,
-        stand_in: Claims | None = None,
+        override_claims: Claims | None = None,
     ) -> Verdict:
-        """Return the verdict under *rule* on who is asking.
+        """Return the verdict on *request* under *rule*.
 
-        *stand_in* takes the place of what the verifier would say. A token that is looked at
-        is in *asgi_scope* no longer, where it was a subprotocol.
+        *override_claims* take the place of what the verifier would return. Tokens among the
+        subprotocols of a WebSocket are taken out of *asgi_scope*.
         """
-        vouched = Vouched(stand_in, is_flat=True) if stand_in is not None else None
+        shared = (
+            SharedClaims(override_claims, is_flat=True) if override_claims is not None else None
+        )
         # No token is looked at for a public route, so an issuer's outage cannot close that.
         if rule is None or rule.requirement.access is not Access.PUBLIC:
             if asgi_scope["type"] == "websocket":
-                withhold(request.offers, asgi_scope)
+                hide_offers(request.offers, asgi_scope)
             try:
-                if vouched is None:
+                if shared is None:
                     found = parse_credentials(request.authorization, request.offers)
-                    vouched = await self._vouched(found, asgi_scope) if found is not None else None
+                    shared = (
+                        await self._verified_claims(found, asgi_scope)
+                        if found is not None
+                        else None
+                    )
             except (CredentialsError, TokenError, VerifierUnavailable) as error:
                 return self._refusal(request, error)
-        decision = decide(rule, vouched.kept if vouched is not None else None, self.grants)
+        decision = decide(rule, shared.original if shared is not None else None, self.grants)
         if not decision.allowed:
             return Verdict(request, problem=problem_of(decision, self.space))
-        return Verdict(request, vouched if decision.claims is not None else None)
+        return Verdict(request, shared if decision.claims is not None else None)
 
     def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Problem | None:
-        """Make the claims of *verdict* known to the application; return why it must not run."""
+        """Make the claims of *verdict* known by `bind`; return the problem where that fails."""
         claims = verdict.claims if self.bind is not None else None
         if self.bind is None or claims is None:
             return None
@@ -79,30 +85,30 @@ class Authorizer:
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(verdict.request, error).problem
         except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims
-            # INVARIANT: nobody is let in whom the application was not told of, and nothing of the
-            # caller's is said (attacks/test_claims.py).
+            # INVARIANT: a caller whose claims `bind` did not take is refused, and nothing of the
+            # caller's is logged (attacks/test_claims.py).
             _log.error("bind failed, the caller is refused: %s", type(error).__name__)
             return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
         return None
 
-    async def _vouched(
+    async def _verified_claims(
         self, credentials: BearerCredentials, asgi_scope: MutableMapping[str, Any]
-    ) -> Vouched[Claims]:
-        """Return the claims of who asks, verified now or before on the connection."""
+    ) -> SharedClaims[Claims]:
+        """Return the claims of the caller, verified now or before on the connection."""
         verified = state_of(asgi_scope).verified
-        vouched = verified.get(credentials.token, self.verifier)
-        if vouched is None:
-            vouched = await vouched_by(self.verifier, credentials.token)
-            verified.put(credentials.token, self.verifier, vouched)
-        return self._limited(vouched)
+        shared = verified.get(credentials.token, self.verifier)
+        if shared is None:
+            shared = await shared_claims_of(self.verifier, credentials.token)
+            verified.put(credentials.token, self.verifier, shared)
+        return self._without_foreign_admin_scope(shared)
 
-    def _limited(self, vouched: Vouched[Claims]) -> Vouched[Claims]:
-        """Return *vouched* without the admin scope, where it is not their issuer's to give."""
-        admin_scope, claims = self.grants.admin_scope, vouched.kept
+    def _without_foreign_admin_scope(self, shared: SharedClaims[Claims]) -> SharedClaims[Claims]:
+        """Return *shared* without the admin scope, where their issuer may not grant that."""
+        admin_scope, claims = self.grants.admin_scope, shared.original
         if admin_scope is None or self.admin_issuers is None or claims.iss in self.admin_issuers:
-            return vouched
+            return shared
         scopes = claims.scopes - {admin_scope}
-        return Vouched(vouched.copy().model_copy(update={"scopes": scopes}), is_flat=True)
+        return SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
 
     def _refusal(
         self, request: AccessRequest, error: CredentialsError | TokenError | VerifierUnavailable

@@ -1,4 +1,4 @@
-"""What guards found on one connection so far."""
+"""The state of one connection: what guards have found on it so far."""
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from typing import Any, Final, Protocol
 
 from fastapi_scopes.authorization.access import Verdict
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.verifiers.base import TokenVerifier, Vouched
+from fastapi_scopes.verifiers.base import SharedClaims, TokenVerifier
 
 __all__ = [
     "ConnectionState",
-    "OnItsWay",
-    "Running",
+    "HiddenOffers",
+    "PassageStatus",
+    "RunningEndpoint",
     "VerifiedTokens",
-    "Withheld",
     "fork_state",
     "known_state_of",
     "state_of",
@@ -24,8 +24,8 @@ _STATE: Final = "fastapi_scopes"
 
 
 @dataclass(slots=True)
-class Running:
-    """An endpoint that runs by verdicts of perimeters."""
+class RunningEndpoint:
+    """An endpoint that runs now, with the verdicts of the perimeters that allow it."""
 
     route: object
     """The route of the framework, where that asked for the verdicts; None for other code."""
@@ -34,64 +34,74 @@ class Running:
 
 
 class VerifiedTokens:
-    """What was found on one connection, per verifier; none sees another's claims."""
+    """Tokens that were verified on one connection; each verifier gets only its own claims."""
 
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._found: dict[int, tuple[object, str, Vouched[Claims]]] = {}
+        self._found: dict[int, tuple[object, str, SharedClaims[Claims]]] = {}
 
-    def get(self, token: str, verifier: TokenVerifier[Claims]) -> Vouched[Claims] | None:
-        """Return the claims of *token* that *verifier* vouched for before on the connection."""
+    def get(self, token: str, verifier: TokenVerifier[Claims]) -> SharedClaims[Claims] | None:
+        """Return the claims that *verifier* returned for *token* on this connection, or None."""
         known = self._found.get(id(verifier))
         if known is not None and known[0] is verifier and known[1] == token:
             return known[2]
         return None
 
-    def put(self, token: str, verifier: TokenVerifier[Claims], vouched: Vouched[Claims]) -> None:
-        """Keep what *verifier* said of *token*."""
-        self._found[id(verifier)] = (verifier, token, vouched)
+    def put(
+        self, token: str, verifier: TokenVerifier[Claims], shared: SharedClaims[Claims]
+    ) -> None:
+        """Keep *shared*, the claims that *verifier* returned for *token*."""
+        self._found[id(verifier)] = (verifier, token, shared)
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
-    """Credentials that were among the subprotocols of a handshake, and what was left of it."""
+class HiddenOffers:
+    """Credentials taken out of the subprotocols of a handshake, and the subprotocols left."""
 
     offers: tuple[str, ...] = field(repr=False)
-    others: tuple[str, ...]
+    other_subprotocols: tuple[str, ...]
 
 
-class OnItsWay(Protocol):
-    """What was decided on a connection, and whether that has yet to come to its endpoint."""
+class PassageStatus(Protocol):
+    """A passage, as the state of a connection reads it: whether it still is on its way."""
 
-    is_over: bool
+    is_closed: bool
     """Whether the connection has ended."""
 
     @property
     def is_on_its_way(self) -> bool: ...  # noqa: D102
-    def is_bound_to(self, asgi_scope: MutableMapping[str, Any], guard: object) -> bool:
+    def has_bound_claims_in(self, asgi_scope: MutableMapping[str, Any], guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""
         ...
 
 
 class ConnectionState:
-    """What guards found on one connection."""
+    """The tokens, verdicts and passages that guards found on one connection so far."""
 
-    __slots__ = ("admin_scope", "owner", "passages", "running", "verdicts", "verified", "withheld")
+    __slots__ = (
+        "admin_scope",
+        "hidden_offers",
+        "owner",
+        "passages",
+        "running",
+        "verdicts",
+        "verified",
+    )
 
     def __init__(self, owner: int, before: "ConnectionState | None" = None) -> None:
-        """Begin with what was found *before*, but for what is about that connection alone."""
+        """Begin with the verdicts and passages of *before*, the earlier state of the scope."""
         self.owner: int = owner
         """The `id` of the ASGI scope that it was made for; a copy of that has another."""
         self.verified: VerifiedTokens = VerifiedTokens()
         self.verdicts: dict[object, Verdict] = {}
         """Per guard, which is equal to itself alone: its latest verdict."""
-        self.passages: dict[object, OnItsWay] = {}
+        self.passages: dict[object, PassageStatus] = {}
         """Per perimeter."""
-        self.running: Running | None = None
+        self.running: RunningEndpoint | None = None
         self.admin_scope: str | None = None
-        self.withheld: Withheld | None = None
-        """What was withheld from the application, among its subprotocols."""
+        self.hidden_offers: HiddenOffers | None = None
+        """The credentials among the subprotocols that the application does not see."""
         if before is not None:
             self.verdicts.update(before.verdicts)
             self.passages.update(before.passages)
@@ -101,11 +111,11 @@ class ConnectionState:
         return f"<ConnectionState with {len(self.verdicts)} verdicts>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "ConnectionState":
-        # Whoever copies a scope in depth has of it what others have in a shallow copy.
+        # A deep copy of a scope has this very state, as a shallow copy has.
         return self
 
     def is_of(self, asgi_scope: MutableMapping[str, Any]) -> bool:
-        """Tell whether it was found on this very connection, of which a copy may be another.
+        """Tell whether the state is of this connection, and not of one with a copy of its scope.
 
         INVARIANT: the client's address tells no two connections apart, nor does a context variable
         (attacks/test_shared_connections.py).
@@ -116,19 +126,19 @@ class ConnectionState:
         named = asgi_scope.get("route")
         is_running = self.running is not None and named is not None and named is self.running.route
         return any(
-            each.is_on_its_way or (is_running and not each.is_over)
+            each.is_on_its_way or (is_running and not each.is_closed)
             for each in self.passages.values()
         )
 
 
 def known_state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState | None:
-    """Return what guards found on a connection, or None where none has looked at it yet."""
+    """Return the state of a connection, or None where no guard has looked at it yet."""
     state = asgi_scope.get(_STATE)
     return state if isinstance(state, ConnectionState) else None
 
 
 def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
-    """Return what guards found on a connection so far."""
+    """Return the state of a connection, a new one where there is none."""
     state = asgi_scope.get(_STATE)
     if not isinstance(state, ConnectionState):
         state = asgi_scope[_STATE] = ConnectionState(id(asgi_scope))
@@ -136,16 +146,16 @@ def state_of(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
 
 
 def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
-    """Return the state for a decision that begins: what was found so far on the connection.
+    """Return a new state of a connection for the next decision, with what was found so far.
 
     INVARIANT: no other connection has it, though its scope may be a copy of this one's
     (attacks/test_shared_connections.py).
     """
     before = known_state_of(asgi_scope)
     state = asgi_scope[_STATE] = ConnectionState(id(asgi_scope), before)
-    # What was verified a while ago, for somebody else, may be over by now.
+    # Tokens that were verified for another connection may have expired since.
     if before is not None and before.is_of(asgi_scope):
-        state.verified, state.withheld = before.verified, before.withheld
+        state.verified, state.hidden_offers = before.verified, before.hidden_offers
     return state
 
 

@@ -1,4 +1,4 @@
-"""What an ASGI scope says, in the words of rules."""
+"""Reads the method, the target and the header fields of an ASGI scope."""
 
 import re
 from collections.abc import Container, MutableMapping
@@ -9,8 +9,8 @@ from fastapi_scopes.core.methods import ANY_METHOD, METHODS, WEBSOCKET, http_met
 __all__ = [
     "Field",
     "fields_of",
+    "has_unusable_target",
     "is_misspelt",
-    "is_unruly",
     "method_of",
 ]
 
@@ -20,8 +20,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1F\x7F]")
 Field = tuple[bytes, bytes]
 
 
-def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
-    """Tell whether no rule holds for a connection, wherever it leads."""
+def has_unusable_target(asgi_scope: MutableMapping[str, Any]) -> bool:
+    """Tell whether no rule can hold for a connection: control characters, a misspelt method."""
     path = asgi_scope["path"]
     if not path.isprintable() and _CONTROL.search(path):
         return True
@@ -30,27 +30,27 @@ def is_unruly(asgi_scope: MutableMapping[str, Any]) -> bool:
     method = asgi_scope["method"]
     if method in METHODS:
         return False
-    # An HTTP method of that name is not what the rules mean by it; and an application that
+    # `*` stands for any method in rules, so no request may have it; and an application that
     # takes `delete` for DELETE would run what the rule for DELETE is about.
     return method == ANY_METHOD or is_misspelt(method, METHODS)
 
 
 def is_misspelt(method: str, known: Container[str]) -> bool:
-    """Tell whether *method* is one of the *known* in another spelling."""
+    """Tell whether *method* is one of the *known* methods but for upper and lower case."""
     return method not in known and method.upper() in known
 
 
 def method_of(asgi_scope: MutableMapping[str, Any]) -> str:
-    """Return the method of a connection, in the words of rules."""
+    """Return the method of a connection as rules name it, WEBSOCKET for a handshake."""
     if asgi_scope["type"] == "websocket":
         return WEBSOCKET
     return http_method(asgi_scope["method"])
 
 
 def fields_of(asgi_scope: MutableMapping[str, Any]) -> list[Field]:
-    """Return the header fields of a connection, from now on a list."""
+    """Return the header fields of a connection, which its scope has as a list from now on."""
     held = asgi_scope.get("headers")
-    # Any iterable is allowed, and none is what calls by hand have.
+    # ASGI allows any iterable; a scope that was made by hand may have none.
     fields: list[Field] = held if isinstance(held, list) else list(held or ())
     if fields is not held:
         asgi_scope["headers"] = fields

@@ -1,4 +1,4 @@
-"""An access request, read from an ASGI scope."""
+"""Reads an access request from an ASGI scope."""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any, Final, cast
@@ -9,16 +9,16 @@ from fastapi_scopes.authorization.subprotocols import offers_in
 from fastapi_scopes.core.requirements import Access
 from fastapi_scopes.core.rules import Rule
 
-__all__ = ["access_request_of", "has_credentials_of", "is_still_asked"]
+__all__ = ["access_request_of", "has_credentials_of", "has_method_and_credentials_of"]
 
-# More than any client sends; to look through more would be work that a caller asks for.
+# More fields than any client sends: a caller shall not make us read as many as it likes.
 _MAX_FIELDS: Final = 1_000
 
 
 def access_request_of(
     asgi_scope: MutableMapping[str, Any], route: Route | None, rule: Rule | None = None
 ) -> AccessRequest:
-    """Return what a connection asks for, by way of *route*, under *rule*."""
+    """Return the access request of a connection that leads to *route*, under *rule*."""
     method = method_of(asgi_scope)
     if rule is not None and rule.requirement.access is Access.PUBLIC:
         # No token is looked at.
@@ -39,13 +39,15 @@ def access_request_of(
 
 
 def _authorization_in(fields: Sequence[Field]) -> tuple[bytes, ...]:
-    """Return the Authorization fields; where no one would look for one, two that are none."""
+    """Return the Authorization fields; of too many fields, two that are no credentials."""
     if len(fields) > _MAX_FIELDS:
         return (b"", b"")
     return tuple([value for name, value in fields if name == b"authorization"])
 
 
-def is_still_asked(request: AccessRequest, asgi_scope: MutableMapping[str, Any]) -> bool:
+def has_method_and_credentials_of(
+    request: AccessRequest, asgi_scope: MutableMapping[str, Any]
+) -> bool:
     """Tell whether a connection has the method and the credentials that *request* has."""
     return method_of(asgi_scope) == request.method and has_credentials_of(request, asgi_scope)
 
@@ -53,11 +55,11 @@ def is_still_asked(request: AccessRequest, asgi_scope: MutableMapping[str, Any])
 def has_credentials_of(request: AccessRequest, asgi_scope: MutableMapping[str, Any]) -> bool:
     """Tell whether a connection has the credentials that *request* has, if these were looked at.
 
-    What was withheld among subprotocols is no more to be seen.
+    Offers that were hidden are not among its subprotocols any more.
     """
     if not request.looks_at_credentials:
         return True
-    # Most often nobody touched the fields, which is seen in less time.
+    # The usual case, faster: nobody has changed the fields.
     is_untouched = asgi_scope.get("headers") == request.fields
     if not is_untouched and _authorization_in(fields_of(asgi_scope)) != request.authorization:
         return False

@@ -23,9 +23,10 @@ _UNNAMED: Final = ""
 def with_docs(
     scope_map: ScopeMap, docs: RequirementLike | None, templates: Iterable[RouteTemplate]
 ) -> ScopeMap:
-    """Return *scope_map* with *docs* for the docs pages at *templates* where it is silent.
+    """Return *scope_map* with the requirement *docs* for docs pages that it does not rule.
 
-    A preset does not count, but for what it denies: what the developer says comes before it.
+    The pages are at *templates*. Rules of a preset count only where they deny: otherwise the
+    developer's word comes before them.
 
     Raises:
         ConfigurationError: the path of a page cannot be the key of a rule.
@@ -41,28 +42,28 @@ def _may_fill(winners: Iterable[Rule]) -> bool:
 
 
 class Rulebook:
-    """The rules of one map on routes, each bound when it is first asked for."""
+    """The rules of one map, each found for a route when it is first asked for."""
 
     def __init__(self, scope_map: ScopeMap, docs: RequirementLike | None = None) -> None:
-        """Bind the rules of *scope_map*, and *docs* to docs pages that it does not name."""
+        """Look up rules in *scope_map*; *docs* is for the docs pages that it does not rule."""
         self._scope_map = scope_map
         self._docs = docs
         self._named = METHODS | {WEBSOCKET} | scope_map.methods
 
     def rule_for(self, method: str, route: Route | None) -> Rule | None:
-        """Return the rule that holds for *method* on *route*, or None: no one passes there."""
+        """Return the rule for *method* on *route*, or None for no rule: nobody may pass there."""
         if route is None:
             return None
-        if method in route.bound:
-            return route.bound[method]
+        if method in route.rules_by_method:
+            return route.rules_by_method[method]
         if is_misspelt(method, self._named):
             return None
-        # No rule names any other method, so all of these are one: a route that answers any
-        # method would keep as many as clients think of.
+        # Methods that no rule names share one entry: otherwise clients could fill the memory,
+        # on a route that answers any method.
         known = method if method in self._named else _UNNAMED
-        if known not in route.bound:
-            route.bound[known] = self._bind(method, route)
-        return route.bound[known]
+        if known not in route.rules_by_method:
+            route.rules_by_method[known] = self._bind(method, route)
+        return route.rules_by_method[known]
 
     def _bind(self, method: str, route: Route) -> Rule | None:
         try:

@@ -22,7 +22,7 @@ from fastapi_scopes.errors import (
     collecting,
 )
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
-from fastapi_scopes.perimeter import ending_at
+from fastapi_scopes.perimeter import end_at_expiry
 from fastapi_scopes.verifiers.base import ScopeLimitedVerifier
 
 __all__ = [
@@ -146,4 +146,6 @@ def ending_in(
     space: ProtectionSpace, now: Callable[[], float]
 ) -> Callable[[ASGIApp, float], ASGIApp]:
     """Return what makes of an app one that streams no longer than to a time, by *now*."""
-    return partial(ending_at, refusal=problem_of(TokenError(TokenFault.EXPIRED), space), now=now)
+    return partial(
+        end_at_expiry, refusal=problem_of(TokenError(TokenFault.EXPIRED), space), now=now
+    )

@@ -19,9 +19,9 @@ from typing_extensions import TypeVar
 from fastapi_scopes.authorization import (
     Authorizer,
     Rulebook,
+    remove_offers_from,
     state_of,
     verdict_of,
-    withhold_from,
 )
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage
@@ -42,7 +42,7 @@ from fastapi_scopes.guard.documents import KEEP_ONE, GuardDocuments
 from fastapi_scopes.metadata import metadata_router
 from fastapi_scopes.openapi import Documented, scheme_of
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
-from fastapi_scopes.responses import AccessRefused, refused
+from fastapi_scopes.responses import AccessRefused, access_refused
 from fastapi_scopes.verifiers.base import TokenVerifier
 
 __all__ = ["AccessRefused", "ScopeGuard"]
@@ -144,10 +144,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
         asgi_scope = connection.scope
         verdict = await self._edge.verdict_on(asgi_scope)
         if verdict.problem is not None:
-            raise refused(verdict.problem, asgi_scope)
-        if state_of(asgi_scope).withheld is not None:
+            raise access_refused(verdict.problem, asgi_scope)
+        if state_of(asgi_scope).hidden_offers is not None:
             # Who read the headers before may have a list of its own.
-            withhold_from(connection.headers.raw)
+            remove_offers_from(connection.headers.raw)
         return cast("C | None", verdict.claims)
 
     # What Python says of a call without the connection begins with this name.
@@ -280,7 +280,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             options=options,
             is_guard=_is_guard,
             on_app_found=on_app_found,
-            ending=self._ending,
+            end_at_expiry=self._ending,
         )
         show = self._documents.show_perimeter(perimeter)
         with suppress(ConfigurationError):

@@ -1,4 +1,4 @@
-"""What a perimeter finds in its app before that serves."""
+"""The check of a protected app: finds what keeps it from serving."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from fastapi_scopes._routing import (
     RouteTree,
-    is_answering,
+    has_own_404_handlers,
     is_not_found_patched,
     placed_endpoints,
     protected_endpoints_of,
@@ -59,7 +59,7 @@ _LEVELS: Final = {Severity.WARNING: logging.WARNING, Severity.NOTICE: logging.IN
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppCheck:
-    """Looks at all that a protected app has, and finds what keeps it from serving."""
+    """Checks all endpoints of a protected app, and finds what keeps it from serving."""
 
     app: Starlette
     guard: object
@@ -67,11 +67,11 @@ class AppCheck:
     options: PerimeterOptions
     is_guard: Callable[[object], bool]
     on_app_found: Callable[[Starlette], None]
-    """Told of every app that is mounted in it."""
+    """Called for every app that is mounted in the protected one."""
     ends_streams: bool
 
     def covering(self, tree: RouteTree) -> Generator[None, None, Coverage]:
-        """Make the coverage of all endpoints in *tree*, step by step."""
+        """Return the coverage of all endpoints in *tree*, with a yield after each."""
         yield from tree.refreshing(anew=True)
         endpoints: list[EndpointOfApp] = []
         for endpoint in protected_endpoints_of(tree, self.guard):
@@ -91,7 +91,7 @@ class AppCheck:
     def _notices(self, tree: RouteTree) -> Iterable[Finding]:
         yield from untaken_in(placed_endpoints(tree.root), self.is_guard)
         yield from reentries_below(tree.root, self.app)
-        if not self.options.hide_unknown and is_answering(self.app):
+        if not self.options.hide_unknown and has_own_404_handlers(self.app):
             yield _CUSTOM_404
         if not self.options.hide_unknown and is_not_found_patched(self.app.router):
             yield _REPLACED_404
@@ -99,7 +99,10 @@ class AppCheck:
     async def problems_in(
         self, tree: RouteTree, run: Callable[[Check], Awaitable[Problems]]
     ) -> tuple[Problems, ConfigurationProblem | None]:
-        """Return what keeps the app from serving, and so does its override; log what does not."""
+        """Return what keeps the app from serving, and what is wrong with its override of the guard.
+
+        What does not keep it from serving is logged.
+        """
         found = await run(self._check(tree))
         if self.ends_streams and not _is_on_asyncio():
             found += (_ASYNCIO_ALONE,)

@@ -1,4 +1,4 @@
-"""The verdicts of a perimeter, and the passages that rest on them."""
+"""The verdicts of a perimeter, on connections that come to a router or an endpoint of its app."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,7 +20,7 @@ from fastapi_scopes.authorization import (
     access_request_of,
     fields_of,
     fork_state,
-    is_unruly,
+    has_unusable_target,
     method_of,
     state_of,
 )
@@ -34,7 +34,7 @@ from fastapi_scopes.perimeter.overrides import (
     claims_of_override,
     override_of,
 )
-from fastapi_scopes.perimeter.passages import Passage, Terms
+from fastapi_scopes.perimeter.passages import Passage, PassageContext
 from fastapi_scopes.responses import send_refusal
 
 __all__ = ["Decider"]
@@ -47,11 +47,11 @@ _ANY_AUTHENTICATED: Final = Rule(ANY_METHOD, Pattern.parse("/**"), parse_require
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decider:
-    """Decides on connections of one protected app, wherever they come to what that rules."""
+    """Decides on connections of one protected app, wherever they come to what the app rules."""
 
     app: Starlette
     rules: Rulebook
-    terms: Terms
+    context: PassageContext
     hides_unknown: bool
 
     async def decide(
@@ -61,69 +61,75 @@ class Decider:
         scope: Scope,
         *channels: Any,
     ) -> Passages:
-        """Return what lets a connection pass, its verdict left in its scope, or *refuse* it.
+        """Return the passage of a connection that may pass, or None after *refuse* has refused it.
 
-        Each of *resolvers* says where it leads; all must allow.
+        Each of *resolvers* finds a route to which the connection leads; the verdicts on all of them
+        must allow. Verdict and passage are left in the state of the connection.
         """
         passage: Passage | None = None
-        # What can be read once is read once.
+        # An iterator of headers is made a list before anybody reads it.
         fields_of(scope)
         for resolve in resolvers:
-            # What no rule can hold for leads nowhere: nothing is looked up for it.
-            match = RouteMatch(is_refused=True) if is_unruly(scope) else resolve(scope)
+            # No rule can hold for such a target, so no route is looked up for it.
+            match = RouteMatch(is_unroutable=True) if has_unusable_target(scope) else resolve(scope)
             fork_state(scope)
-            verdict = self._settled(match, scope)
+            verdict = self._constant_verdict(match, scope)
             if verdict is None:
                 verdict = await self._verdict_on(match, scope)
             if verdict.problem is not None:
                 if self.hides_unknown and match.endpoint is not None:
-                    match.look_for_nothing()
-                state_of(scope).verdicts[self.terms.guard] = verdict
+                    match.equalize_timing()
+                state_of(scope).verdicts[self.context.guard] = verdict
                 await refuse(verdict.problem, scope, *channels)
                 return None
             if passage is None:
-                # Without routers to come, what was decided on runs now.
-                passage = Passage(self.terms, verdict, match, is_spent=not match.steps)
+                # Without routers on the way, the endpoint itself asked, and runs now.
+                passage = Passage(self.context, verdict, match, is_used=not match.steps)
         if passage is None:
             return ()
         state = state_of(scope)
-        state.verdicts[self.terms.guard] = passage.verdict
+        state.verdicts[self.context.guard] = passage.verdict
         state.passages[self] = passage
         return (passage,)
 
-    def _settled(self, match: RouteMatch, scope: Scope) -> Verdict | None:
-        """Return the verdict where it is the same for every caller, and was given before."""
-        if match.route is None or override_of(self.app, self.terms.guard) is not self.terms.guard:
+    def _constant_verdict(self, match: RouteMatch, scope: Scope) -> Verdict | None:
+        """Return the verdict that is the same for every caller, if it was given before."""
+        if (
+            match.route is None
+            or override_of(self.app, self.context.guard) is not self.context.guard
+        ):
             return None
-        return match.route.settled.get(method_of(scope))
+        return match.route.constant_verdicts.get(method_of(scope))
 
     async def _verdict_on(self, match: RouteMatch, scope: Scope) -> Verdict:
         method = method_of(scope)
-        is_unknown = match.route is None and not match.is_refused
+        is_unknown = match.route is None and not match.is_unroutable
         if is_unknown and not self.hides_unknown:
-            # Nothing runs: the router says so itself.
+            # Nothing runs: the router itself answers 404 or 405.
             return Verdict(AccessRequest(None, method, looks_at_credentials=False))
         rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
         verdict = await self._authorize(match.route, rule, scope)
         is_public = rule is not None and rule.requirement.access is Access.PUBLIC
-        # INVARIANT: no more than there are rules, however many methods clients think of
+        # INVARIANT: no more verdicts are kept than there are rules, whatever methods clients send
         # (attacks/test_method_names.py).
-        if match.route is not None and is_public and method in match.route.bound:
-            match.route.settled[method] = verdict
+        if match.route is not None and is_public and method in match.route.rules_by_method:
+            match.route.constant_verdicts[method] = verdict
         return verdict
 
     async def _authorize(
         self, route: ResolvedRoute | None, rule: Rule | None, scope: Scope
     ) -> Verdict:
-        override, stand_in = override_of(self.app, self.terms.guard), None
-        if override is not self.terms.guard:
-            stand_in = await self._stand_in(override)
-            if stand_in is None:
+        override, override_claims = override_of(self.app, self.context.guard), None
+        if override is not self.context.guard:
+            override_claims = await self._claims_of_override(override)
+            if override_claims is None:
                 rule = None
         request = access_request_of(scope, route, rule)
-        return await self.terms.authorizer.authorize(request, rule, scope, stand_in=stand_in)
+        return await self.context.authorizer.authorize(
+            request, rule, scope, override_claims=override_claims
+        )
 
-    async def _stand_in(self, override: Any) -> Claims | None:
+    async def _claims_of_override(self, override: Any) -> Claims | None:
         claims = await claims_of_override(override)
         if claims is None:
             _log.error("%s", UNUSABLE)
@@ -133,19 +139,19 @@ class Decider:
         rule = self.rules.rule_for(method, match.route)
         if rule is not None or match.route is None or match.redirected is None:
             return rule
-        # Other code could answer before the router redirects: it takes who may go there.
+        # Other code could answer before the router redirects, so the rule of the target holds.
         target = self.rules.rule_for(method, match.redirected)
         is_open = target is not None and target.requirement.access in _ANONYMOUS
-        # That the target is open to all says nothing of the path that was asked for.
+        # A target that is open to all does not open the path that was asked for.
         return _ANY_AUTHENTICATED if is_open else target
 
     def passage_in(self, scope: Scope) -> Passage | None:
-        """Return what this perimeter decided on a connection that came through it."""
+        """Return the passage that this perimeter left in the state of a connection, or None."""
         passage = state_of(scope).passages.get(self)
         return passage if isinstance(passage, Passage) else None
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a connection that is led elsewhere than was decided."""
+        """Refuse a connection that has come elsewhere than was decided."""
         verdict = await self._authorize(None, None, scope)
         if verdict.problem is not None:
             await send_refusal(verdict.problem, scope, receive, send)

@@ -1,4 +1,4 @@
-"""Where a perimeter decides on the connections of its app."""
+"""The entrance of a protected app: where its perimeter decides on every connection."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ from fastapi_scopes.perimeter.startup import (
     Problems,
     run_in_slices,
 )
-from fastapi_scopes.responses import answer
+from fastapi_scopes.responses import refuse
 
 __all__ = ["Entrance"]
 
@@ -32,7 +32,7 @@ _log = logging.getLogger("fastapi_scopes")
 
 @dataclass(eq=False, slots=True)
 class Entrance:
-    """Where a perimeter decides: right before the matching of a router that its app has or had.
+    """Decides on connections right before the matching of one router of the protected app.
 
     INVARIANT: it decides by the routes of that router, also where the app has another one by now
     (attacks/test_gates.py).
@@ -45,30 +45,30 @@ class Entrance:
     decider: Decider
     check: AppCheck
     problems: Problems | None = None
-    """What keeps the app from serving with that router; None where nobody has looked yet."""
+    """What keeps the app from serving with that router; None where it was not checked yet."""
     override_problem: ConfigurationProblem | None = None
-    """The same of what stands in for the guard, which may be taken out again."""
+    """What is wrong with the override of the guard, which may be taken out again."""
     is_checking: bool = False
 
     def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
-        """Decide on a connection of the app."""
+        """Return the passage of a connection of the app, or None where it was refused."""
         if self.problems == () and self.override_problem is None:
-            return self.decider.decide([self.tree.resolve], answer, scope, receive, send)
+            return self.decider.decide([self.tree.resolve], refuse, scope, receive, send)
         return self._enter_unchecked(scope, receive, send)
 
     async def _enter_unchecked(self, scope: Scope, receive: Receive, send: Send) -> Passages:
-        """Do the same where something may keep the app from serving."""
+        """Decide as `enter` does, but where the app must be checked first, or may not serve."""
         if self.problems is None:
             await self._check_late()
         if self.override_problem is not None:
             self.override_problem = await override_problem(self.app, self.guard)
         if self.problems or self.override_problem:
-            await answer(UNDECIDED, scope, receive, send)
+            await refuse(UNDECIDED, scope, receive, send)
             return None
-        return await self.decider.decide([self.tree.resolve], answer, scope, receive, send)
+        return await self.decider.decide([self.tree.resolve], refuse, scope, receive, send)
 
     async def _check_late(self) -> None:
-        # No lifespan ran.
+        # No lifespan ran, so the check runs now; other connections wait for it.
         while self.problems is None:
             if self.is_checking:
                 await anyio.sleep(SLICE)

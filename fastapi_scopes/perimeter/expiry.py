@@ -1,4 +1,4 @@
-"""Streams and sockets that end with the token with which they were opened."""
+"""Ends HTTP streams and closes WebSockets when the token with which they were opened expires."""
 
 import asyncio
 import time
@@ -12,62 +12,62 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from fastapi_scopes.core.problems import Problem
-from fastapi_scopes.responses import POLICY_VIOLATION, refusal_of
+from fastapi_scopes.responses import POLICY_VIOLATION, refusal_response
 
-__all__ = ["ending_at"]
+__all__ = ["end_at_expiry"]
 
 _CHUNKS: Final = frozenset({"http.response.body", "http.response.zerocopysend"})
 _ANSWERS: Final = frozenset({"websocket.close", "websocket.http.response.start"})
-# What an event loop waits for in one go is limited, and a claim is not.
-_LONGEST: Final = 86_400.0
+# Seconds: an event loop limits its timers, and `exp` has no limit.
+_LONGEST_TIMER: Final = 86_400.0
 
 
 class _EndedError(OSError):
-    """What a send raises after the end, as after a disconnect (ASGI 2.4)."""
+    """Raised where the application sends after the end, as after a disconnect (ASGI 2.4)."""
 
     def __init__(self) -> None:
         super().__init__("the stream ended with its token")
 
 
-# What an application makes of it where it does not catch it.
-_HEEDED: Final = (_EndedError, ClientDisconnect, WebSocketDisconnect)
+# The errors of an application that was told of the end and did not catch that.
+_DISCONNECTS: Final = (_EndedError, ClientDisconnect, WebSocketDisconnect)
 
 
-def ending_at(
+def end_at_expiry(
     app: ASGIApp, exp: float, *, refusal: Problem, now: Callable[[], float] = time.time
 ) -> ASGIApp:
-    """Return *app*, with which at *exp* a stream ends and a socket is closed.
+    """Return *app*, whose streams end and whose sockets are closed at *exp*.
 
     *exp* is in seconds since the epoch, as *now* is. A socket that is not accepted by then
     is refused with *refusal*.
     """
 
-    async def ending(asgi_scope: Scope, receive: Receive, send: Send) -> None:
+    async def expiring(asgi_scope: Scope, receive: Receive, send: Send) -> None:
         if asgi_scope["type"] == "websocket":
-            answer = refusal_of(refusal, HTTPConnection(asgi_scope))
+            response = refusal_response(refusal, HTTPConnection(asgi_scope))
 
             async def refuse() -> None:
-                await answer(asgi_scope, receive, send)
+                await response(asgi_scope, receive, send)
 
             await _Socket(exp, now, receive, send, refuse, refusal.title).run(app, asgi_scope)
         else:
             await _Response(exp, now, receive, send).run(app, asgi_scope)
 
-    return ending
+    return expiring
 
 
-def _is_heeded(error: BaseException) -> bool:
-    """Tell whether *error* says nothing but that the application was told of the end."""
+def _is_disconnect(error: BaseException) -> bool:
+    """Tell whether *error* only says that the application was told of the end."""
     if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_heeded, error.exceptions))
-    return isinstance(error, _HEEDED)
+        return all(map(_is_disconnect, error.exceptions))
+    return isinstance(error, _DISCONNECTS)
 
 
-def _let_go(error: BaseException) -> None:
-    """Take *error* and the frames in which it was off each other.
+def _break_reference_cycle(error: BaseException) -> None:
+    """Separate *error* from the frames that it was raised in.
 
     Nobody closes the generator of a response that failed to send. Without references it is
-    closed at once; in a circle of them, only when the garbage collector comes.
+    closed at once; in a cycle of references, only when the garbage collector comes.
     """
     found: list[BaseException | None] = [error]
     for each in found:
@@ -78,18 +78,18 @@ def _let_go(error: BaseException) -> None:
 
 
 async def _run(app: ASGIApp, asgi_scope: Scope, connection: "_Response | _Socket") -> None:
-    """Run *app* on *connection*; that it was told of the end is no error."""
+    """Run *app* on *connection*; that the application was told of the end is no error."""
     try:
         await app(asgi_scope, connection.receive, connection.send)
-    except (*_HEEDED, BaseExceptionGroup) as error:
-        if not (connection.is_over and _is_heeded(error)):
+    except (*_DISCONNECTS, BaseExceptionGroup) as error:
+        if not (connection.is_over and _is_disconnect(error)):
             raise
-        _let_go(error)
+        _break_reference_cycle(error)
 
 
 @dataclass(slots=True, eq=False)
 class _Response:
-    """An HTTP response, cut off at the first chunk that is sent too late."""
+    """An HTTP response, cut off at the first chunk that is sent after the token has expired."""
 
     exp: float
     now: Callable[[], float]
@@ -120,7 +120,7 @@ class _Response:
         await self.inner_send(message)
 
     def _started(self, message: Message) -> Message:
-        # The headers are any iterable, which may be read once.
+        # ASGI allows any iterable of headers, also one that can be read only once.
         headers = list(message.get("headers", ()))
         self.has_length = any(name.lower() == b"content-length" for name, _ in headers)
         self.has_trailers = bool(message.get("trailers"))
@@ -141,7 +141,7 @@ class _Response:
 
 @dataclass(slots=True, eq=False)
 class _Socket:
-    """A WebSocket with one timer, which closes it."""
+    """A WebSocket with one timer, which closes it when the token expires."""
 
     exp: float
     now: Callable[[], float]
@@ -162,7 +162,7 @@ class _Socket:
         if not self.now() < self.exp:
             await self.refuse()
             return
-        self._look()
+        self._schedule_close()
         try:
             await _run(app, asgi_scope, self)
         except asyncio.CancelledError:
@@ -178,15 +178,15 @@ class _Socket:
 
     async def receive(self) -> Message:
         if not self.is_connected:
-            # Frameworks wait for this one before they do anything, also before they give up.
+            # The connect message: frameworks wait for it before anything else, refusals included.
             self.is_connected = True
             return await self.inner_receive()
-        self._end_in_time()
+        self._end_if_expired()
         message = await self._received() if not self.is_over else None
         if message is not None and message["type"] == "websocket.disconnect":
             self._stop()
             return message
-        self._end_in_time()
+        self._end_if_expired()
         if message is None or self.is_over:
             return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": self.reason}
         return message
@@ -206,7 +206,7 @@ class _Socket:
             return None
 
     async def send(self, message: Message) -> None:
-        self._end_in_time()
+        self._end_if_expired()
         if self.is_over:
             raise _EndedError
         if message["type"] == "websocket.accept":
@@ -215,14 +215,14 @@ class _Socket:
             self._stop()
         await self.inner_send(message)
 
-    def _look(self) -> None:
-        """End what is to end, or look again when it is."""
-        self._end_in_time()
+    def _schedule_close(self) -> None:
+        """Close the socket if the token has expired, else set the timer for that."""
+        self._end_if_expired()
         if not self.is_over:
-            left = min(self.exp - self.now(), _LONGEST)
-            self.timer = asyncio.get_running_loop().call_later(left, self._look)
+            left = min(self.exp - self.now(), _LONGEST_TIMER)
+            self.timer = asyncio.get_running_loop().call_later(left, self._schedule_close)
 
-    def _end_in_time(self) -> None:
+    def _end_if_expired(self) -> None:
         if self.is_over or self.is_answered or self.now() < self.exp:
             return
         self._stop()
@@ -232,7 +232,7 @@ class _Socket:
             each.reschedule(0)
 
     async def _close(self) -> None:
-        # Servers say in either way that the connection has gone meanwhile.
+        # By either, servers say that the connection has gone meanwhile.
         with suppress(OSError, RuntimeError):
             if self.is_accepted:
                 close = {"code": POLICY_VIOLATION, "reason": self.reason}

@@ -1,4 +1,4 @@
-"""What stands in for a guard in `dependency_overrides`, as far as a perimeter can use it."""
+"""The override of a guard in `dependency_overrides`, as far as a perimeter can use it."""
 
 import inspect
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ UNUSABLE: Final = ConfigurationProblem(
 
 
 def override_of(app: Starlette, guard: object) -> object:
-    """Return what stands in for *guard* in *app*, or *guard* itself."""
+    """Return the override of *guard* in *app*, or *guard* itself."""
     overrides: Any = getattr(app, "dependency_overrides", None)
     if type(overrides) is dict and not overrides:
-        # As nearly always, and in less time.
+        # The usual case, faster.
         return guard
     return overrides.get(guard, guard) if isinstance(overrides, Mapping) else guard
 
 
 async def claims_of_override(override: Any) -> Claims | None:
-    """Return the claims that *override* stands for, or None where it is no such thing."""
+    """Return the claims that *override* returns, or None where a perimeter cannot use it."""
     if not callable(override) or not _takes_nothing(override):
         return None
     result = override()
@@ -38,13 +38,13 @@ async def claims_of_override(override: Any) -> Claims | None:
 
 
 async def override_problem(app: Starlette, guard: object) -> ConfigurationProblem | None:
-    """Return what keeps *app* from starting with what stands in for *guard*, or None."""
+    """Return why *app* cannot start with its override of *guard*, or None."""
     override = override_of(app, guard)
     if override is guard:
         return None
     try:
         claims = await claims_of_override(override)
-    except Exception as error:  # noqa: BLE001 - the developer's code: whatever it raises is said
+    except Exception as error:  # noqa: BLE001 - the developer's code may raise anything
         raised = f"{UNUSABLE.text}: it raised {type(error).__name__}"
         return replace(UNUSABLE, text=raised)
     return UNUSABLE if claims is None else None
@@ -54,5 +54,5 @@ def _takes_nothing(function: Any) -> bool:
     try:
         return not inspect.signature(function).parameters
     except (TypeError, ValueError):
-        # Some functions that are not written in Python have none.
+        # Some functions that are not written in Python have no signature.
         return False

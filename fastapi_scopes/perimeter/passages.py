@@ -1,4 +1,4 @@
-"""What a perimeter decided on one connection, held on its way from router to router."""
+"""The passage of one connection: its verdict, on the way through the routers to the endpoint."""
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -8,140 +8,146 @@ from typing import Any, Final
 from starlette.routing import Router
 from starlette.types import ASGIApp, Scope
 
-from fastapi_scopes._routing import Endpoint, RouteMatch, Shown, router_of_nothing
+from fastapi_scopes._routing import EnforcedEndpoint, PinnedCopy, RouteMatch, router_of_nothing
 from fastapi_scopes.authorization import (
     Authorizer,
-    Running,
+    RunningEndpoint,
     Verdict,
     has_credentials_of,
     state_of,
 )
 from fastapi_scopes.responses import send_refusal
 
-__all__ = ["Passage", "Terms"]
+__all__ = ["Passage", "PassageContext"]
 
 _NOWHERE: Final = RouteMatch()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Terms:
-    """What is the same for all connections that one perimeter lets pass."""
+class PassageContext:
+    """What all passages of one perimeter share."""
 
     guard: object
     authorizer: Authorizer
-    ending: Callable[[ASGIApp, float], ASGIApp] | None = None
-    """Makes of an app one that streams no longer than to a time."""
+    end_at_expiry: Callable[[ASGIApp, float], ASGIApp] | None = None
+    """Ends the streams of an app at a given time; None where streams do not end."""
 
 
 @dataclass(slots=True, eq=False)
 class Passage:
-    """Leads one connection to the one endpoint that was decided on, once."""
+    """Leads one connection to the one endpoint that its verdict allows, once."""
 
-    terms: Terms
+    context: PassageContext
     verdict: Verdict
     match: RouteMatch
-    passed: int = 0
-    """How many routers were shown what was decided on."""
-    is_spent: bool = False
-    """Whether the endpoint ran, was not found where it was, or may run no longer."""
+    routers_passed: int = 0
+    """How many of the routers on the way the connection has come to."""
+    is_used: bool = False
+    """Whether the endpoint has run, or may not run any more."""
     is_running: bool = False
-    """Whether it runs now."""
-    is_over: bool = False
-    """Whether the connection has ended for whoever decided."""
-    bound: Scope | None = field(default=None, repr=False)
+    """Whether the endpoint runs now."""
+    is_closed: bool = False
+    """Whether the connection has ended for the perimeter."""
+    bound_scope: Scope | None = field(default=None, repr=False)
     """The scope in which the claims were made known to the application."""
 
     @property
     def has_arrived(self) -> bool:
-        """Whether the last router on the way was shown it."""
-        return self.passed >= len(self.match.steps)
+        """Whether the connection has come to the last router on the way."""
+        return self.routers_passed >= len(self.match.steps)
 
     @property
     def is_on_its_way(self) -> bool:
-        """Whether there is a router to come that is to be shown it."""
-        return not self.is_over and not self.has_arrived
+        """Whether the connection has yet to come to a router on the way."""
+        return not self.is_closed and not self.has_arrived
 
-    def goes_by(self, endpoint: Endpoint) -> bool:
-        """Tell whether what the last router was shown is *endpoint*, and leads on."""
-        is_shown = self.passed > 0 and self.is_on_its_way
-        return is_shown and self.match.steps[self.passed - 1].goes_by(endpoint)
+    def passes_through(self, endpoint: EnforcedEndpoint) -> bool:
+        """Tell whether *endpoint* is the route at the last router, and leads to another now."""
+        has_passed_one = self.routers_passed > 0 and self.is_on_its_way
+        return has_passed_one and self.match.steps[self.routers_passed - 1].was_endpoint(endpoint)
 
-    def is_met_by(self, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
-        """Tell whether *router* is the next on the way, and gets what was decided on."""
-        step = self.match.steps[self.passed]
-        is_next = step.pin.router is router and step.is_met_by(asgi_scope)
+    def holds_at(self, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
+        """Tell whether *router* is the next on the way, and the connection is as decided."""
+        step = self.match.steps[self.routers_passed]
+        is_next = step.pin.router is router and step.holds_for(asgi_scope)
         return is_next and has_credentials_of(self.verdict.request, asgi_scope)
 
-    def show(self, router: Router, asgi_scope: Scope) -> Shown:
-        """Go on to *router*; return what tells apart what it is shown, and its copy that has that.
+    def pin_router(self, router: Router, asgi_scope: Scope) -> PinnedCopy:
+        """Note that the connection comes to *router*; return the key of its route, and its copy.
 
-        INVARIANT: nothing is awaited between this look and the router's
-        (attacks/test_late_verdicts.py): what is no longer what was decided on is not shown.
+        Where the connection is not as decided, the copy has no routes.
+
+        INVARIANT: nothing is awaited between this look and that of the router
+        (attacks/test_late_verdicts.py).
         """
-        step = self.match.steps[self.passed]
-        is_met = not step.has_moved and self.is_met_by(router, asgi_scope)
-        self.passed += 1
-        return (step.pin.key, step.pin.shown) if is_met else (None, router_of_nothing(router))
+        step = self.match.steps[self.routers_passed]
+        holds = not step.has_moved and self.holds_at(router, asgi_scope)
+        self.routers_passed += 1
+        return (step.pin.key, step.pin.pinned_copy) if holds else (None, router_of_nothing(router))
 
-    def open(self, endpoint: Endpoint, asgi_scope: Scope) -> bool:
-        """Let *endpoint* run, once, as it is called in *asgi_scope*; tell whether it may.
+    def use(self, endpoint: EnforcedEndpoint, asgi_scope: Scope) -> bool:
+        """Tell whether *endpoint* may run now, called with *asgi_scope*; it may do so once.
 
         INVARIANT: what a route makes of a connection while it matches is looked at, too
         (attacks/test_overriding_routes.py).
         """
         match = self.match
-        if self.is_spent or self.passed < len(match.steps):
+        if self.is_used or self.routers_passed < len(match.steps):
             return False
-        self.is_spent = True
+        self.is_used = True
         self.is_running = (
             match.endpoint is endpoint
-            and match.steps[-1].leads_to(asgi_scope, match.path_params)
+            and match.steps[-1].runs_as_decided(asgi_scope, match.path_params)
             and has_credentials_of(self.verdict.request, asgi_scope)
         )
         return self.is_running
 
-    def lead(self, router: Router, asgi_scope: Scope) -> ASGIApp:
-        """Return what runs before the matching of *router*, where nobody else decided."""
-        refusal = self.begin(asgi_scope)
-        return refusal or self.around(self.show(router, asgi_scope)[1].app)
+    def app_for(self, router: Router, asgi_scope: Scope) -> ASGIApp:
+        """Return the app to run in place of the matching of *router*, where nobody else decided.
 
-    def begin(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
-        """Tell the application who the caller is; *route* is what runs now, if it asks.
-
-        Return what answers in its place where it must not run.
+        It is the pinned copy with the claims bound, or a refusal.
         """
-        guard, authorizer = self.terms.guard, self.terms.authorizer
+        refusal = self.bind_claims(asgi_scope)
+        return refusal or self.with_expiry(self.pin_router(router, asgi_scope)[1].app)
+
+    def bind_claims(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
+        """Make the claims of the caller known to the application, in *asgi_scope*.
+
+        *route* is the route that is about to run, where a route asks. Return the app that refuses
+        the connection instead where the application refuses the claims, else None.
+        """
+        guard, authorizer = self.context.guard, self.context.authorizer
         if route is not None:
             state = state_of(asgi_scope)
-            # Where a guard decided twice, on the way, the last verdict is the nearest.
+            # Where the guard has decided on the way again, its last verdict counts.
             verdict = state.verdicts.get(guard, self.verdict)
             if state.running is None or state.running.route is not route:
-                state.running = Running(route, {guard: verdict})
+                state.running = RunningEndpoint(route, {guard: verdict})
             else:
                 state.running.verdicts[guard] = verdict
         if authorizer.bind is None or not self.verdict.has_claims:
             return None
         passages = state_of(asgi_scope).passages.values()
-        if any(each.is_bound_to(asgi_scope, guard) for each in passages):
+        if any(each.has_bound_claims_in(asgi_scope, guard) for each in passages):
             return None
-        self.bound = asgi_scope
+        self.bound_scope = asgi_scope
         problem = authorizer.bind_to(self.verdict, asgi_scope)
         return partial(send_refusal, problem) if problem is not None else None
 
-    def is_bound_to(self, asgi_scope: Scope, guard: object) -> bool:
+    def has_bound_claims_in(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""
-        is_told = self.terms.guard is guard and self.verdict.has_claims
-        return is_told and self.bound is asgi_scope
+        is_for_guard = self.context.guard is guard and self.verdict.has_claims
+        return is_for_guard and self.bound_scope is asgi_scope
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """Return *app*, which streams no longer than the caller's token holds, if that is asked."""
-        ending = self.terms.ending
-        if ending is None or self.verdict.expires_at is None:
+    def with_expiry(self, app: ASGIApp) -> ASGIApp:
+        """Return *app*, with streams that end when the caller's token expires, if so configured."""
+        end_at_expiry = self.context.end_at_expiry
+        if end_at_expiry is None or self.verdict.expires_at is None:
             return app
-        return ending(app, self.verdict.expires_at)
+        return end_at_expiry(app, self.verdict.expires_at)
 
-    def end(self) -> None:
-        """Let nothing pass any more."""
-        self.is_over = self.is_spent = True
-        # They lead back to the connection's scope, which only the garbage collector would free.
-        self.bound, self.match = None, _NOWHERE
+    def close(self) -> None:
+        """End the passage: nothing runs by it any more."""
+        self.is_closed = self.is_used = True
+        # Both refer to the connection's scope: a cycle that only the garbage collector frees.
+        self.bound_scope, self.match = None, _NOWHERE

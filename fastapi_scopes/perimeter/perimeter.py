@@ -8,7 +8,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes._routing import (
-    Endpoint,
+    EnforcedEndpoint,
     InnerRouter,
     Passages,
     PerimeterView,
@@ -22,7 +22,7 @@ from fastapi_scopes._routing import (
     install_gate,
     is_dispatcher,
     is_running_its_router,
-    is_watchable,
+    start_counting,
 )
 from fastapi_scopes.authorization import (
     Authorizer,
@@ -35,7 +35,7 @@ from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.perimeter.checking import AppCheck
 from fastapi_scopes.perimeter.deciding import Decider
 from fastapi_scopes.perimeter.entrance import Entrance
-from fastapi_scopes.perimeter.passages import Passage, Terms
+from fastapi_scopes.perimeter.passages import Passage, PassageContext
 from fastapi_scopes.perimeter.startup import (
     CheckedLifespan,
     PerimeterOptions,
@@ -50,11 +50,11 @@ __all__ = ["Perimeter", "perimeter_of"]
 class Perimeter:
     """Decides on every connection of one app, right before its router looks for the route.
 
-    *ending* makes of an app one that streams no longer than to a time.
+    *end_at_expiry* ends the streams of an app at a given time.
 
     Raises:
-        ConfigurationError: the app's router does not match as the framework's do; *options*
-            ask of docs pages what cannot be asked.
+        ConfigurationError: the app's router does not match as the framework's do; the requirement
+            for docs pages in *options* is not valid.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Perimeter:
         options: PerimeterOptions,
         is_guard: Callable[[object], bool],
         on_app_found: Callable[[Starlette], None],
-        ending: Callable[[ASGIApp, float], ASGIApp] | None = None,
+        end_at_expiry: Callable[[ASGIApp, float], ASGIApp] | None = None,
     ) -> None:
-        """Enclose *app*; *on_app_found* is told of every app mounted in it, once or more often."""
+        """Enclose *app*; *on_app_found* is called for each app mounted in it, once or more."""
         options.require_docs()
         self.app = app
         self.guard = guard
@@ -77,8 +77,8 @@ class Perimeter:
         self.rules: Rulebook = Rulebook(scope_map, options.docs)
         self._is_guard = is_guard
         self._on_app_found = on_app_found
-        terms = Terms(guard, authorizer, ending)
-        self._decider = Decider(app, self.rules, terms, hides_unknown=options.hide_unknown)
+        context = PassageContext(guard, authorizer, end_at_expiry)
+        self._decider = Decider(app, self.rules, context, hides_unknown=options.hide_unknown)
         self._check = AppCheck(
             app,
             guard,
@@ -86,17 +86,17 @@ class Perimeter:
             options=options,
             is_guard=is_guard,
             on_app_found=on_app_found,
-            ends_streams=ending is not None,
+            ends_streams=end_at_expiry is not None,
         )
-        self._served: Entrance = self._install(app.router)
+        self._serving_entrance: Entrance = self._install(app.router)
         if hides_its_router(app) or not is_running_its_router(app):
-            # It serves already, maybe by a router that it had before: from now on by this one.
+            # The app serves already, maybe by an earlier router: from now on by this one.
             app.middleware_stack = None
         self._build: Callable[[], ASGIApp] = app.build_middleware_stack
         app.build_middleware_stack = self._build_stack  # type: ignore[method-assign]
 
     def entrance(self) -> Entrance:
-        """Stand right before the matching of the router that the app has now.
+        """Return the entrance before the router that the app has now, which may be a new one.
 
         INVARIANT: neither another router nor another stack of it leaves the app open
         (attacks/test_late_replacements.py, attacks/test_gates.py).
@@ -108,18 +108,18 @@ class Perimeter:
         return entrance if isinstance(entrance, Entrance) else self._install(self.app.router)
 
     def tree(self) -> RouteTree:
-        """Return the routes of the app as it is now."""
+        """Return the tree of the routes that the app has now."""
         return self.entrance().tree
 
     def _install(self, router: Router) -> Entrance:
-        """Put the gate before *router*, the app's own."""
-        view = PerimeterView(self, self._find_router)
-        # What leads to routes in its own way is one endpoint, as a whole.
+        """Put a gate with an entrance before *router*, the app's own."""
+        view = PerimeterView(self, self._report_app)
+        # A router that matches in its own way is one endpoint, as a whole.
         front = front_of(router) if is_dispatcher(router) else router
         is_guard = self._is_guard
         tree = RouteTree(self.app, self.guard, is_guard=is_guard, view=view, router=front)
         entrance = Entrance(self.app, self.guard, tree, self._decider, self._check)
-        if front is None or not (is_watchable(front) and install_gate(front, self, entrance)):
+        if front is None or not (start_counting(front) and install_gate(front, self, entrance)):
             raise ConfigurationError.of(
                 f"the router of the app ({type(router).__name__!r}) keeps its routes in its "
                 "own way, or behind middleware of its own",
@@ -130,24 +130,24 @@ class Perimeter:
             router.lifespan_context = CheckedLifespan(self, lifespan)
         return entrance
 
-    def _find_router(self, inner: InnerRouter) -> None:
+    def _report_app(self, inner: InnerRouter) -> None:
         if isinstance(inner.app, Starlette):
             self._on_app_found(inner.app)
 
     def find_apps(self) -> None:
-        """Tell of the protected app and of all that are mounted, before anything was read."""
+        """Call *on_app_found* for the protected app and all mounted apps, before any is read."""
         self._on_app_found(self.app)
         self.tree().first_look()
 
     def _build_stack(self) -> ASGIApp:
-        self._served = self.entrance()
+        self._serving_entrance = self.entrance()
         return self._build()
 
     def _trees(self) -> list[RouteTree]:
-        """Return the routes of the app as it has them now, and as it still serves them."""
-        entrance, served = self.entrance(), self._served
-        is_other = served is not entrance and self.app.middleware_stack is not None
-        return [entrance.tree, served.tree] if is_other else [entrance.tree]
+        """Return the trees of the router that the app has, and of one that it still serves by."""
+        entrance, serving = self.entrance(), self._serving_entrance
+        is_other = serving is not entrance and self.app.middleware_stack is not None
+        return [entrance.tree, serving.tree] if is_other else [entrance.tree]
 
     def check(self) -> Coverage:
         """Return what the map covers of the app, as the perimeter enforces it.
@@ -158,34 +158,44 @@ class Perimeter:
         return drained(self._check.covering(self.entrance().tree))
 
     async def problems_at_start(self) -> Problems:
-        """Return what keeps the app from starting; log what does not."""
+        """Check the app; return what keeps it from starting, and log what does not."""
         try:
-            # That the app is open is nothing to be denied by a rule that is not there.
+            # An app without a gate is open, so it does not start, strict or not.
             return await self.entrance().find_problems(run_at_once)
         except ConfigurationError as error:
             return error.problems
 
-    async def hold(self, router: Router, scope: Scope, receive: Receive, send: Send) -> Passages:
-        """Return what was decided on before a connection came to *router*."""
+    async def check_passage(
+        self, router: Router, scope: Scope, receive: Receive, send: Send
+    ) -> Passages:
+        """Return the passage of a connection that has come to *router*, if it still holds.
+
+        Empty without a passage on its way; None where the connection is not as decided, and was
+        refused.
+        """
         passage = self._decider.passage_in(scope)
         if passage is None or not passage.is_on_its_way:
             return ()
-        if passage.is_met_by(router, scope):
+        if passage.holds_at(router, scope):
             return (passage,)
         await self._decider.refuse(scope, receive, send)
         return None
 
-    async def decide_at(
+    async def decide_at_router(
         self, router: Router, apps: Sequence[object], scope: Scope, receive: Receive, send: Send
     ) -> Passages:
         """Decide on a connection that comes to *router* by another way than through the app.
 
-        Where *apps* were decided on as protected themselves, their verdict is enough, but for
-        those that are in this app.
+        *apps* are protected themselves, and were decided on: that is enough, except for those that
+        are in this app.
         """
         indexes = [(tree, each) for tree in self._trees() for each in tree.indexes_of(router)]
         passage = self._decider.passage_in(scope)
-        if not indexes and passage is not None and _is_led_elsewhere(passage, is_reached=False):
+        if (
+            not indexes
+            and passage is not None
+            and _is_at_another_endpoint(passage, is_in_app=False)
+        ):
             await self._decider.refuse(scope, receive, send)
             return None
         if apps:
@@ -197,46 +207,46 @@ class Perimeter:
         resolvers = [resolver_of(*each) for each in indexes]
         return await self._decider.decide(resolvers, send_refusal, scope, receive, send)
 
-    def open(self, endpoint: Endpoint, scope: Scope) -> Passage | None:
-        """Return what lets a connection have *endpoint*, right before that runs."""
+    def use_passage(self, endpoint: EnforcedEndpoint, scope: Scope) -> Passage | None:
+        """Return the passage by which *endpoint* may run now, used up by that, or None."""
         passage = self._decider.passage_in(scope)
-        return passage if passage is not None and passage.open(endpoint, scope) else None
+        return passage if passage is not None and passage.use(endpoint, scope) else None
 
-    async def decide_on(
-        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    async def decide_at_endpoint(
+        self, endpoint: EnforcedEndpoint, scope: Scope, receive: Receive, send: Send
     ) -> Passages:
-        """Decide on a connection that comes to *endpoint* by a way that nobody decided on."""
+        """Decide on a connection that comes to *endpoint* without a passage."""
 
         def resolver_of(route: ResolvedRoute) -> Callable[[Scope], RouteMatch]:
             return lambda _: RouteMatch(route, endpoint)
 
         passage = self._decider.passage_in(scope)
-        if passage is not None and passage.goes_by(endpoint):
-            # A mount that is one endpoint no more; the router behind it has a gate.
+        if passage is not None and passage.passes_through(endpoint):
+            # The mount is no endpoint any more; the router behind it has a gate.
             return ()
         places = [each for tree in self._trees() for each in tree.places_of(endpoint)]
-        if passage is not None and _is_led_elsewhere(passage, is_reached=bool(places)):
+        if passage is not None and _is_at_another_endpoint(passage, is_in_app=bool(places)):
             await self._decider.refuse(scope, receive, send)
             return None
         resolvers = [resolver_of(place.route) for place in places]
         return await self._decider.decide(resolvers, send_refusal, scope, receive, send)
 
 
-def _is_led_elsewhere(passage: Passage, *, is_reached: bool) -> bool:
+def _is_at_another_endpoint(passage: Passage, *, is_in_app: bool) -> bool:
     """Tell whether a connection has come to another endpoint than was decided on.
 
-    That may be one that no router leads to any more: a mount that was one may be on the way,
-    and what is behind the one that runs is not ruled.
+    *is_in_app* tells whether the app has the endpoint to which it has come. Any other endpoint may
+    only be called by the one that was decided on, while that runs.
     """
-    if passage.is_over:
+    if passage.is_closed:
         return False
-    if is_reached:
+    if is_in_app:
         return passage.is_on_its_way
     return not passage.is_running
 
 
 def perimeter_of(app: Starlette) -> Perimeter | None:
     """Return the perimeter of *app*, or None where it has none."""
-    # The first keeps the app closed where its gate was taken away.
+    # The builder of the stack first: it keeps the app closed where its gate was taken away.
     owners = (getattr(app.build_middleware_stack, "__self__", None), *entrances_of(app.router))
     return next((each for each in owners if isinstance(each, Perimeter) and each.app is app), None)

@@ -13,10 +13,10 @@ __all__ = [
     "ProofChecker",
     "RevocationList",
     "ScopeLimitedVerifier",
+    "SharedClaims",
     "TokenVerifier",
-    "Vouched",
-    "vouched_by",
-    "vouches_by",
+    "copies_from",
+    "shared_claims_of",
 ]
 
 ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
@@ -25,8 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
-_vouchers: dict[FunctionType, str] = {}
-"""By a method `verify`, the name of the method that spares its copy."""
+_shared_methods: dict[FunctionType, str] = {}
+"""By a method `verify`, the name of the method that returns the claims without copying them."""
 
 
 class TokenVerifier(Protocol[ClaimsT_co]):
@@ -45,30 +45,30 @@ class TokenVerifier(Protocol[ClaimsT_co]):
         ...
 
 
-class Vouched(Generic[ClaimsT]):
-    """Verified claims that are kept for many requests; code that may change them gets a copy.
+class SharedClaims(Generic[ClaimsT]):
+    """Verified claims that many requests may share; code that may change them gets a copy.
 
     INVARIANT: what one request does to its claims changes none of the next
     (attacks/test_cached_claims.py).
     """
 
-    __slots__ = ("_is_flat", "_kept")
+    __slots__ = ("_is_flat", "_original")
 
     def __init__(self, claims: ClaimsT, *, is_flat: bool = False) -> None:
-        self._kept = claims
+        self._original = claims
         self._is_flat = is_flat or _is_flat(claims)
 
     def __repr__(self) -> str:
-        return "<Vouched>"
+        return "<SharedClaims>"
 
     @property
-    def kept(self) -> ClaimsT:
+    def original(self) -> ClaimsT:
         """The claims themselves, only to be read."""
-        return self._kept
+        return self._original
 
     def copy(self) -> ClaimsT:
         """Return a copy of the claims that shares no mutable value with them."""
-        return self._kept.model_copy(deep=not self._is_flat)
+        return self._original.model_copy(deep=not self._is_flat)
 
 
 def _is_flat(claims: Claims) -> bool:
@@ -83,20 +83,22 @@ def _is_atom_or_set(value: object) -> bool:
     return type(value) in _ATOMS
 
 
-def vouches_by(vouch: Callable[[Any, str], Awaitable[Vouched[Any]]]) -> Callable[[F], F]:
-    """Mark the method `verify` of a class as one that returns a copy of what *vouch* returns."""
+def copies_from(
+    verify_shared: Callable[[Any, str], Awaitable[SharedClaims[Any]]],
+) -> Callable[[F], F]:
+    """Mark the method `verify` of a class as one that copies what *verify_shared* returns."""
 
     def mark(verify: F) -> F:
-        _vouchers[cast("FunctionType", verify)] = vouch.__name__
+        _shared_methods[cast("FunctionType", verify)] = verify_shared.__name__
         return verify
 
     return mark
 
 
-def _voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | None:
-    """Return the method that returns claims uncopied, or None where `verify` is not the marked one.
+def _shared_method_of(verifier: object) -> Callable[[str], Awaitable[SharedClaims[Any]]] | None:
+    """Return the method that returns shared claims, or None where `verify` is not a marked one.
 
-    INVARIANT: a `verify` that was overridden or replaced is asked
+    INVARIANT: a `verify` that was overridden or replaced is called itself
     (attacks/test_cached_claims.py).
     """
     kind = type(verifier)
@@ -108,30 +110,30 @@ def _voucher_of(verifier: object) -> Callable[[str], Awaitable[Vouched[Any]]] | 
         verify = each.__dict__.get("verify")
         if verify is not None:
             # Not by isinstance: a wrapper may say that it is what it wraps.
-            name = _vouchers.get(verify) if type(verify) is FunctionType else None
+            name = _shared_methods.get(verify) if type(verify) is FunctionType else None
             return getattr(verifier, name) if name is not None else None
     return None
 
 
-def vouched_by(verifier: TokenVerifier[Any], token: str) -> Awaitable[Vouched[Any]]:
-    """Return, once awaited, the claims of *token* verified by *verifier*, uncopied where kept.
+def shared_claims_of(verifier: TokenVerifier[Any], token: str) -> Awaitable[SharedClaims[Any]]:
+    """Return, once awaited, the claims of *token*, uncopied where *verifier* marks its `verify`.
 
     Raises:
         TokenError: the token is not valid here.
         VerifierUnavailable: the issuer cannot be reached.
     """
-    vouch = _voucher_of(verifier)
-    return vouch(token) if vouch is not None else _vouched_by_verify(verifier, token)
+    verify_shared = _shared_method_of(verifier)
+    return verify_shared(token) if verify_shared is not None else _claims_by_verify(verifier, token)
 
 
-async def _vouched_by_verify(verifier: TokenVerifier[Any], token: str) -> Vouched[Any]:
+async def _claims_by_verify(verifier: TokenVerifier[Any], token: str) -> SharedClaims[Any]:
     claims: object = await verifier.verify(token)
     if not isinstance(claims, Claims):
         # INVARIANT: a verifier that returns anything else lets no one in
         # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
         raise TokenError(TokenFault.CLAIMS)
     # A verifier of the user's own decides itself whether its claims are shared.
-    return Vouched(claims, is_flat=True)
+    return SharedClaims(claims, is_flat=True)
 
 
 @runtime_checkable

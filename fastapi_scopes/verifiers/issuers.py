@@ -9,7 +9,7 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, TokenError, TokenFault
-from fastapi_scopes.verifiers.base import Vouched, vouched_by, vouches_by
+from fastapi_scopes.verifiers.base import SharedClaims, copies_from, shared_claims_of
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.compact import unverified_issuer_of
@@ -77,7 +77,7 @@ class IssuersVerifier(Generic[ClaimsT]):
             issuer for issuer, each in self._by_issuer.items() if each.grants_by_name(scope)
         )
 
-    async def vouch(self, token: str) -> Vouched[ClaimsT]:
+    async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
         """Return the claims of *token* as the verifier of its issuer keeps them, without a copy."""
         now = time.monotonic()
         verifier = self._verifier_of_token.get(token, now)
@@ -85,12 +85,12 @@ class IssuersVerifier(Generic[ClaimsT]):
             verifier = self._by_issuer.get(unverified_issuer_of(token))
         if verifier is None:
             raise TokenError(TokenFault.ISSUER)
-        vouched: Vouched[ClaimsT] = await vouched_by(verifier, token)
+        shared: SharedClaims[ClaimsT] = await shared_claims_of(verifier, token)
         # A token that was valid a moment ago is not parsed again to find its verifier.
         self._verifier_of_token.put(token, verifier, now, until=math.inf)
-        return vouched
+        return shared
 
-    @vouches_by(vouch)
+    @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:
         """Return the claims of *token*, every one of them verified.
 
@@ -98,7 +98,7 @@ class IssuersVerifier(Generic[ClaimsT]):
             TokenError: the token is not valid here; its `code` says why.
             VerifierUnavailable: its issuer cannot be reached.
         """
-        return (await self.vouch(token)).copy()
+        return (await self.verify_shared(token)).copy()
 
 
 def _problems(verifiers: object) -> Iterator[ConfigurationProblem]:

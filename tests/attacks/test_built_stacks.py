@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC
-from fastapi_scopes._routing.gates import layers_of
+from fastapi_scopes._routing.gates import app_chain_of
 from tests.perimeter.calling import NOT_FOUND, SPEAKS, Guarded, Opaque, call, ruled_by, running
 from tests.perimeter.places import make_app
 
@@ -78,7 +78,7 @@ def handler_taken_out_of_the_list(inner: Starlette) -> None:
 
 def handler_added_to_the_stack(inner: Starlette) -> None:
     inner.middleware_stack = inner.build_middleware_stack()
-    for layer in layers_of(inner.middleware_stack):
+    for layer in app_chain_of(inner.middleware_stack):
         if isinstance(layer, ExceptionMiddleware):
             layer.add_exception_handler(HTTPException, page)
 

@@ -98,16 +98,16 @@ class AnyRoute:
     scopes = ()
 
     def __init__(self) -> None:
-        self.bound: dict[str, Any] = {}
+        self.rules_by_method: dict[str, Any] = {}
 
 
 def test_invented_methods_are_bound_once_together() -> None:
     rules, route = Rulebook(ScopeMap({"* /**": "a", "PURGE /a": "p"})), AnyRoute()
     found = [rules.rule_for(f"M{number}", route) for number in range(1000)]
     assert {rule and rule.key for rule in found} == {"* /**"}
-    assert len(route.bound) == 1
+    assert len(route.rules_by_method) == 1
     purge = rules.rule_for("PURGE", route)
     assert purge is not None
     assert purge.key == "PURGE /a"
     assert rules.rule_for("purge", route) is None
-    assert len(route.bound) == 2
+    assert len(route.rules_by_method) == 2

@@ -28,7 +28,7 @@ from fastapi_scopes import OPTIONAL, PUBLIC, Claims, ScopeGuard
 from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.core.problems import ProtectionSpace, problem_of
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
-from fastapi_scopes.perimeter.expiry import ending_at
+from fastapi_scopes.perimeter.expiry import end_at_expiry
 from tests.apps import bearer, make_guard, make_verifier, mint
 from tests.perimeter.serving import SERVERS, RawConnection, Served, request_of, serve
 
@@ -91,7 +91,7 @@ def run(app: ASGIApp, line: Line, clock: Clock, *, exp: float = EXP, **options: 
 async def arun(
     app: ASGIApp, line: Line, clock: Clock, *, exp: float = EXP, kind: str = "http", **options: Any
 ) -> None:
-    ended = ending_at(app, exp, refusal=EXPIRED, now=clock)
+    ended = end_at_expiry(app, exp, refusal=EXPIRED, now=clock)
     task = asyncio.current_task()
     assert task is not None
     patience = asyncio.get_running_loop().call_later(PATIENCE, task.cancel, PATIENCE)
@@ -626,7 +626,7 @@ def test_no_timer_outlives_its_connection() -> None:
     async def main() -> None:
         for app in [waits, fails, returns]:
             line = Line(CONNECT)
-            ended = ending_at(app, EXP, refusal=EXPIRED, now=Clock())
+            ended = end_at_expiry(app, EXP, refusal=EXPIRED, now=Clock())
             given = (scope_of("websocket"), line.receive, line.send)
             task = asyncio.create_task(ended(*given))  # type: ignore[arg-type]
             await asyncio.sleep(0.005)
@@ -657,7 +657,7 @@ def test_connection_that_is_cancelled_while_it_is_closed_leaves_nothing() -> Non
             await asyncio.sleep(60)
 
         line.send = send  # type: ignore[method-assign]
-        ended = ending_at(app, SOON, refusal=EXPIRED, now=clock)
+        ended = end_at_expiry(app, SOON, refusal=EXPIRED, now=clock)
         task = asyncio.create_task(ended(scope_of("websocket"), line.receive, line.send))  # type: ignore[arg-type]
         async with asyncio.timeout(PATIENCE):
             await is_closing.wait()

@@ -12,7 +12,7 @@ import pytest
 from fastapi_scopes import Claims
 from fastapi_scopes.errors import ConfigurationError, TokenError
 from fastapi_scopes.verifiers._jose import ALGORITHMS, bind_key
-from fastapi_scopes.verifiers.base import Vouched
+from fastapi_scopes.verifiers.base import SharedClaims
 from fastapi_scopes.verifiers.keys.material import material_of
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 from fastapi_scopes.verifiers.tokens import verify_compact_jws
@@ -124,7 +124,7 @@ def test_no_repr_shows_a_key_or_a_token() -> None:
     token = mint(sub=CANARY, key=SECRET, header={"kid": CANARY})
     objects = [
         verifier,
-        Vouched(Claims(exp=NOW, sub=CANARY, jti=token)),
+        SharedClaims(Claims(exp=NOW, sub=CANARY, jti=token)),
         vars(verifier),
         bind_key(hs256, SECRET.encode()),
         secret_material(SECRET.encode(), [hs256]),

@@ -112,16 +112,16 @@ class _Observed:
 class _Nobody:
     """Stands where a perimeter would, and decides nothing."""
 
-    async def hold(self, *connection: Any) -> tuple[()]:
+    async def check_passage(self, *connection: Any) -> tuple[()]:
         return ()
 
-    async def decide_at(self, *connection: Any) -> tuple[()]:
+    async def decide_at_router(self, *connection: Any) -> tuple[()]:
         return ()
 
-    def open(self, *connection: Any) -> None:
+    def use_passage(self, *connection: Any) -> None:
         return None
 
-    async def decide_on(self, *connection: Any) -> tuple[()]:
+    async def decide_at_endpoint(self, *connection: Any) -> tuple[()]:
         return ()
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from fastapi_scopes._routing.changes import ChangeCounter, is_watched, watch
+from fastapi_scopes._routing.changes import ChangeCounter, count_changes_of, is_counted
 
 
 async def answer(request: Any) -> None: ...
@@ -43,7 +43,7 @@ CHANGES: dict[str, Callable[[list[BaseRoute]], Any]] = {
 def make_watched(kind: type[Router] = Router) -> tuple[Router, ChangeCounter]:
     router = kind(routes=[make_route("/a"), make_route("/b")])
     counter = ChangeCounter()
-    assert watch(router, counter)
+    assert count_changes_of(router, counter)
     return router, counter
 
 
@@ -65,8 +65,8 @@ def test_another_list_is_counted_and_watched_from_the_next_look_on() -> None:
     before = counter.count
     router.routes = [make_route()]
     assert counter.count > before
-    assert not is_watched(router)
-    assert watch(router, counter)
+    assert not is_counted(router)
+    assert count_changes_of(router, counter)
     before = counter.count
     router.routes.append(make_route())
     assert counter.count > before
@@ -92,7 +92,7 @@ def test_watched_router_is_what_it_was(kind: type[Router]) -> None:
 def test_two_watchers_of_one_router_are_both_told() -> None:
     router, first = make_watched()
     second = ChangeCounter()
-    watch(router, second)
+    count_changes_of(router, second)
     counts = first.count, second.count
     router.mount("/m", Router())
     assert first.count > counts[0]
@@ -114,4 +114,4 @@ def test_router_whose_class_does_not_allow_it_is_not_watched() -> None:
     class Named(Router):
         def __init_subclass__(cls, *, name: str) -> None: ...
 
-    assert not watch(Named(), ChangeCounter())
+    assert not count_changes_of(Named(), ChangeCounter())

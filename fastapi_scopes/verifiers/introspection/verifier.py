@@ -24,7 +24,7 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import Vouched, vouches_by
+from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenOptions
@@ -123,7 +123,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
-    async def vouch(self, token: str) -> Vouched[ClaimsT]:
+    async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
         if not is_bearer_token(token):
             raise TokenError(TokenFault.MALFORMED)
@@ -142,7 +142,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             self._profile.model(vetted)
         return await self._profile.admit(vetted, token, self._now())
 
-    @vouches_by(vouch)
+    @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:
         """Return the claims of *token*, as the issuer answers them.
 
@@ -150,7 +150,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             TokenError: the token is not valid here; its `code` says why.
             VerifierUnavailable: the issuer does not answer, or not as RFC 7662 says.
         """
-        return (await self.vouch(token)).copy()
+        return (await self.verify_shared(token)).copy()
 
     async def aclose(self) -> None:
         """Close the connections that this event loop holds."""

@@ -16,7 +16,7 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import Vouched, vouches_by
+from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
@@ -127,7 +127,7 @@ class JWKSVerifier(Generic[ClaimsT]):
         """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
-    async def vouch(self, token: str) -> Vouched[ClaimsT]:
+    async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
         seen = self._keys.attempts
         held = await self._keys.current()
@@ -136,7 +136,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             vetted = await self._vetted(token, held, seen)
         return await self._profile.admit(vetted, token, self._now())
 
-    @vouches_by(vouch)
+    @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:
         """Return the claims of *token*, every one of them verified.
 
@@ -144,7 +144,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             TokenError: the token is not valid here; its `code` says why.
             VerifierUnavailable: there are no keys, or whether it was revoked cannot be told.
         """
-        return (await self.vouch(token)).copy()
+        return (await self.verify_shared(token)).copy()
 
     async def _vetted(self, token: str, held: Held[KeyGeneration], seen: int) -> VettedClaims[Any]:
         unverified = parse_compact_jws(token, self._algorithms)

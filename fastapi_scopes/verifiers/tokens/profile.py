@@ -17,7 +17,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, Vouched
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, SharedClaims
 from fastapi_scopes.verifiers.options import ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
@@ -56,7 +56,7 @@ class VettedClaims(Generic[ClaimsT]):
     """The `cnf` claim as JSON: whoever gets it made of that cannot change it."""
     parsed: dict[str, object] | None = field(default=None, repr=False)
     """What *text* was parsed to; None from when a model, which may change it, was given it."""
-    vouched: Vouched[ClaimsT] | None = field(default=None, repr=False)
+    vouched: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
     """What the model made of them; None where it was not asked yet."""
 
 
@@ -149,7 +149,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
 
     async def admit(
         self, vetted: VettedClaims[ClaimsT], token: str, now: float
-    ) -> Vouched[ClaimsT]:
+    ) -> SharedClaims[ClaimsT]:
         """Return the claims of *token*, after all that another moment may answer otherwise.
 
         Raises:
@@ -165,7 +165,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
             await self._require_not_revoked(vetted)
         if self._proof is not None and vetted.confirmation is not None:
             await self._require_proof(token, json.loads(vetted.confirmation))
-        return cast("Vouched[ClaimsT]", vetted.vouched)
+        return cast("SharedClaims[ClaimsT]", vetted.vouched)
 
     async def _require_not_revoked(self, vetted: VettedClaims[ClaimsT]) -> None:
         # A token that cannot be named could never be revoked.
@@ -226,8 +226,8 @@ def _is_deep(claims: object) -> bool:
     return any(isinstance(each, dict | list) for each in level)
 
 
-def _vouched(claims: ClaimsT) -> Vouched[ClaimsT]:
-    vouched = Vouched(claims)
+def _vouched(claims: ClaimsT) -> SharedClaims[ClaimsT]:
+    vouched = SharedClaims(claims)
     try:
         # Every request gets a copy.
         vouched.copy()
