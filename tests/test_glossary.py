@@ -38,6 +38,8 @@ def test_every_word_says_where_the_code_has_it() -> None:
 
 @pytest.mark.parametrize(("word", "name"), NAMES)
 def test_name_is_in_the_code(word: str, name: str) -> None:
+    if name.startswith("agentos"):
+        pytest.importorskip("agno", reason="agno is not installed")
     home, _, last = f"fastapi_scopes.{name}".rpartition(".")
     if last[0].isupper():
         assert hasattr(import_module(home), last)

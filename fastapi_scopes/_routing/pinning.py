@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from fastapi_scopes._routing.framework import attribute_of
+from fastapi_scopes._routing.framework import attribute_of, runs_framework_code
 from fastapi_scopes._routing.nodes import RouteNode
 
 __all__ = ["answering_router", "pinned_router", "router_of_nothing"]
@@ -81,7 +81,9 @@ def _copy_of(
 def _pinned_route(node: RouteNode) -> BaseRoute:
     """Return a route that leads to *node* alone, through its inclusions."""
     pinned: Any = node.context if node.context is not None else node.effective
-    is_matched_by_context = node.is_predictable and isinstance(node.route, APIRoute)
+    is_api_route = node.is_predictable and isinstance(node.route, APIRoute)
+    # It may have been replaced since the node was read.
+    is_matched_by_context = is_api_route and runs_framework_code(node.route, "matches")
     matches = type(node.route).matches if is_matched_by_context else None
     for included in reversed(node.inclusions):
         pinned = _pinned_inclusion(included, pinned, matches)

@@ -109,10 +109,11 @@ class Decider:
             return Verdict(AccessRequest(None, method, looks_at_credentials=False))
         rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
         verdict = await self._authorize(match.route, rule, scope)
-        is_public = rule is not None and rule.requirement.access is Access.PUBLIC
-        # INVARIANT: no more verdicts are kept than there are rules, whatever methods clients send
-        # (attacks/test_method_names.py).
-        if match.route is not None and is_public and method in match.route.rules_by_method:
+        # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
+        # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
+        # clients send (attacks/test_method_names.py).
+        is_constant = verdict.problem is None and not verdict.request.looks_at_credentials
+        if match.route is not None and is_constant and method in match.route.rules_by_method:
             match.route.constant_verdicts[method] = verdict
         return verdict
 

@@ -107,8 +107,8 @@ def _shared_method_of(verifier: object) -> Callable[[str], Awaitable[SharedClaim
     if "verify" in getattr(verifier, "__dict__", ()):
         return None
     for each in kind.__mro__:
-        verify = each.__dict__.get("verify")
-        if verify is not None:
+        if "verify" in each.__dict__:
+            verify = each.__dict__["verify"]
             # Not by isinstance: a wrapper may say that it is what it wraps.
             name = _shared_methods.get(verify) if type(verify) is FunctionType else None
             return getattr(verifier, name) if name is not None else None

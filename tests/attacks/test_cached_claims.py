@@ -503,6 +503,18 @@ class ByLookUp(JWTVerifier[Claims]):
         return overridden().verify if name == "verify" else super().__getattribute__(name)
 
 
+class Shut(JWTVerifier[Claims]):
+    verify = None  # type: ignore[assignment]
+
+
+def test_verify_that_a_subclass_takes_away_is_not_that_of_its_base() -> None:
+    verifier = hmac_verifier()
+    guard = ScopeGuard({"GET /x": []}, verifier=verifier)
+    verifier.__class__ = Shut
+    with pytest.raises(TypeError):
+        status_of(next(iter(DOORS.values())), guard, mint(key=SECRET))
+
+
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 @pytest.mark.parametrize(
     "make",

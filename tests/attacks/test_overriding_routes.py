@@ -5,6 +5,7 @@ verdict and the endpoint that puts others into the connection takes no verdict a
 """
 
 import functools
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -34,6 +35,41 @@ OVERRIDE = {"x-http-method-override": "DELETE"}
 METHODS = ["POST", "DELETE"]
 Change = Callable[[Any], Callable[..., Any]]
 """Makes of a method of the framework another."""
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("is_asked_before", [False, True])
+@pytest.mark.parametrize("change", ["of the class", "of the route", "another class"])
+def test_matches_that_is_replaced_while_the_app_serves_is_asked(
+    change: str, *, is_asked_before: bool, depth: int
+) -> None:
+    class Tenants(APIRoute):
+        pass
+
+    def matches(route: Any, scope: Scope) -> tuple[Match, Scope]:
+        return Match.NONE, {}
+
+    router = APIRouter(route_class=Tenants)
+    router.add_api_route("/x", lambda: "ran")
+    for _ in range(depth):
+        outer = APIRouter()
+        outer.include_router(router, prefix="/in")
+        router = outer
+    app = FastAPI(openapi_url=None)
+    app.include_router(router)
+    path = "/in" * depth + "/x"
+    make_guard({f"GET {path}": PUBLIC}).protect(app)
+    asked = path if is_asked_before else "/other"
+    assert call(app, "GET", asked).status == (200 if is_asked_before else 404)
+
+    (route,) = [each for each in gc.get_objects() if isinstance(each, Tenants)]
+    if change == "of the class":
+        Tenants.matches = matches  # type: ignore[method-assign]
+    elif change == "of the route":
+        route.matches = functools.partial(matches, route)  # type: ignore[method-assign]
+    else:
+        route.__class__ = type("Other", (type(route),), {"matches": matches})
+    assert call(app, "GET", path).status == 404
 
 
 def wanted(scope: Scope) -> str | None:

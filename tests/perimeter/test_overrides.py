@@ -241,6 +241,17 @@ def test_override_that_raises_lets_nothing_through(error: Exception) -> None:
         pass
 
 
+@pytest.mark.parametrize("make_headers", [dict, lambda: bearer("a"), forged])
+def test_override_that_lets_nothing_through_leaves_nothing_behind(make_headers: Any) -> None:
+    guard = make_guard({"GET /open": PUBLIC})
+    app = guard.protect(make_app("/open"))
+    with TestClient(app) as client:
+        app.dependency_overrides[guard] = lambda: None
+        assert client.get("/open", headers=make_headers()).status_code in {401, 403}
+        app.dependency_overrides.clear()
+        assert client.get("/open").status_code == 200
+
+
 def test_override_counts_from_the_next_request_on_and_no_longer_than_it_is_there() -> None:
     guard = make_guard({"GET /a": "a"})
     app = guard.protect(make_app("/a"))
