@@ -97,12 +97,12 @@ def add_misses(rows: Rows, algorithm: str, signer: Signer) -> None:
     uncached = behind_perimeter(make_guard(verifier=make_verifier(signer, cache_size=0)))
     rows.add("miss", f"{algorithm}, perimeter without a cache", asking(uncached, *tokens), BARE)
     miss = asking(ours, *tokens)
-    rows.add("miss", f"{algorithm}, perimeter", miss, BARE)
+    rows.add("miss", f"{algorithm}, perimeter, cache miss", miss, BARE)
     rows.comparisons.append(
         Comparison(
             "miss",
             f"{algorithm}, perimeter beyond the primitive",
-            f"miss: {algorithm}, perimeter",
+            f"miss: {algorithm}, perimeter, cache miss",
             (BARE, f"miss: {primitive}"),
             limit=MISS,
         )

@@ -231,10 +231,11 @@ def is_still_gated_by(router: Router, owner: object) -> bool:
 
 
 def install_gate(router: Router, owner: RouterEnforcer, entrance: Entrance | None = None) -> bool:
-    """Give *owner* a gate right before the matching of *router*; with *entrance*, it decides there.
+    """Put a gate of *owner* right before the matching of *router*, and return whether it is there.
 
-    Return whether that is possible: not where a router matches in its own way, hides its matching,
-    or has middleware that is not known to pass every request on to it.
+    *entrance* is for the router of the protected app: it decides there. No gate is put where a
+    router matches in its own way, hides its matching, or has middleware that is not known to pass
+    every request on to it.
     """
     gate = _gate_before(router) or _new_gate(router)
     if gate is None:

@@ -83,7 +83,7 @@ def endpoints_of(
 def places_in(
     app: Starlette, tree_of: Callable[[Starlette], RouteTree]
 ) -> Iterator[tuple[str, Place, bool]]:
-    """Yield every endpoint of *app* and of the apps mounted in it, as dependencies run there.
+    """Yield every endpoint of *app* and of its mounted apps, as a dependency there sees it.
 
     Each comes as the mount path of its app, its place, and whether its route has two places there.
     """

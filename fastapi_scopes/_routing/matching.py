@@ -272,7 +272,7 @@ class RouteMatch:
         self.route, self.redirected = self.route_of_unknown_paths(), redirected
 
     def route_of_unknown_paths(self) -> ResolvedRoute | None:
-        """Return the route of unknown paths behind the first code that is not known, or None.
+        """Return the route that stands for paths which foreign code might answer, or None.
 
         INVARIANT: that no route matches does not mean that nothing answers
         (attacks/test_rewriting.py).
@@ -295,6 +295,6 @@ class RouteMatch:
         self.route_of_unknown_paths()
 
     def mark_unroutable(self) -> None:
-        """Forget the way: the framework itself would fail on the path."""
+        """Note that no route is found, because the framework itself would fail on the path."""
         self.steps = ()
         self.route, self.is_unroutable = None, True

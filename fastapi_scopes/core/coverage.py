@@ -57,7 +57,7 @@ class Coverage:
 
     @property
     def dead(self) -> tuple[Finding, ...]:
-        """Rules that win for no endpoint."""
+        """The rules that win for no endpoint, where that is an error."""
         return tuple(each for each in self.errors if each.code in _DEAD)
 
     @property

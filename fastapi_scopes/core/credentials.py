@@ -84,6 +84,7 @@ def parse_credentials(fields: Sequence[bytes], offers: Sequence[str]) -> BearerC
 
     Raises:
         CredentialsError: there are several, or the one is malformed.
+        TokenError: the one is larger than any token that a verifier takes.
     """
     if not offers:
         return parse_authorization(fields)

@@ -74,8 +74,8 @@ class _EndpointIndex:
         if meant is None and rule.method != MOUNT:
             missed = self._near_misses(rule.method).first(rule.path)
         if missed is not None:
-            text = f"{key} does not match all that {str(missed)!r} stands for"
-            return text, "write the parameters as the route does, or '*'"
+            text = f"{key} matches no endpoint: a segment is not what {str(missed)!r} has there"
+            return text, f"write '{rule.method} {missed}', or '*' for each parameter"
         meant = meant or self.suggestions.nearest(rule)
         remedy = "correct it, or take it out" if meant is None else f"did you mean {meant!r}"
         if rule.method == MOUNT:

@@ -109,7 +109,7 @@ def _finding(covered: CoveredEndpoint, code: FindingCode) -> Finding:
     if endpoint.kind.is_mount:
         # A pattern would decide on routes, too, that were left without a rule.
         mapped = repr(f"{MOUNT} {str(endpoint.template).removesuffix('/**') or '/'}")
-        way_out = f"add one for {mapped}, which decides on nothing else"
+        way_out = f"add one for {mapped}, which holds for that mount alone"
     named = {
         "endpoint": str(covered),
         "rule": repr(rule.key) if rule else "",

@@ -35,7 +35,9 @@ class Suggestions:
     def nearest(self, rule: Rule) -> str | None:
         """Return the key of another method, or else of the path that is most alike, or None."""
         path = str(rule.path)
-        others = [each for each in self._known().get(path, ()) if each != MOUNT]
+        if rule.method != MOUNT and MOUNT in self._known().get(path, ()):
+            return f"{MOUNT} {path}"
+        others = [*self._known().get(path, ())]
         if others and rule.method != MOUNT:
             return f"{others[0]} {path}"
         if self._compared >= _COMPARED:

@@ -156,7 +156,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
         verdict = verdict_of(connection.scope, self)
-        return cast("C | None", verdict.claims) if verdict is not None else None
+        has_passed = verdict is not None and verdict.problem is None
+        return cast("C | None", verdict.claims) if verdict is not None and has_passed else None
 
     def protect(
         self,

@@ -65,7 +65,7 @@ def with_security(
 
 
 class _Rewriting:
-    """Writes the requirements of all decided operations into one document."""
+    """Writes what the rules ask for into the operations of one OpenAPI document."""
 
     def __init__(
         self,

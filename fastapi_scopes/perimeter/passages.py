@@ -132,7 +132,11 @@ class Passage:
             return None
         self.bound_scope = asgi_scope
         problem = authorizer.bind_to(self.verdict, asgi_scope)
-        return partial(send_refusal, problem) if problem is not None else None
+        if problem is None:
+            return None
+        # Whoever asks for claims afterwards learns of nobody who was let pass.
+        state_of(asgi_scope).verdicts[guard] = self.verdict.with_problem(problem)
+        return partial(send_refusal, problem)
 
     def has_bound_claims_in(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""

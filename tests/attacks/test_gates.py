@@ -337,7 +337,7 @@ def test_router_with_middleware_of_its_own_is_one_endpoint(kind: Any) -> None:
     assert call(guarded.app, "GET", "/m/open").status == 401
     (problem,) = guarded.guard.check(guarded.app).problems
     assert problem == (
-        "no rule for '* /m/**'; add one for 'MOUNT /m', which decides on nothing else"
+        "no rule for '* /m/**'; add one for 'MOUNT /m', which holds for that mount alone"
     )
     assert Guarded(make(), {"* /m/**": "secret"}).outcome("GET", "/m/open") == ruled_by("secret")
 

@@ -144,15 +144,28 @@ async def test_token_that_could_not_be_revoked_is_refused() -> None:
         assert await outcome_of(verifier, token) == "claims"
 
 
-class SayingNo:
+class Odd:
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Saying:
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
     async def check(self, token: str, confirmation: Any) -> Any:
-        return False
+        return self.answer
 
 
+@pytest.mark.parametrize("answer", [False, 0, 1, "", "yes", [], Odd(), Any])
 @looped
-async def test_checker_that_says_no_instead_of_raising_is_believed() -> None:
+async def test_checker_that_says_anything_but_yes_instead_of_raising_refuses(
+    answer: object,
+) -> None:
     issuer = Issuer()
-    verifier = issuer.verifier(proof=SayingNo())
+    verifier = issuer.verifier(proof=Saying(answer))
     assert await outcome_of(verifier, issuer.mint(cnf={"jkt": "x"})) == "confirmation"
 
 

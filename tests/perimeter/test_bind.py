@@ -183,6 +183,23 @@ def test_perimeter_within_a_perimeter_of_the_same_guard_makes_the_caller_known(
     assert telling.is_once_for_each
 
 
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("error", [TokenError(TokenFault.CLAIMS), OfTheAppError()])
+def test_claims_of_a_caller_whom_bind_refused_are_nobodys(error: Exception, where: Where) -> None:
+    guard = make_guard({"GET /**": "a"}, bind=raising(error))
+    told: list[Claims | None] = []
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        told.append(guard.claims_of(HTTPConnection(scope)))
+
+    app = guard.protect(where([Route("/x", running("secret"))]), strict=False)
+    prefix = next((each.path for each in app.routes if isinstance(each, Mount)), "")
+    answer = call(served, "GET", f"{prefix}/x", {"a"})
+    assert (answer.status, answer.ran) == (401, None)
+    assert told == [None]
+
+
 @pytest.mark.parametrize("method", ["GET", SOCKET])
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("has_dependency", [False, True], ids=["protected", "and a dependency"])

@@ -128,7 +128,7 @@ def test_endpoints_that_no_dependency_reaches_are_listed(tmp_path: Path) -> None
 def way_out(key: str) -> str:
     if EVERYTHING[key][0].is_mount:
         prefix = key.split(" ")[1].removesuffix("/**") or "/"
-        return f"add one for 'MOUNT {prefix}', which decides on nothing else"
+        return f"add one for 'MOUNT {prefix}', which holds for that mount alone"
     return "add one, or map it to PUBLIC"
 
 

@@ -85,7 +85,7 @@ def test_opaque_mount_with_at_least_one_rule_is_no_gap(key: str) -> None:
         pytest.param(["* /s/**"], [], id="any method"),
         pytest.param(
             ["HEAD /s/**"],
-            ["no rule for 'GET /s/**'; add one for 'MOUNT /s', which decides on nothing else"],
+            ["no rule for 'GET /s/**'; add one for 'MOUNT /s', which holds for that mount alone"],
             id="HEAD",
         ),
         pytest.param(
@@ -121,7 +121,7 @@ def test_static_files_answer_get_and_head_alone(
         ),
         pytest.param(
             {"GET /sub/{tenant}/x": "b", "GET /sub/{t}/x": "a"},
-            "'GET /sub/{tenant}/x' does not match all that '/sub/{t}/x' stands for",
+            "'GET /sub/{tenant}/x' matches no endpoint: a segment is not what '/sub/{t}/x' has",
             id="other name of the mount's parameter",
         ),
     ],
@@ -179,7 +179,7 @@ def test_app_mounted_in_itself_is_listed_once_and_opaque_below_itself() -> None:
     coverage = covered(make_self_mounted(), {"GET /a": "a"})
     assert [str(each) for each in coverage.endpoints] == ["'GET /a'", "'* /self/**'"]
     assert coverage.problems == (
-        "no rule for '* /self/**'; add one for 'MOUNT /self', which decides on nothing else",
+        "no rule for '* /self/**'; add one for 'MOUNT /self', which holds for that mount alone",
     )
 
 

@@ -41,7 +41,7 @@ def test_start_names_every_gap_at_once() -> None:
     assert problems_at_start(app) == (
         "no rule for 'GET /b'; add one, or map it to PUBLIC",
         "no rule for 'GET /c/{c_id}'; add one, or map it to PUBLIC",
-        "no rule for '* /opaque/**'; add one for 'MOUNT /opaque', which decides on nothing else",
+        "no rule for '* /opaque/**'; add one for 'MOUNT /opaque', which holds for that mount alone",
         "no rule for 'GET /sub/x'; add one, or map it to PUBLIC",
         "'GET /dead' matches no endpoint; correct it, or take it out",
     )

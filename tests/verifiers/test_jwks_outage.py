@@ -206,7 +206,7 @@ async def test_timeout_is_for_discovery_and_key_set_together() -> None:
     issuer.documents[f"{JWKS_URI[:-5]}/.well-known/openid-configuration"] = metadata
 
     assert await outcome_of(verifier, issuer.mint()) == UNAVAILABLE
-    assert len(issuer.urls) == 1
+    assert len(issuer.urls) <= 1
 
 
 @looped

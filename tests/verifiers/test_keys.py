@@ -395,7 +395,8 @@ def test_secret_that_names_its_algorithm_need_not_be_long_enough_for_others() ->
 )
 def test_keys_must_be_a_list_with_something_in_it(keys: Any) -> None:
     assert configured(algorithms=["HS256"], keys=keys) == (
-        "keys is no list, or an empty one; write keys=[SECRET], oldest to newest",
+        "keys is no list, or an empty one; "
+        "write keys=[SECRET], or keys=[Path(...)] for a file, oldest to newest",
     )
 
 

@@ -137,7 +137,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
                 raise TokenError(refused)
             # A caller that is cancelled must not cancel the request that others wait for.
             vetted = await asyncio.shield(self._request_about(token, now))
-        if vetted.vouched is None:
+        if vetted.shared_claims is None:
             # In the context of this caller; the task that asks the issuer has an empty one.
             self._profile.model(vetted)
         return await self._profile.admit(vetted, token, self._now())

@@ -93,7 +93,7 @@ def read_keys(
         problems.append(
             ConfigurationProblem(
                 "is no list, or an empty one",
-                "write keys=[SECRET], oldest to newest",
+                "write keys=[SECRET], or keys=[Path(...)] for a file, oldest to newest",
                 setting="keys",
             )
         )

@@ -50,18 +50,17 @@ class VettedClaims(Generic[ClaimsT]):
     begins_at: float
     """When they begin to hold, leeway not included."""
     issuer: str | None = field(repr=False)
-    name: object = field(repr=False)
-    """The `jti`."""
+    jti: object = field(repr=False)
     confirmation: str | None = field(repr=False)
-    """The `cnf` claim as JSON: whoever gets it made of that cannot change it."""
+    """The `cnf` claim as JSON, so that nobody changes it for the next request."""
     parsed: dict[str, object] | None = field(default=None, repr=False)
-    """What *text* was parsed to; None from when a model, which may change it, was given it."""
-    vouched: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
+    """The parsed *text*; None once a claims model was given it, which may have changed it."""
+    shared_claims: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
     """What the model made of them; None where it was not asked yet."""
 
 
 class AccessTokenProfile(Generic[ClaimsT]):
-    """What a verifier was told of its tokens, whatever their form; its docstring says it all.
+    """The checks of one verifier on access tokens, JWTs or opaque ones.
 
     Raises:
         ConfigurationError: from the constructor, every problem at once.
@@ -144,7 +143,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
         # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
         claims["scopes"] = vetted.scopes
-        vetted.vouched = _vouched(_modelled(claims, self._claims_model))
+        vetted.shared_claims = _copyable(_modelled(claims, self._claims_model))
         return vetted
 
     async def admit(
@@ -165,13 +164,13 @@ class AccessTokenProfile(Generic[ClaimsT]):
             await self._require_not_revoked(vetted)
         if self._proof is not None and vetted.confirmation is not None:
             await self._require_proof(token, json.loads(vetted.confirmation))
-        return cast("SharedClaims[ClaimsT]", vetted.vouched)
+        return cast("SharedClaims[ClaimsT]", vetted.shared_claims)
 
     async def _require_not_revoked(self, vetted: VettedClaims[ClaimsT]) -> None:
         # A token that cannot be named could never be revoked.
-        if not isinstance(vetted.name, str) or not vetted.name:
+        if not isinstance(vetted.jti, str) or not vetted.jti:
             raise TokenError(TokenFault.CLAIMS)
-        if await self._revocation_answer(vetted.issuer, vetted.name) is not False:
+        if await self._revocation_answer(vetted.issuer, vetted.jti) is not False:
             raise TokenError(TokenFault.REVOKED)
 
     async def _revocation_answer(self, issuer: str | None, jti: str) -> object:
@@ -192,8 +191,8 @@ class AccessTokenProfile(Generic[ClaimsT]):
             raise
         except Exception as bug:  # noqa: BLE001 - code of the application, given any confirmation
             _log.error("proof checker raised %s", type(bug).__name__)
-        # One that says no instead of raising is believed.
-        if answer not in (None, True):
+        # One that says no instead of raising is believed. By identity: `==` may be its own code.
+        if answer is not None and answer is not True:
             raise TokenError(TokenFault.CONFIRMATION)
 
 
@@ -212,7 +211,7 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
 
 
 def _is_deep(claims: object) -> bool:
-    """Tell whether *claims* are nested deeper than anybody copies without an end in sight."""
+    """Tell whether *claims* are more than 64 levels deep: a copy could exhaust the stack."""
     level = [claims]
     for _ in range(_MAX_DEPTH):
         level = [
@@ -226,17 +225,17 @@ def _is_deep(claims: object) -> bool:
     return any(isinstance(each, dict | list) for each in level)
 
 
-def _vouched(claims: ClaimsT) -> SharedClaims[ClaimsT]:
-    vouched = SharedClaims(claims)
+def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:
+    shared = SharedClaims(claims)
     try:
         # Every request gets a copy.
-        vouched.copy()
+        shared.copy()
     except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
         _log.error(
             "claims model %s cannot be copied: %s", type(claims).__name__, type(bug).__name__
         )
     else:
-        return vouched
+        return shared
     raise TokenError(TokenFault.CLAIMS)
 
 
