@@ -192,7 +192,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         except Exception as bug:  # noqa: BLE001 - code of the application, given any confirmation
             _log.error("proof checker raised %s", type(bug).__name__)
         # One that says no instead of raising is believed. By identity: `==` may be its own code.
-        if answer is not None and answer is not True:
+        if answer is not None and answer is not True:  # pyright: ignore[reportUnnecessaryComparison]
             raise TokenError(TokenFault.CONFIRMATION)
 
 
