@@ -155,7 +155,7 @@ def invalidate_inclusions(router: APIRouter) -> None:
     """Make FastAPI rebuild the routes it made of *router*, wherever that is included.
 
     INVARIANT: FastAPI adds up the versions of nested routers, so no step may equal the sum of other
-    changes (attacks/test_late_sharing.py).
+    changes (attacks/test_calls_from_within.py).
     """
     router._routes_version += next(_version_steps)
 
