@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import fastapi_scopes
 from fastapi_scopes.core.findings import FindingCode
 from fastapi_scopes.core.problems import ProblemCode
 from fastapi_scopes.errors import (
@@ -30,7 +31,9 @@ def test_each_code_has_one_anchor_and_each_anchor_its_code() -> None:
 
 @pytest.mark.parametrize("codes", CODES.values(), ids=CODES)
 def test_each_code_is_used(codes: type[StrEnum]) -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "fastapi_scopes").rglob("*.py"))
+    # Where it is installed, which need not be here.
+    package = Path(fastapi_scopes.__file__).parent
+    sources = "".join(path.read_text() for path in package.rglob("*.py"))
     assert [each for each in codes if f"{codes.__name__}.{each.name}" not in sources] == []
 
 
