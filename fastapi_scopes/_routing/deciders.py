@@ -58,7 +58,7 @@ class Entrance(Protocol):
         """The protected app."""
         ...
 
-    def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
+    def enter(self, asgi_scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
         """Return the passage of a connection, or None where it was refused."""
         ...
 
@@ -67,7 +67,7 @@ class RouterEnforcer(Protocol):
     """A perimeter, as a gate calls it: it checks decisions, and makes those that are missing."""
 
     async def check_passage(
-        self, router: Router, scope: Scope, receive: Receive, send: Send
+        self, router: Router, asgi_scope: Scope, receive: Receive, send: Send
     ) -> Passages:
         """Return the passage of a connection that has come to *router*, if it still holds.
 
@@ -77,7 +77,12 @@ class RouterEnforcer(Protocol):
         ...
 
     async def decide_at_router(
-        self, router: Router, apps: Sequence[object], scope: Scope, receive: Receive, send: Send
+        self,
+        router: Router,
+        apps: Sequence[object],
+        asgi_scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> Passages:
         """Decide on a connection that comes to *router* by another way than through the app.
 

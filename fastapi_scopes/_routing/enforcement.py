@@ -43,12 +43,12 @@ _lock: Final = RLock()
 class EndpointEnforcer(Protocol):
     """A perimeter, as an endpoint calls it before it runs."""
 
-    def use_passage(self, endpoint: "EnforcedEndpoint", scope: Scope) -> Passage | None:
+    def use_passage(self, endpoint: "EnforcedEndpoint", asgi_scope: Scope) -> Passage | None:
         """Return the passage by which *endpoint* may run now, used up by that, or None."""
         ...
 
     async def decide_at_endpoint(
-        self, endpoint: "EnforcedEndpoint", scope: Scope, receive: Receive, send: Send
+        self, endpoint: "EnforcedEndpoint", asgi_scope: Scope, receive: Receive, send: Send
     ) -> Passages:
         """Decide on a connection that comes to *endpoint* without a passage."""
         ...
@@ -75,7 +75,7 @@ class EnforcedEndpoint:
         return self
 
     async def run(
-        self, route: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+        self, route: Any, app: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Run *app*, the handler of *route*, where the enforcers of the endpoint allow that.
 
@@ -87,19 +87,19 @@ class EnforcedEndpoint:
             enforcer = each()
             if enforcer is not None:
                 enforcers.append(enforcer)
-                passage = enforcer.use_passage(self, scope)
+                passage = enforcer.use_passage(self, asgi_scope)
                 if passage is not None:
                     opened.append(passage)
         if not opened:
-            await self._decide_and_run(enforcers, route, app, scope, receive, send)
+            await self._decide_and_run(enforcers, route, app, asgi_scope, receive, send)
             return
         try:
             for passage in opened:
-                refusal = passage.bind_claims(scope, route)
+                refusal = passage.bind_claims(asgi_scope, route)
                 if refusal is not None:
-                    await refusal(scope, receive, send)
+                    await refusal(asgi_scope, receive, send)
                     return
-            await app(scope, receive, send)
+            await app(asgi_scope, receive, send)
         finally:
             for passage in opened:
                 passage.is_running = False
@@ -217,25 +217,29 @@ def _enforced_class(kind: type) -> Any:
     return enforced
 
 
-async def _run(route: Any, handle: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _run(
+    route: Any, handle: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
+) -> None:
     """Run *handle* of *route*, where the enforcers of its endpoint allow that."""
     endpoint = endpoint_of(route)
-    if endpoint is None or _answers_405(route, scope):
-        await handle(scope, receive, send)
+    if endpoint is None or _answers_405(route, asgi_scope):
+        await handle(asgi_scope, receive, send)
     else:
-        await endpoint.run(route, handle, scope, receive, send)
+        await endpoint.run(route, handle, asgi_scope, receive, send)
 
 
-def _answers_405(route: Any, scope: Scope) -> bool:
+def _answers_405(route: Any, asgi_scope: Scope) -> bool:
     """Tell whether the framework answers 405 for *route*, and runs nothing."""
-    context = scope.get("fastapi", {}).get("effective_route_context")
+    context = asgi_scope.get("fastapi", {}).get("effective_route_context")
     is_included = context is not None and context.original_route is route
     methods: Any = getattr(context if is_included else route, "methods", None) or ()
     # The framework compares methods of a Route only, not those that a mount lists.
-    is_other = isinstance(route, Route) and bool(methods) and scope.get("method") not in methods
+    is_other = (
+        isinstance(route, Route) and bool(methods) and asgi_scope.get("method") not in methods
+    )
     # Computed methods may differ when the framework reads them.
     is_other = is_other and not computes(route, "methods")
-    return is_other and scope["type"] == "http" and runs_framework_code(route, "handle")
+    return is_other and asgi_scope["type"] == "http" and runs_framework_code(route, "handle")
 
 
 def _patch_inclusions() -> None:

@@ -28,7 +28,9 @@ def front_of(router: Router) -> Router | None:
     gate = vars(router).get(FRONT)
     if gate is None:
         front = Router(redirect_slashes=False, default=MethodType(type(router).__call__, router))
-        gate = vars(router)[FRONT] = front.middleware_stack = Gate(front, front.app)
+        gate = vars(router)[FRONT] = Gate(front, front.app)
+        # Apps are called by position, whatever their parameters are named.
+        front.middleware_stack = gate  # type: ignore[assignment]
         try:
             router.__class__ = _fronted_class(type(router))
         except Exception:  # noqa: BLE001 - the class may raise anything
@@ -41,12 +43,12 @@ def front_of(router: Router) -> Router | None:
 def _fronted_class(kind: Any) -> Any:
     """Return the subclass of the router class *kind* whose calls pass the gate of the front."""
 
-    async def call(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("router", self)
+    async def call(self: Any, asgi_scope: Scope, receive: Receive, send: Send) -> None:
+        asgi_scope.setdefault("router", self)
         gate = vars(self).get(FRONT)
-        if gate is None or scope["type"] not in {"http", "websocket"}:
-            await kind.__call__(self, scope, receive, send)
+        if gate is None or asgi_scope["type"] not in {"http", "websocket"}:
+            await kind.__call__(self, asgi_scope, receive, send)
         else:
-            await gate(scope, receive, send)
+            await gate(asgi_scope, receive, send)
 
     return subclass_of(kind, _classes, {"__call__": call})

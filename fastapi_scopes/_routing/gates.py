@@ -62,24 +62,24 @@ class Gate:
         # The copy of a router is another router, which has no gate until it is mounted.
         return copy.deepcopy(self.app, memo)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         """Let the router run what was decided on a connection; pass other messages on."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self.app(scope, receive, send)
+        if asgi_scope["type"] not in {"http", "websocket"}:
+            await self.app(asgi_scope, receive, send)
             return
         # As the framework does it in the router.
-        scope.setdefault("router", self.router)
+        asgi_scope.setdefault("router", self.router)
         if self._only_entrance is not None:
             # The usual case: one perimeter, which decides here.
-            for passage in await self._only_entrance.enter(scope, receive, send) or ():
+            for passage in await self._only_entrance.enter(asgi_scope, receive, send) or ():
                 try:
-                    await passage.app_for(self.router, scope)(scope, receive, send)
+                    await passage.app_for(self.router, asgi_scope)(asgi_scope, receive, send)
                 finally:
                     passage.close()
             return
         enforcer = self.enforcers[0]() if not self.entrances and len(self.enforcers) == 1 else None
         found = (
-            await enforcer.check_passage(self.router, scope, receive, send)
+            await enforcer.check_passage(self.router, asgi_scope, receive, send)
             if enforcer is not None
             else ()
         )
@@ -87,13 +87,13 @@ class Gate:
             return
         if found:
             # The usual case of a mounted router: the perimeter has decided at the gate of its app.
-            await found[0].pin_router(self.router, scope)[1].app(scope, receive, send)
+            await found[0].pin_router(self.router, asgi_scope)[1].app(asgi_scope, receive, send)
             return
         passages: list[Passage] = []
         decided: list[Passage] = []
         try:
-            if await self._decide(passages, decided, scope, receive, send):
-                await self._pass_on(passages, decided, scope, receive, send)
+            if await self._decide(passages, decided, asgi_scope, receive, send):
+                await self._pass_on(passages, decided, asgi_scope, receive, send)
         finally:
             for passage in decided:
                 passage.close()
@@ -136,24 +136,24 @@ class Gate:
         self,
         passages: list[Passage],
         decided: list[Passage],
-        scope: Scope,
+        asgi_scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         """Run the matching of the pinned router, after binding the claims *decided* on here."""
         for passage in decided:
-            refusal = passage.bind_claims(scope)
+            refusal = passage.bind_claims(asgi_scope)
             if refusal is not None:
-                await refusal(scope, receive, send)
+                await refusal(asgi_scope, receive, send)
                 return
-        app = self._pinned_app(passages, scope)
+        app = self._pinned_app(passages, asgi_scope)
         for passage in decided:
             app = passage.with_expiry(app)
-        await app(scope, receive, send)
+        await app(asgi_scope, receive, send)
 
-    def _pinned_app(self, passages: Sequence[Passage], scope: Scope) -> ASGIApp:
+    def _pinned_app(self, passages: Sequence[Passage], asgi_scope: Scope) -> ASGIApp:
         """Return the matching of the copy of the router that all *passages* allow."""
-        shown = [passage.pin_router(self.router, scope) for passage in passages]
+        shown = [passage.pin_router(self.router, asgi_scope) for passage in passages]
         if not shown:
             return self.app
         key, router = shown[0]
@@ -162,10 +162,10 @@ class Gate:
             return MethodType(Router.not_found, router)
         return router.app
 
-    def _entrances_of(self, scope: Scope) -> list[Entrance]:
+    def _entrances_of(self, asgi_scope: Scope) -> list[Entrance]:
         """Return the entrances of the app that was called; without one, those of all its apps."""
         entrances = list(self.entrances.values())
-        own = [each for each in entrances if each.app is scope.get("app")]
+        own = [each for each in entrances if each.app is asgi_scope.get("app")]
         return own or entrances
 
     def living_enforcers(self) -> list[RouterEnforcer]:

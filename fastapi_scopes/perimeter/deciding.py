@@ -58,7 +58,7 @@ class Decider:
         self,
         resolvers: Iterable[Callable[[Scope], RouteMatch]],
         refuse: Callable[[Problem, Scope, Receive, Send], Awaitable[None]],
-        scope: Scope,
+        asgi_scope: Scope,
         *channels: Any,
     ) -> Passages:
         """Return the passage of a connection that may pass, or None after *refuse* has refused it.
@@ -68,47 +68,48 @@ class Decider:
         """
         passage: Passage | None = None
         # An iterator of headers is made a list before anybody reads it.
-        fields_of(scope)
+        fields_of(asgi_scope)
         for resolve in resolvers:
             # No rule can hold for such a target, so no route is looked up for it.
-            match = RouteMatch(is_unroutable=True) if has_unusable_target(scope) else resolve(scope)
-            fork_state(scope)
-            verdict = self._constant_verdict(match, scope)
+            is_usable = not has_unusable_target(asgi_scope)
+            match = resolve(asgi_scope) if is_usable else RouteMatch(is_unroutable=True)
+            fork_state(asgi_scope)
+            verdict = self._constant_verdict(match, asgi_scope)
             if verdict is None:
-                verdict = await self._verdict_on(match, scope)
+                verdict = await self._verdict_on(match, asgi_scope)
             if verdict.problem is not None:
                 if self.hides_unknown and match.endpoint is not None:
                     match.equalize_timing()
-                state_of(scope).verdicts[self.context.guard] = verdict
-                await refuse(verdict.problem, scope, *channels)
+                state_of(asgi_scope).verdicts[self.context.guard] = verdict
+                await refuse(verdict.problem, asgi_scope, *channels)
                 return None
             if passage is None:
                 # Without routers on the way, the endpoint itself asked, and runs now.
                 passage = Passage(self.context, verdict, match, is_used=not match.steps)
         if passage is None:
             return ()
-        state = state_of(scope)
+        state = state_of(asgi_scope)
         state.verdicts[self.context.guard] = passage.verdict
         state.passages[self] = passage
         return (passage,)
 
-    def _constant_verdict(self, match: RouteMatch, scope: Scope) -> Verdict | None:
+    def _constant_verdict(self, match: RouteMatch, asgi_scope: Scope) -> Verdict | None:
         """Return the verdict that is the same for every caller, if it was given before."""
         if (
             match.route is None
             or override_of(self.app, self.context.guard) is not self.context.guard
         ):
             return None
-        return match.route.constant_verdicts.get(method_of(scope))
+        return match.route.constant_verdicts.get(method_of(asgi_scope))
 
-    async def _verdict_on(self, match: RouteMatch, scope: Scope) -> Verdict:
-        method = method_of(scope)
+    async def _verdict_on(self, match: RouteMatch, asgi_scope: Scope) -> Verdict:
+        method = method_of(asgi_scope)
         is_unknown = match.route is None and not match.is_unroutable
         if is_unknown and not self.hides_unknown:
             # Nothing runs: the router itself answers 404 or 405.
             return Verdict(AccessRequest(None, method, looks_at_credentials=False))
         rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
-        verdict = await self._authorize(match.route, rule, scope)
+        verdict = await self._authorize(match.route, rule, asgi_scope)
         # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
         # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
         # clients send (attacks/test_method_names.py).
@@ -118,16 +119,16 @@ class Decider:
         return verdict
 
     async def _authorize(
-        self, route: ResolvedRoute | None, rule: Rule | None, scope: Scope
+        self, route: ResolvedRoute | None, rule: Rule | None, asgi_scope: Scope
     ) -> Verdict:
         override, override_claims = override_of(self.app, self.context.guard), None
         if override is not self.context.guard:
             override_claims = await self._claims_of_override(override)
             if override_claims is None:
                 rule = None
-        request = access_request_of(scope, route, rule)
+        request = access_request_of(asgi_scope, route, rule)
         return await self.context.authorizer.authorize(
-            request, rule, scope, override_claims=override_claims
+            request, rule, asgi_scope, override_claims=override_claims
         )
 
     async def _claims_of_override(self, override: Any) -> Claims | None:
@@ -146,13 +147,13 @@ class Decider:
         # A target that is open to all does not open the path that was asked for.
         return _ANY_AUTHENTICATED if is_open else target
 
-    def passage_in(self, scope: Scope) -> Passage | None:
+    def passage_in(self, asgi_scope: Scope) -> Passage | None:
         """Return the passage that this perimeter left in the state of a connection, or None."""
-        passage = state_of(scope).passages.get(self)
+        passage = state_of(asgi_scope).passages.get(self)
         return passage if isinstance(passage, Passage) else None
 
-    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a connection that has come elsewhere than was decided."""
-        verdict = await self._authorize(None, None, scope)
+        verdict = await self._authorize(None, None, asgi_scope)
         if verdict.problem is not None:
-            await send_refusal(verdict.problem, scope, receive, send)
+            await send_refusal(verdict.problem, asgi_scope, receive, send)

@@ -50,22 +50,22 @@ class Entrance:
     """What is wrong with the override of the guard, which may be taken out again."""
     is_checking: bool = False
 
-    def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
+    def enter(self, asgi_scope: Scope, receive: Receive, send: Send) -> Awaitable[Passages]:
         """Return the passage of a connection of the app, or None where it was refused."""
         if self.problems == () and self.override_problem is None:
-            return self.decider.decide([self.tree.resolve], refuse, scope, receive, send)
-        return self._enter_unchecked(scope, receive, send)
+            return self.decider.decide([self.tree.resolve], refuse, asgi_scope, receive, send)
+        return self._enter_unchecked(asgi_scope, receive, send)
 
-    async def _enter_unchecked(self, scope: Scope, receive: Receive, send: Send) -> Passages:
+    async def _enter_unchecked(self, asgi_scope: Scope, receive: Receive, send: Send) -> Passages:
         """Decide as `enter` does, but where the app must be checked first, or may not serve."""
         if self.problems is None:
             await self._check_late()
         if self.override_problem is not None:
             self.override_problem = await override_problem(self.app, self.guard)
         if self.problems or self.override_problem:
-            await refuse(UNDECIDED, scope, receive, send)
+            await refuse(UNDECIDED, asgi_scope, receive, send)
             return None
-        return await self.decider.decide([self.tree.resolve], refuse, scope, receive, send)
+        return await self.decider.decide([self.tree.resolve], refuse, asgi_scope, receive, send)
 
     async def _check_late(self) -> None:
         # No lifespan ran, so the check runs now; other connections wait for it.

@@ -166,23 +166,28 @@ class Perimeter:
             return error.problems
 
     async def check_passage(
-        self, router: Router, scope: Scope, receive: Receive, send: Send
+        self, router: Router, asgi_scope: Scope, receive: Receive, send: Send
     ) -> Passages:
         """Return the passage of a connection that has come to *router*, if it still holds.
 
         Empty without a passage on its way; None where the connection is not as decided, and was
         refused.
         """
-        passage = self._decider.passage_in(scope)
+        passage = self._decider.passage_in(asgi_scope)
         if passage is None or not passage.is_on_its_way:
             return ()
-        if passage.holds_at(router, scope):
+        if passage.holds_at(router, asgi_scope):
             return (passage,)
-        await self._decider.refuse(scope, receive, send)
+        await self._decider.refuse(asgi_scope, receive, send)
         return None
 
     async def decide_at_router(
-        self, router: Router, apps: Sequence[object], scope: Scope, receive: Receive, send: Send
+        self,
+        router: Router,
+        apps: Sequence[object],
+        asgi_scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> Passages:
         """Decide on a connection that comes to *router* by another way than through the app.
 
@@ -190,13 +195,13 @@ class Perimeter:
         are in this app.
         """
         indexes = [(tree, each) for tree in self._trees() for each in tree.indexes_of(router)]
-        passage = self._decider.passage_in(scope)
+        passage = self._decider.passage_in(asgi_scope)
         if (
             not indexes
             and passage is not None
             and _is_at_another_endpoint(passage, is_in_app=False)
         ):
-            await self._decider.refuse(scope, receive, send)
+            await self._decider.refuse(asgi_scope, receive, send)
             return None
         if apps:
             indexes = [each for each in indexes if any(each[1].app is app for app in apps)]
@@ -205,31 +210,31 @@ class Perimeter:
             return lambda asgi_scope: tree.resolve(asgi_scope, index)
 
         resolvers = [resolver_of(*each) for each in indexes]
-        return await self._decider.decide(resolvers, send_refusal, scope, receive, send)
+        return await self._decider.decide(resolvers, send_refusal, asgi_scope, receive, send)
 
-    def use_passage(self, endpoint: EnforcedEndpoint, scope: Scope) -> Passage | None:
+    def use_passage(self, endpoint: EnforcedEndpoint, asgi_scope: Scope) -> Passage | None:
         """Return the passage by which *endpoint* may run now, used up by that, or None."""
-        passage = self._decider.passage_in(scope)
-        return passage if passage is not None and passage.use(endpoint, scope) else None
+        passage = self._decider.passage_in(asgi_scope)
+        return passage if passage is not None and passage.use(endpoint, asgi_scope) else None
 
     async def decide_at_endpoint(
-        self, endpoint: EnforcedEndpoint, scope: Scope, receive: Receive, send: Send
+        self, endpoint: EnforcedEndpoint, asgi_scope: Scope, receive: Receive, send: Send
     ) -> Passages:
         """Decide on a connection that comes to *endpoint* without a passage."""
 
         def resolver_of(route: ResolvedRoute) -> Callable[[Scope], RouteMatch]:
             return lambda _: RouteMatch(route, endpoint)
 
-        passage = self._decider.passage_in(scope)
+        passage = self._decider.passage_in(asgi_scope)
         if passage is not None and passage.passes_through(endpoint):
             # The mount is no endpoint any more; the router behind it has a gate.
             return ()
         places = [each for tree in self._trees() for each in tree.places_of(endpoint)]
         if passage is not None and _is_at_another_endpoint(passage, is_in_app=bool(places)):
-            await self._decider.refuse(scope, receive, send)
+            await self._decider.refuse(asgi_scope, receive, send)
             return None
         resolvers = [resolver_of(place.route) for place in places]
-        return await self._decider.decide(resolvers, send_refusal, scope, receive, send)
+        return await self._decider.decide(resolvers, send_refusal, asgi_scope, receive, send)
 
 
 def _is_at_another_endpoint(passage: Passage, *, is_in_app: bool) -> bool:
