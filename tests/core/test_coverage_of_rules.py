@@ -53,15 +53,15 @@ def test_rule_that_wins_for_no_endpoint_is_dead(
         pytest.param(
             ["GET /a/{id}"],
             ["GET /b", "GET /a/{agent_id}"],
-            "'GET /a/{id}' does not match all that '/a/{agent_id}' stands for; write the "
-            "parameters as the route does, or '*'",
+            "'GET /a/{id}' matches no endpoint: a segment is not what '/a/{agent_id}' has there; "
+            "write 'GET /a/{agent_id}', or '*' for each parameter",
             id="another name",
         ),
         pytest.param(
             ["GET /a/7"],
             ["GET /a/{n:int}"],
-            "'GET /a/7' does not match all that '/a/{n:int}' stands for; write the "
-            "parameters as the route does, or '*'",
+            "'GET /a/7' matches no endpoint: a segment is not what '/a/{n:int}' has there; "
+            "write 'GET /a/{n:int}', or '*' for each parameter",
             id="a value",
         ),
         pytest.param(
@@ -73,8 +73,8 @@ def test_rule_that_wins_for_no_endpoint_is_dead(
         pytest.param(
             ["* /a/{id}"],
             ["GET /a/{agent_id}"],
-            "'* /a/{id}' does not match all that '/a/{agent_id}' stands for; write the parameters "
-            "as the route does, or '*'",
+            "'* /a/{id}' matches no endpoint: a segment is not what '/a/{agent_id}' has there; "
+            "write '* /a/{agent_id}', or '*' for each parameter",
             id="another name on any method",
         ),
         pytest.param(
@@ -255,7 +255,9 @@ def test_import_that_is_certain_nowhere_leaves_a_gap_and_a_dead_rule() -> None:
     coverage = cover(imported, guarded("GET /a/{x}"))
     assert gaps_of(coverage) == {"GET /a/{x}": FindingCode.NO_RULE}
     assert dead_of(coverage) == {"GET /a/me": []}
-    assert str(coverage.dead[0]).startswith("'GET /a/me' does not match all that '/a/{x}' stands")
+    assert str(coverage.dead[0]).startswith(
+        "'GET /a/me' matches no endpoint: a segment is not what '/a/{x}' has there"
+    )
 
 
 def test_dead_rules_may_be_made_notices_and_nothing_else_is() -> None:
