@@ -132,13 +132,7 @@ def _pinned_step(index: RouteIndex, place: Place, router_scope: RouterScope) -> 
     """Return the step at which the router can run the route at *place* alone."""
     if place.pinned is None:
         pinned_copy = pinned_router(index.router, place.node)
-        place.pinned = Pin(
-            index.router,
-            pinned_copy,
-            place.node.shared_key,
-            place.node,
-            place.node.may_lead_to_router,
-        )
+        place.pinned = Pin(index.router, pinned_copy, place.node.shared_key, place.node)
     return RouterStep(place.pinned, router_scope)
 
 

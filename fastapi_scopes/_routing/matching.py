@@ -131,8 +131,6 @@ class Pin:
     key: object = None
     """Equal for two pins of one route; None where there is no route."""
     node: RouteNode | None = None
-    may_lead_to_router: bool = False
-    """Whether the route may lead to another router."""
 
 
 @dataclass(slots=True, eq=False)
@@ -149,7 +147,7 @@ class RouterStep:
     def has_moved(self) -> bool:
         """Whether the route leads to another router now than at the time of the decision."""
         node = self.pin.node
-        if node is None or not self.pin.may_lead_to_router:
+        if node is None or not node.may_lead_to_router:
             return False
         # A route that was given a `handle` of its own may run anything.
         is_other_code = not node.is_default and node.has_own_handle

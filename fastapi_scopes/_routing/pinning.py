@@ -123,7 +123,7 @@ def _pinned_inclusion(
     included: _IncludedRouter, pinned: object, matches: object
 ) -> _PinnedInclusion:
     inclusion = object.__new__(_PinnedInclusion)
-    # A default of the included router would run where the route says no by then.
+    # Without its default, which would run where the route does not match any more.
     router = _copy_of(included.original_router)
     own = {_PINNED: pinned, _MATCHES: matches}
     vars(inclusion).update(vars(included), original_router=router, **own)

@@ -9,7 +9,7 @@ from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import state_of
 from fastapi_scopes.authorization.subprotocols import hide_offers
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.credentials import BearerCredentials, parse_credentials
+from fastapi_scopes.core.credentials import parse_credentials
 from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -61,12 +61,7 @@ class Authorizer:
                 hide_offers(request.offers, asgi_scope)
             try:
                 if shared is None:
-                    found = parse_credentials(request.authorization, request.offers)
-                    shared = (
-                        await self._verified_claims(found, asgi_scope)
-                        if found is not None
-                        else None
-                    )
+                    shared = await self._verified_claims(request, asgi_scope)
             except (CredentialsError, TokenError, VerifierUnavailable) as error:
                 return self._refusal(request, error)
         decision = decide(rule, shared.original if shared is not None else None, self.grants)
@@ -92,9 +87,12 @@ class Authorizer:
         return None
 
     async def _verified_claims(
-        self, credentials: BearerCredentials, asgi_scope: MutableMapping[str, Any]
-    ) -> SharedClaims[Claims]:
-        """Return the claims of the caller, verified now or before on the connection."""
+        self, request: AccessRequest, asgi_scope: MutableMapping[str, Any]
+    ) -> SharedClaims[Claims] | None:
+        """Return the claims of the caller, verified now or before; None without credentials."""
+        credentials = parse_credentials(request.authorization, request.offers)
+        if credentials is None:
+            return None
         verified = state_of(asgi_scope).verified
         shared = verified.get(credentials.token, self.verifier)
         if shared is None:

@@ -29,7 +29,7 @@ class RunningEndpoint:
 
     route: object
     """The route of the framework, where that asked for the verdicts; None for other code."""
-    verdicts: dict[object, Verdict] = field(default_factory=dict[object, Verdict], repr=False)
+    verdicts: dict[object, Verdict] = field(repr=False)
     """By guard."""
 
 

@@ -152,7 +152,7 @@ class _Ledger:
     scope_map: ScopeMap
     docs_map: ScopeMap
     asked: Sequence[str]
-    """The methods whose rules decide where any is answered."""
+    """The methods that the map names; all count on an endpoint that answers any method."""
     covered: list[CoveredEndpoint] = field(default_factory=list[CoveredEndpoint])
     contradictions: list[Finding] = field(default_factory=list[Finding])
     decided: list[Decided] = field(default_factory=list[Decided])

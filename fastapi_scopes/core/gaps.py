@@ -60,7 +60,7 @@ class CoveredEndpoint:
 
 
 def gap_of(endpoint: Endpoint, rules: Sequence[Rule | None]) -> FindingCode | None:
-    """Return the gap under *rules*; where any method is answered, the first is that of ``*``."""
+    """Return the gap under *rules*, one for each method; of an endpoint of any, ``*`` first."""
     is_ruled = any(rules)
     if endpoint.reach is Reach.UNRESOLVED:
         return FindingCode.UNRESOLVED

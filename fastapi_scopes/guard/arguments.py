@@ -56,7 +56,7 @@ class ClassSignature:
 def argument_problems(
     verifier: object, bind: object, *, end_at_exp: object, now: object
 ) -> Iterator[ConfigurationProblem]:
-    """Yield what is wrong with arguments that are no data."""
+    """Yield what is wrong with the verifier, with the functions and with the switch."""
     verify = getattr(verifier, "verify", None)
     if isinstance(verifier, type) or not iscoroutinefunction(verify):
         # By its type alone: who confuses the arguments has a secret here.
@@ -115,10 +115,10 @@ def published_by(
     resource: str | None,
     authorization_servers: Sequence[str],
 ) -> tuple[ProtectionSpace, ProtectedResource | None]:
-    """Return what a guard says of itself to whoever asks.
+    """Return what a guard publishes: what is in its challenges, and the metadata it serves.
 
     Raises:
-        ConfigurationError: naming everything in it that cannot be said.
+        ConfigurationError: naming every argument that cannot be published.
     """
     problems: list[ConfigurationProblem] = []
     scopes: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ def published_by(
 def ending_in(
     space: ProtectionSpace, now: Callable[[], float]
 ) -> Callable[[ASGIApp, float], ASGIApp]:
-    """Return what makes of an app one that streams no longer than to a time, by *now*."""
+    """Return a function that wraps an app, so that its streams end at a given time of *now*."""
     return partial(
         end_at_expiry, refusal=problem_of(TokenError(TokenFault.EXPIRED), space), now=now
     )

@@ -95,7 +95,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         end_at_exp: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Guard by *scope_map* whoever *verifier* vouches for.
+        """Make a guard that enforces *scope_map* on callers whose tokens *verifier* accepts.
 
         Raises:
             ConfigurationError: naming everything that is wrong with the arguments.

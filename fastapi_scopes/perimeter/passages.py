@@ -91,9 +91,9 @@ class Passage:
         INVARIANT: what a route makes of a connection while it matches is looked at, too
         (attacks/test_overriding_routes.py).
         """
-        match = self.match
-        if self.is_used or self.routers_passed < len(match.steps):
+        if self.is_used or not self.has_arrived:
             return False
+        match = self.match
         self.is_used = True
         self.is_running = (
             match.endpoint is endpoint

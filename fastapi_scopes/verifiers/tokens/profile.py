@@ -1,4 +1,4 @@
-"""What an access token must be here, and what becomes of one that is."""
+"""The checks that a verifier makes on an access token, and the claims that come of it."""
 
 import json
 import logging
@@ -132,7 +132,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         )
 
     def model(self, vetted: VettedClaims[ClaimsT]) -> VettedClaims[ClaimsT]:
-        """Return *vetted* with what the model makes of it, in the context of who sent the token.
+        """Return *vetted* with what the claims model makes of it; call it for the request itself.
 
         Raises:
             TokenError: the model refuses the claims.
