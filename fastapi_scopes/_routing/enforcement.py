@@ -31,10 +31,19 @@ from fastapi_scopes._routing.framework import (
 )
 from fastapi_scopes._routing.mounts import inner_router_of, is_same, wrapped_router
 
-__all__ = ["EndpointEnforcer", "EnforcedEndpoint", "endpoint_of", "enforce"]
+__all__ = [
+    "RECORDER",
+    "EndpointEnforcer",
+    "EnforcedEndpoint",
+    "endpoint_of",
+    "enforce",
+    "is_enforced",
+]
 
 _ENDPOINT: Final = "__fastapi_scopes_endpoint__"
 _IS_ENFORCED: Final = "__fastapi_scopes_enforced__"
+RECORDER: Final = "fastapi_scopes.recorder"
+"""In a scope: a list; routes add to it with what they are called, and do not run."""
 _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 # Threads may protect apps that share a route.
 _lock: Final = RLock()
@@ -143,6 +152,11 @@ def endpoint_of(route: Any) -> EnforcedEndpoint | None:
     return endpoint
 
 
+def is_enforced(route: Any) -> bool:
+    """Tell whether the class of *route* is one whose `handle` asks for a verdict."""
+    return _IS_ENFORCED in vars(type(route))
+
+
 def enforce(route: Any, enforcer: EndpointEnforcer, made: Any = None) -> EnforcedEndpoint | None:
     """Make *route* run by verdicts of *enforcer* only; *made* is what an inclusion made of it.
 
@@ -221,6 +235,9 @@ async def _run(
     route: Any, handle: ASGIApp, asgi_scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Run *handle* of *route*, where the enforcers of its endpoint allow that."""
+    if RECORDER in asgi_scope:
+        asgi_scope[RECORDER].append((id(route), receive, send))
+        return
     endpoint = endpoint_of(route)
     if endpoint is None or _answers_405(route, asgi_scope):
         await handle(asgi_scope, receive, send)

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Match, Router
 from starlette.types import ASGIApp
 
+from fastapi_scopes._routing.direct import DirectRun, direct_run_of
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint, endpoint_of
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import RouteNode, UnroutableError
@@ -131,6 +132,29 @@ class Pin:
     key: object = None
     """Equal for two pins of one route; None where there is no route."""
     node: RouteNode | None = None
+    direct_run: DirectRun | None = None
+    """The direct run of the route, where the framework's way to it was recorded."""
+    is_recorded: bool = False
+    """Whether it was found out whether the route can run directly."""
+
+    def direct_app(
+        self,
+        endpoint: EnforcedEndpoint | None,
+        asgi_scope: MutableMapping[str, Any],
+        path_params: Mapping[str, Any] | None,
+    ) -> ASGIApp | None:
+        """Return the app that runs the route without the router, where there may be one.
+
+        *asgi_scope* is then as the router would have left it.
+        """
+        if not self.is_recorded and self.node is not None and path_params is not None:
+            self.direct_run = direct_run_of(
+                self.pinned_copy, self.node, endpoint, asgi_scope, path_params
+            )
+            self.is_recorded = True
+        if self.direct_run is None or path_params is None:
+            return None
+        return self.direct_run.app_in(asgi_scope, path_params)
 
 
 @dataclass(slots=True, eq=False)

@@ -18,6 +18,7 @@ class _Branch(Generic[T]):
     parameter: "_Branch[T] | None" = None
     ending: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
     """The values whose template ends here."""
+    ending_values: list[T] = field(default_factory=list[T])
     below: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
     """The values whose template may go on from here in any way."""
 
@@ -45,10 +46,12 @@ class SegmentTrie(Generic[T]):
             else:
                 branch = branch.literals.setdefault(segment, _Branch())
         (branch.below if is_open else branch.ending).append((self._size, value))
+        if not is_open:
+            branch.ending_values.append(value)
         self._size += 1
         self._depth = max(self._depth, len(segments))
 
-    def candidates(self, path: str) -> list[T]:
+    def candidates(self, path: str) -> Sequence[T]:
         """Return the values whose templates could match *path*, in the order of adding.
 
         A path is read no further than templates go: its length costs nothing beyond that.
@@ -69,6 +72,9 @@ class SegmentTrie(Generic[T]):
                 break
             branch = inner
         else:
+            if not found and not branch.below:
+                # The usual case: all templates end here, in the order of adding.
+                return branch.ending_values
             found += branch.below
             found += branch.ending
         if len(found) > 1:

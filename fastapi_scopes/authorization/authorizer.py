@@ -1,7 +1,7 @@
 """Verifies the token of an access request, and decides."""
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,12 @@ from fastapi_scopes.errors import (
     TokenFault,
     VerifierUnavailable,
 )
-from fastapi_scopes.verifiers.base import SharedClaims, TokenVerifier, shared_claims_of
+from fastapi_scopes.verifiers.base import (
+    SharedClaims,
+    SharedClaimsOrAwaitable,
+    TokenVerifier,
+    shared_claims_of,
+)
 
 __all__ = ["Authorizer"]
 
@@ -52,16 +57,17 @@ class Authorizer:
         *override_claims* take the place of what the verifier would return. Tokens among the
         subprotocols of a WebSocket are taken out of *asgi_scope*.
         """
-        shared = (
-            SharedClaims(override_claims, is_flat=True) if override_claims is not None else None
-        )
+        shared: SharedClaims[Claims] | None = None
         # No token is looked at for a public route, so an issuer's outage cannot close that.
         if rule is None or rule.requirement.access is not Access.PUBLIC:
             if asgi_scope["type"] == "websocket":
                 hide_offers(request.offers, asgi_scope)
             try:
-                if shared is None:
-                    shared = await self._verified_claims(request, asgi_scope)
+                if override_claims is not None:
+                    shared = SharedClaims(override_claims, is_flat=True)
+                else:
+                    found = self._claims_of(request, asgi_scope)
+                    shared = found if found is None or type(found) is SharedClaims else await found
             except (CredentialsError, TokenError, VerifierUnavailable) as error:
                 return self._refusal(request, error)
         decision = decide(rule, shared.original if shared is not None else None, self.grants)
@@ -86,25 +92,38 @@ class Authorizer:
             return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
         return None
 
-    async def _verified_claims(
+    def _claims_of(
         self, request: AccessRequest, asgi_scope: MutableMapping[str, Any]
-    ) -> SharedClaims[Claims] | None:
+    ) -> SharedClaimsOrAwaitable[Claims] | None:
         """Return the claims of the caller, verified now or before; None without credentials."""
         credentials = parse_credentials(request.authorization, request.offers)
         if credentials is None:
             return None
-        verified = state_of(asgi_scope).verified
-        shared = verified.get(credentials.token, self.verifier)
-        if shared is None:
-            shared = await shared_claims_of(self.verifier, credentials.token)
-            verified.put(credentials.token, self.verifier, shared)
+        token = credentials.token
+        found = state_of(asgi_scope).claims_by(self.verifier, token)
+        if found is None:
+            found = shared_claims_of(self.verifier, token)
+            if not isinstance(found, SharedClaims):
+                return self._awaited_claims(found, token, asgi_scope)
+        return self._without_foreign_admin_scope(found)
+
+    async def _awaited_claims(
+        self,
+        claims: Awaitable[SharedClaims[Claims]],
+        token: str,
+        asgi_scope: MutableMapping[str, Any],
+    ) -> SharedClaims[Claims]:
+        shared = await claims
+        # What is at hand without waiting is found as fast again.
+        state_of(asgi_scope).keep_claims(self.verifier, token, shared)
         return self._without_foreign_admin_scope(shared)
 
     def _without_foreign_admin_scope(self, shared: SharedClaims[Claims]) -> SharedClaims[Claims]:
         """Return *shared* without the admin scope, where their issuer may not grant that."""
-        admin_scope, claims = self.grants.admin_scope, shared.original
-        if admin_scope is None or self.admin_issuers is None or claims.iss in self.admin_issuers:
+        admin_scope, issuers = self.grants.admin_scope, self.admin_issuers
+        if issuers is None or admin_scope is None or shared.original.iss in issuers:
             return shared
+        claims = shared.original
         scopes = claims.scopes - {admin_scope}
         return SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
 

@@ -13,7 +13,6 @@ __all__ = [
     "HiddenOffers",
     "PassageStatus",
     "RunningEndpoint",
-    "VerifiedTokens",
     "fork_state",
     "known_state_of",
     "state_of",
@@ -31,28 +30,6 @@ class RunningEndpoint:
     """The route of the framework, where that asked for the verdicts; None for other code."""
     verdicts: dict[object, Verdict] = field(repr=False)
     """By guard."""
-
-
-class VerifiedTokens:
-    """Tokens that were verified on one connection; each verifier gets only its own claims."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found: dict[int, tuple[object, str, SharedClaims[Claims]]] = {}
-
-    def get(self, token: str, verifier: TokenVerifier[Claims]) -> SharedClaims[Claims] | None:
-        """Return the claims that *verifier* returned for *token* on this connection, or None."""
-        known = self._found.get(id(verifier))
-        if known is not None and known[0] is verifier and known[1] == token:
-            return known[2]
-        return None
-
-    def put(
-        self, token: str, verifier: TokenVerifier[Claims], shared: SharedClaims[Claims]
-    ) -> None:
-        """Keep *shared*, the claims that *verifier* returned for *token*."""
-        self._found[id(verifier)] = (verifier, token, shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +70,8 @@ class ConnectionState:
         """Begin with the verdicts and passages of *before*, the earlier state of the scope."""
         self.owner: int = owner
         """The `id` of the ASGI scope that it was made for; a copy of that has another."""
-        self.verified: VerifiedTokens = VerifiedTokens()
+        self.verified: dict[int, tuple[object, str, SharedClaims[Claims]]] = {}
+        """The claims of tokens, with verifier and token, by `id` of the verifier."""
         self.verdicts: dict[object, Verdict] = {}
         """Per guard, which is equal to itself alone: its latest verdict."""
         self.passages: dict[object, PassageStatus] = {}
@@ -113,6 +91,19 @@ class ConnectionState:
     def __deepcopy__(self, memo: dict[int, Any]) -> "ConnectionState":
         # A deep copy of a scope has this very state, as a shallow copy has.
         return self
+
+    def claims_by(self, verifier: TokenVerifier[Claims], token: str) -> SharedClaims[Claims] | None:
+        """Return the claims that *verifier* returned for *token* on this connection, or None."""
+        known = self.verified.get(id(verifier))
+        if known is not None and known[0] is verifier and known[1] == token:
+            return known[2]
+        return None
+
+    def keep_claims(
+        self, verifier: TokenVerifier[Claims], token: str, claims: SharedClaims[Claims]
+    ) -> None:
+        """Keep the *claims* that *verifier* returned for *token*; no other verifier gets them."""
+        self.verified[id(verifier)] = (verifier, token, claims)
 
     def is_of(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether the state is of this connection, and not of one with a copy of its scope.
@@ -151,7 +142,7 @@ def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     INVARIANT: no other connection has it, though its scope may be a copy of this one's
     (attacks/test_shared_connections.py).
     """
-    before = known_state_of(asgi_scope)
+    before = known_state_of(asgi_scope) if _STATE in asgi_scope else None
     state = asgi_scope[_STATE] = ConnectionState(id(asgi_scope), before)
     # Tokens that were verified for another connection may have expired since.
     if before is not None and before.is_of(asgi_scope):

@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes._routing import (
     Passages,
-    ResolvedRoute,
     RouteMatch,
 )
 from fastapi_scopes.authorization import (
@@ -67,6 +66,7 @@ class Decider:
         must allow. Verdict and passage are left in the state of the connection.
         """
         passage: Passage | None = None
+        guard = self.context.guard
         # An iterator of headers is made a list before anybody reads it.
         fields_of(asgi_scope)
         for resolve in resolvers:
@@ -74,13 +74,15 @@ class Decider:
             is_usable = not has_unusable_target(asgi_scope)
             match = resolve(asgi_scope) if is_usable else RouteMatch(is_unroutable=True)
             fork_state(asgi_scope)
-            verdict = self._constant_verdict(match, asgi_scope)
-            if verdict is None:
-                verdict = await self._verdict_on(match, asgi_scope)
+            route, method = match.route, method_of(asgi_scope)
+            verdict = route.constant_verdicts.get(method) if route is not None else None
+            override = override_of(self.app, guard)
+            if verdict is None or override is not guard:
+                verdict = await self._verdict_on(match, method, asgi_scope, override)
             if verdict.problem is not None:
                 if self.hides_unknown and match.endpoint is not None:
                     match.equalize_timing()
-                state_of(asgi_scope).verdicts[self.context.guard] = verdict
+                state_of(asgi_scope).verdicts[guard] = verdict
                 await refuse(verdict.problem, asgi_scope, *channels)
                 return None
             if passage is None:
@@ -89,47 +91,35 @@ class Decider:
         if passage is None:
             return ()
         state = state_of(asgi_scope)
-        state.verdicts[self.context.guard] = passage.verdict
+        state.verdicts[guard] = passage.verdict
         state.passages[self] = passage
         return (passage,)
 
-    def _constant_verdict(self, match: RouteMatch, asgi_scope: Scope) -> Verdict | None:
-        """Return the verdict that is the same for every caller, if it was given before."""
-        if (
-            match.route is None
-            or override_of(self.app, self.context.guard) is not self.context.guard
-        ):
-            return None
-        return match.route.constant_verdicts.get(method_of(asgi_scope))
-
-    async def _verdict_on(self, match: RouteMatch, asgi_scope: Scope) -> Verdict:
-        method = method_of(asgi_scope)
-        is_unknown = match.route is None and not match.is_unroutable
+    async def _verdict_on(
+        self, match: RouteMatch, method: str, asgi_scope: Scope, override: object
+    ) -> Verdict:
+        route = match.route
+        is_unknown = route is None and not match.is_unroutable
         if is_unknown and not self.hides_unknown:
             # Nothing runs: the router itself answers 404 or 405.
             return Verdict(AccessRequest(None, method, looks_at_credentials=False))
         rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
-        verdict = await self._authorize(match.route, rule, asgi_scope)
-        # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
-        # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
-        # clients send (attacks/test_method_names.py).
-        is_constant = verdict.problem is None and not verdict.request.looks_at_credentials
-        if match.route is not None and is_constant and method in match.route.rules_by_method:
-            match.route.constant_verdicts[method] = verdict
-        return verdict
-
-    async def _authorize(
-        self, route: ResolvedRoute | None, rule: Rule | None, asgi_scope: Scope
-    ) -> Verdict:
-        override, override_claims = override_of(self.app, self.context.guard), None
+        override_claims: Claims | None = None
         if override is not self.context.guard:
             override_claims = await self._claims_of_override(override)
             if override_claims is None:
                 rule = None
         request = access_request_of(asgi_scope, route, rule)
-        return await self.context.authorizer.authorize(
+        verdict = await self.context.authorizer.authorize(
             request, rule, asgi_scope, override_claims=override_claims
         )
+        # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
+        # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
+        # clients send (attacks/test_method_names.py).
+        is_constant = verdict.problem is None and not request.looks_at_credentials
+        if route is not None and is_constant and method in route.rules_by_method:
+            route.constant_verdicts[method] = verdict
+        return verdict
 
     async def _claims_of_override(self, override: Any) -> Claims | None:
         claims = await claims_of_override(override)
@@ -154,6 +144,8 @@ class Decider:
 
     async def refuse(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a connection that has come elsewhere than was decided."""
-        verdict = await self._authorize(None, None, asgi_scope)
+        match, method = RouteMatch(is_unroutable=True), method_of(asgi_scope)
+        override = override_of(self.app, self.context.guard)
+        verdict = await self._verdict_on(match, method, asgi_scope, override)
         if verdict.problem is not None:
             await send_refusal(verdict.problem, asgi_scope, receive, send)

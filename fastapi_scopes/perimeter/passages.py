@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Scope
 from fastapi_scopes._routing import EnforcedEndpoint, PinnedCopy, RouteMatch, router_of_nothing
 from fastapi_scopes.authorization import (
     Authorizer,
+    ConnectionState,
     RunningEndpoint,
     Verdict,
     has_credentials_of,
@@ -107,8 +108,25 @@ class Passage:
 
         It is the pinned copy with the claims bound, or a refusal.
         """
-        refusal = self.bind_claims(asgi_scope)
-        return refusal or self.with_expiry(self.pin_router(router, asgi_scope)[1].app)
+        context = self.context
+        refusal = self.bind_claims(asgi_scope) if context.authorizer.bind is not None else None
+        if refusal is not None:
+            return refusal
+        app = self._direct_app(router, asgi_scope) or self.pin_router(router, asgi_scope)[1].app
+        return app if context.end_at_expiry is None else self.with_expiry(app)
+
+    def _direct_app(self, router: Router, asgi_scope: Scope) -> ASGIApp | None:
+        """Return the app that runs the endpoint without *router*, where that is the only one."""
+        match = self.match
+        if self.is_used or len(match.steps) != 1 or not self.holds_at(router, asgi_scope):
+            return None
+        pin = match.steps[0].pin
+        app = pin.direct_app(match.endpoint, asgi_scope, match.path_params)
+        if app is not None and pin.direct_run is not None:
+            self.routers_passed = 1
+            self.is_used = self.is_running = True
+            self._mark_running(pin.direct_run.route, state_of(asgi_scope))
+        return app
 
     def bind_claims(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
         """Make the claims of the caller known to the application, in *asgi_scope*.
@@ -118,13 +136,7 @@ class Passage:
         """
         guard, authorizer = self.context.guard, self.context.authorizer
         if route is not None:
-            state = state_of(asgi_scope)
-            # Where the guard has decided on the way again, its last verdict counts.
-            verdict = state.verdicts.get(guard, self.verdict)
-            if state.running is None or state.running.route is not route:
-                state.running = RunningEndpoint(route, {guard: verdict})
-            else:
-                state.running.verdicts[guard] = verdict
+            self._mark_running(route, state_of(asgi_scope))
         if authorizer.bind is None or not self.verdict.has_claims:
             return None
         passages = state_of(asgi_scope).passages.values()
@@ -137,6 +149,15 @@ class Passage:
         # Whoever asks for claims afterwards learns of nobody who was let pass.
         state_of(asgi_scope).verdicts[guard] = self.verdict.with_problem(problem)
         return partial(send_refusal, problem)
+
+    def _mark_running(self, route: Any, state: ConnectionState) -> None:
+        guard = self.context.guard
+        # Where the guard has decided on the way again, its last verdict counts.
+        verdict = state.verdicts.get(guard, self.verdict)
+        if state.running is None or state.running.route is not route:
+            state.running = RunningEndpoint(route, {guard: verdict})
+        else:
+            state.running.verdicts[guard] = verdict
 
     def has_bound_claims_in(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""
@@ -153,5 +174,6 @@ class Passage:
     def close(self) -> None:
         """End the passage: nothing runs by it any more."""
         self.is_closed = self.is_used = True
+        self.is_running = False
         # Both refer to the connection's scope: a cycle that only the garbage collector frees.
         self.bound_scope, self.match = None, _NOWHERE

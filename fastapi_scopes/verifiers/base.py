@@ -15,6 +15,8 @@ __all__ = [
     "ScopeLimitedVerifier",
     "SharedClaims",
     "TokenVerifier",
+    "SharedClaimsOrAwaitable",
+    "awaited_claims",
     "copies_from",
     "shared_claims_of",
 ]
@@ -71,6 +73,15 @@ class SharedClaims(Generic[ClaimsT]):
         return self._original.model_copy(deep=not self._is_flat)
 
 
+SharedClaimsOrAwaitable = SharedClaims[ClaimsT] | Awaitable[SharedClaims[ClaimsT]]
+"""Claims that are at hand, or else what has to be awaited for them."""
+
+
+async def awaited_claims(claims: SharedClaimsOrAwaitable[ClaimsT]) -> SharedClaims[ClaimsT]:
+    """Return *claims*, awaited where they are not at hand."""
+    return claims if isinstance(claims, SharedClaims) else await claims
+
+
 def _is_flat(claims: Claims) -> bool:
     """Tell whether every value in *claims* is immutable, so that a shallow copy is enough."""
     values: list[object] = [*vars(claims).values(), *(claims.model_extra or {}).values()]
@@ -84,7 +95,7 @@ def _is_atom_or_set(value: object) -> bool:
 
 
 def copies_from(
-    verify_shared: Callable[[Any, str], Awaitable[SharedClaims[Any]]],
+    verify_shared: Callable[[Any, str], SharedClaimsOrAwaitable[Any]],
 ) -> Callable[[F], F]:
     """Mark the method `verify` of a class as one that copies what *verify_shared* returns."""
 
@@ -95,7 +106,7 @@ def copies_from(
     return mark
 
 
-def _shared_method_of(verifier: object) -> Callable[[str], Awaitable[SharedClaims[Any]]] | None:
+def _shared_method_of(verifier: object) -> Callable[[str], SharedClaimsOrAwaitable[Any]] | None:
     """Return the method that returns shared claims, or None where `verify` is not a marked one.
 
     INVARIANT: a `verify` that was overridden or replaced is called itself
@@ -115,8 +126,8 @@ def _shared_method_of(verifier: object) -> Callable[[str], Awaitable[SharedClaim
     return None
 
 
-def shared_claims_of(verifier: TokenVerifier[Any], token: str) -> Awaitable[SharedClaims[Any]]:
-    """Return, once awaited, the claims of *token*, uncopied where *verifier* marks its `verify`.
+def shared_claims_of(verifier: TokenVerifier[Any], token: str) -> SharedClaimsOrAwaitable[Any]:
+    """Return the claims of *token*, uncopied where *verifier* marks its `verify`.
 
     Raises:
         TokenError: the token is not valid here.

@@ -9,7 +9,13 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, TokenError, TokenFault
-from fastapi_scopes.verifiers.base import SharedClaims, copies_from, shared_claims_of
+from fastapi_scopes.verifiers.base import (
+    SharedClaims,
+    SharedClaimsOrAwaitable,
+    awaited_claims,
+    copies_from,
+    shared_claims_of,
+)
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.compact import unverified_issuer_of
@@ -77,17 +83,18 @@ class IssuersVerifier(Generic[ClaimsT]):
             issuer for issuer, each in self._by_issuer.items() if each.grants_by_name(scope)
         )
 
-    async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
+    def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as the verifier of its issuer keeps them, without a copy."""
-        now = time.monotonic()
-        verifier = self._verifier_of_token.get(token, now)
-        if verifier is None:
-            verifier = self._by_issuer.get(unverified_issuer_of(token))
+        verifier = self._verifier_of_token.get(token, time.monotonic())
+        return self._verify_anew(token) if verifier is None else shared_claims_of(verifier, token)
+
+    async def _verify_anew(self, token: str) -> SharedClaims[ClaimsT]:
+        verifier = self._by_issuer.get(unverified_issuer_of(token))
         if verifier is None:
             raise TokenError(TokenFault.ISSUER)
-        shared: SharedClaims[ClaimsT] = await shared_claims_of(verifier, token)
+        shared = await awaited_claims(shared_claims_of(verifier, token))
         # A token that was valid a moment ago is not parsed again to find its verifier.
-        self._verifier_of_token.put(token, verifier, now, until=math.inf)
+        self._verifier_of_token.put(token, verifier, time.monotonic(), until=math.inf)
         return shared
 
     @copies_from(verify_shared)
@@ -98,7 +105,7 @@ class IssuersVerifier(Generic[ClaimsT]):
             TokenError: the token is not valid here; its `code` says why.
             VerifierUnavailable: its issuer cannot be reached.
         """
-        return (await self.verify_shared(token)).copy()
+        return (await awaited_claims(self.verify_shared(token))).copy()
 
 
 def _problems(verifiers: object) -> Iterator[ConfigurationProblem]:

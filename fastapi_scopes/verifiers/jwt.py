@@ -7,7 +7,7 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, collecting
-from fastapi_scopes.verifiers.base import SharedClaims, copies_from
+from fastapi_scopes.verifiers.base import SharedClaimsOrAwaitable, awaited_claims, copies_from
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
@@ -75,14 +75,14 @@ class JWTVerifier(Generic[ClaimsT]):
         """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
-    async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
+    def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
         now = self._now()
         vetted = self._cache.get(token, now)
         if vetted is None:
             vetted = self._vetted(token, now)
             self._cache.put(token, vetted, now, until=vetted.expires_at)
-        return await self._profile.admit(vetted, token, now)
+        return self._profile.admit(vetted, token, now)
 
     @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:
@@ -92,7 +92,7 @@ class JWTVerifier(Generic[ClaimsT]):
             TokenError: the token is not valid here; its `code` says why.
             VerifierUnavailable: whether it was revoked cannot be told.
         """
-        return (await self.verify_shared(token)).copy()
+        return (await awaited_claims(self.verify_shared(token))).copy()
 
     def _vetted(self, token: str, now: float) -> VettedClaims[ClaimsT]:
         unverified = parse_compact_jws(token, self._keys.algorithms)

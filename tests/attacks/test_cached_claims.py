@@ -89,7 +89,7 @@ def remembered(request: Request, claims: Any) -> list[Any]:
     state = request.scope["fastapi_scopes"]
     verdicts = [each.claims for each in state.verdicts.values()]
     running = state.running.verdicts.values() if state.running is not None else ()
-    verified = (each[2] for each in state.verified._found.values())
+    verified = (each[2] for each in state.verified.values())
     return [*verdicts, *(each.claims for each in running), *verified]
 
 

@@ -17,7 +17,12 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, SharedClaims
+from fastapi_scopes.verifiers.base import (
+    ProofChecker,
+    RevocationList,
+    SharedClaims,
+    SharedClaimsOrAwaitable,
+)
 from fastapi_scopes.verifiers.options import ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
@@ -146,12 +151,12 @@ class AccessTokenProfile(Generic[ClaimsT]):
         vetted.shared_claims = _copyable(_modelled(claims, self._claims_model))
         return vetted
 
-    async def admit(
+    def admit(
         self, vetted: VettedClaims[ClaimsT], token: str, now: float
-    ) -> SharedClaims[ClaimsT]:
+    ) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token*, after all that another moment may answer otherwise.
 
-        Raises:
+        Raises, also once awaited:
             TokenError: it is not valid now, was revoked, or nobody proves that it is theirs.
             VerifierUnavailable: whether it was revoked cannot be told.
         """
@@ -160,6 +165,18 @@ class AccessTokenProfile(Generic[ClaimsT]):
             raise TokenError(TokenFault.EXPIRED)
         if not vetted.begins_at <= now + self._expected.leeway:
             raise TokenError(TokenFault.NOT_YET_VALID)
+        shared: SharedClaims[ClaimsT] | None = vetted.shared_claims
+        if (
+            shared is None
+            or self._revocations is not None
+            or (self._proof is not None and vetted.confirmation is not None)
+        ):
+            return self._admit_after_asking(vetted, token)
+        return shared
+
+    async def _admit_after_asking(
+        self, vetted: VettedClaims[ClaimsT], token: str
+    ) -> SharedClaims[ClaimsT]:
         if self._revocations is not None:
             await self._require_not_revoked(vetted)
         if self._proof is not None and vetted.confirmation is not None:
