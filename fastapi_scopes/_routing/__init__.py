@@ -33,7 +33,7 @@ from fastapi_scopes._routing.lookup import (
     is_running,
     unobservable_routers_in,
 )
-from fastapi_scopes._routing.matching import RouteMatch
+from fastapi_scopes._routing.matching import Pin, RouteMatch
 from fastapi_scopes._routing.mounts import (
     InnerRouter,
     has_own_404_handlers,
@@ -55,6 +55,7 @@ __all__ = [
     "InnerRouter",
     "Passages",
     "PerimeterView",
+    "Pin",
     "PinnedCopy",
     "ResolvedRoute",
     "RouteIndex",

@@ -99,7 +99,7 @@ class DirectRun:
 def direct_run_of(
     pinned_copy: Router,
     node: RouteNode,
-    endpoint: EnforcedEndpoint | None,
+    endpoint: EnforcedEndpoint,
     asgi_scope: Scope,
     path_params: Mapping[str, Any],
 ) -> DirectRun | None:
@@ -110,8 +110,7 @@ def direct_run_of(
     route: Any = node.matched
     routers = (each.original_router for each in node.inclusions)
     if (
-        endpoint is None
-        or endpoint_of(route) is not endpoint
+        endpoint_of(route) is not endpoint
         or not is_enforced(route)
         or node.needs_matches_call
         or node.family is not Route

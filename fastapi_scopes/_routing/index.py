@@ -12,7 +12,7 @@ from fastapi_scopes._routing.context import TreeContext
 from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.framework import is_framework_function
-from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouterScope
+from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouterStep
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import RouteNode
 from fastapi_scopes._routing.reading import (
@@ -76,7 +76,7 @@ class Snapshot:
     no_route: Pin | None = None
     """The pin by which the router answers 404."""
 
-    def choose(self, router_scope: RouterScope, route_path: str) -> tuple[Match, Place | None, Any]:
+    def choose(self, step: RouterStep, route_path: str) -> tuple[Match, Place | None, Any]:
         """Return the first route that matches, or else the first that matches partially.
 
         Raises:
@@ -84,14 +84,14 @@ class Snapshot:
             RouteChangedError: the path of a route is not what it was at the reading.
         """
         partial: tuple[Match, Place | None, Any] = (Match.NONE, None, {})
-        for place in (self.sockets if router_scope.is_socket else self.http).candidates(route_path):
+        for place in (self.sockets if step.is_socket else self.http).candidates(route_path):
             node = place.node
             if node.needs_matches_call:
-                match, parameters = router_scope.call_matches(node)
+                match, parameters = step.call_matches(node)
             elif node.effective.path != node.path:
                 raise RouteChangedError
             else:
-                match, parameters = node.match(route_path, router_scope.method)
+                match, parameters = node.match(route_path, step.method)
             if match is Match.FULL:
                 return match, place, parameters
             if match is Match.PARTIAL and partial[1] is None:
@@ -138,10 +138,11 @@ class RouteIndex:
         to change them is counted (attacks/test_late_routes.py); the list itself is compared for
         code that changes it uncounted.
         """
-        snapshot = self._current_or_none()
+        snapshot = self.current_or_none()
         return snapshot if snapshot is not None else self.read()
 
-    def _current_or_none(self) -> Snapshot | None:
+    def current_or_none(self) -> Snapshot | None:
+        """Return the routes as `current` does, or None where they have changed."""
         snapshot, routes = self._snapshot, self.router.routes
         if snapshot is None or routes is not snapshot.routes or len(routes) != snapshot.length:
             return None
@@ -178,7 +179,7 @@ class RouteIndex:
 
     def _reading_inner(self, place: Place) -> Iterator[None]:
         """Read the router behind *place*, where that has changed."""
-        if place.index is not None and place.index._current_or_none() is None:
+        if place.index is not None and place.index.current_or_none() is None:
             yield from place.index.reading()
         yield
 
@@ -277,7 +278,7 @@ class RouteIndex:
 
     def refreshing(self, *, anew: bool = False) -> Generator[None, None, None]:
         """Read the changed routers from here on again, with a yield after each route."""
-        if anew or self._current_or_none() is None:
+        if anew or self.current_or_none() is None:
             yield from self.reading(anew=anew)
         snapshot = self.current()
         for place in (*snapshot.places, snapshot.default):

@@ -8,7 +8,6 @@ route that the app does not have, selects nothing.
 """
 
 import re
-import typing
 import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -83,6 +82,20 @@ class DependencyRoutes:
         source = _source_of(asgi_scope)
         if source is None:
             return None
+        table, tree = self._table, self.tree
+        is_current = tree.is_serving and table.version == tree.context.changes.count
+        entry = table.entries.get(id(source)) if is_current else None
+        # The usual case, faster: a route of the app itself, and no change.
+        if (
+            entry is not None
+            and entry.source is source
+            and entry.index is tree.root
+            and tree.root.current_or_none() is not None
+            and asgi_scope.get("router") is self._app.router
+            and asgi_scope.get("app_root_path") is None
+        ):
+            path = asgi_scope["path"] if not asgi_scope.get("root_path") else get_route_path(asgi_scope)
+            return entry.route if entry.source.path_regex.match(path) else None
         table, entry = self._entry_of(source)
         if entry is None or entry.route is None:
             return None
@@ -98,7 +111,8 @@ class DependencyRoutes:
         table = self._current()
         entry = table.entries.get(id(source))
         if entry is not None and entry.source is source:
-            if not self.tree.has_moved(entry.index):
+            # Nothing leads to the router of the app itself.
+            if entry.index is self.tree.root or not self.tree.has_moved(entry.index):
                 return table, entry
             table = self._read(anew=True)
             entry = table.entries.get(id(source))
@@ -114,13 +128,14 @@ class DependencyRoutes:
         return table, entry if entry is not None and entry.source is source else None
 
     def _current(self) -> _Table:
-        if not self.tree.is_serving:
-            self.tree.start_serving()
+        tree = self.tree
+        if not tree.is_serving:
+            tree.start_serving()
             return self._read()
         # The app's own list is compared too, for code that changes it uncounted.
-        self.tree.root.current()
-        is_current = self._table.version == self.tree.version
-        return self._table if is_current else self._read()
+        if tree.root.current_or_none() is None:
+            tree.root.read()
+        return self._table if self._table.version == tree.version else self._read()
 
     def _read(self, *, anew: bool = False) -> _Table:
         unknown = self._table.unknown if anew else weakref.WeakValueDictionary[int, Any]()
@@ -192,12 +207,10 @@ def is_running(route: object, asgi_scope: Mapping[str, Any]) -> bool:
     return isinstance(route, APIRoute | APIWebSocketRoute) and named is route
 
 
-def _source_of(asgi_scope: Mapping[str, Any]) -> object | None:
+def _source_of(asgi_scope: Mapping[str, Any]) -> Any:
     """Return the route context, or else the route, that the framework chose for a connection."""
     route = asgi_scope.get("route")
     context = asgi_scope.get("fastapi", {}).get("effective_route_context")
     # The context may be left over from the router outside a mount: only that of this very
     # route counts.
-    if context is not None and context.original_route is route:
-        return typing.cast("object", context)
-    return typing.cast("object | None", route)
+    return context if context is not None and context.original_route is route else route

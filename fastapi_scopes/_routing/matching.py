@@ -1,8 +1,9 @@
 """The route of a connection and the routers on its way, found before the framework routes it."""
 
+import copy
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -18,7 +19,7 @@ from fastapi_scopes._routing.nodes import RouteNode, UnroutableError
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes.core.methods import WEBSOCKET
 
-__all__ = ["Pin", "RouteChangedError", "RouteMatch", "RouterScope", "RouterStep", "router_scope_of"]
+__all__ = ["Pin", "RouteChangedError", "RouteMatch", "RouterStep"]
 
 _NO_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -28,23 +29,70 @@ class RouteChangedError(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class RouterScope:
-    """The parts of an ASGI scope by which one router chooses a route."""
+class Pin:
+    """A copy of a router that has only one of its routes, or none."""
 
-    # Not shown: it holds the token.
-    asgi_scope: MutableMapping[str, Any] = field(repr=False)
-    is_socket: bool
-    method: str
-    path: str
-    root_path: str
-    path_params: Mapping[str, Any]
-    outer: "RouterScope | None" = None
-    """The scope of the router outside of this one."""
+    router: Router
+    pinned_copy: Router
+    """The copy of *router*."""
+    key: object = None
+    """Equal for two pins of one route; None where there is no route."""
     node: RouteNode | None = None
+    direct_run: DirectRun | None = None
+    """The direct run of the route, where the framework's way to it was recorded."""
+    is_recorded: bool = False
+    """Whether it was found out whether the route can run directly."""
+
+    def record(
+        self,
+        endpoint: EnforcedEndpoint,
+        asgi_scope: MutableMapping[str, Any],
+        path_params: Mapping[str, Any],
+    ) -> None:
+        """Find out whether the route can run directly, by the way of a request to *endpoint*."""
+        self.is_recorded = True
+        if self.node is not None:
+            self.direct_run = direct_run_of(
+                self.pinned_copy, self.node, endpoint, asgi_scope, path_params
+            )
+
+
+# Nothing may run before it was decided on.
+_UNPINNED: Final = Pin(Router(), Router())
+
+
+class RouterStep:
+    """One router on the way of a connection: by what it chooses a route, and the pin of that route.
+
+    All of it is as it was at the time of the decision.
+    """
+
+    # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
+    is_socket = False
+    outer: "RouterStep | None" = None
+    """The step at the router outside of this one."""
+    mount: RouteNode | None = None
     """The route that led here from that router."""
     app: ASGIApp | None = None
     """The app or router to which that route led."""
-    _visible: dict[str, Any] | None = field(default=None, init=False, repr=False)
+    pin: Pin = _UNPINNED
+    inner: InnerRouter | None = None
+    """The router to which the pinned route leads."""
+    _visible: dict[str, Any] | None = None
+
+    def __init__(self, asgi_scope: MutableMapping[str, Any]) -> None:
+        """Make the step at a router that gets *asgi_scope*."""
+        self.asgi_scope = asgi_scope
+        self.path: str = asgi_scope["path"]
+        self.root_path: str = asgi_scope.get("root_path") or ""
+        self.path_params: Mapping[str, Any] = asgi_scope.get("path_params") or _NO_PARAMETERS
+        if asgi_scope["type"] == "websocket":
+            self.is_socket, self.method = True, WEBSOCKET
+        else:
+            self.method = asgi_scope["method"]
+
+    def __repr__(self) -> str:
+        return f"<RouterStep at {self.method} {self.path!r}>"
 
     @property
     def route_path(self) -> str:
@@ -61,18 +109,22 @@ class RouterScope:
 
     def below(
         self, node: RouteNode, inner: InnerRouter, mounted: str, parameters: Mapping[str, Any]
-    ) -> "RouterScope":
-        """Return the scope of the router *inner*, to which *node* leads at the path *mounted*."""
+    ) -> "RouterStep":
+        """Return the step at the router *inner*, to which *node* leads at the path *mounted*."""
         root_path = inner.root_path or self.root_path + mounted
         path_params = {**self.path_params, **parameters} if parameters else self.path_params
-        call = (self.asgi_scope, self.is_socket, self.method, self.path)
-        return RouterScope(*call, root_path, path_params, self, node, inner.app)
+        step = copy.copy(self)
+        step.root_path, step.path_params = root_path, path_params
+        step.outer, step.mount, step.app = self, node, inner.app
+        step.pin, step.inner, step._visible = _UNPINNED, None, None
+        return step
 
-    def with_slash_changed(self) -> "RouterScope":
-        """Return the scope of the path to which a router would redirect."""
+    def with_slash_changed(self) -> "RouterStep":
+        """Return the step with the path to which the router would redirect."""
         ends = self.route_path.endswith("/")
         path = self.path.rstrip("/") if ends else self.path + "/"
-        changed = replace(self, path=path)
+        changed = copy.copy(self)
+        changed.path = path
         if self._visible is not None:
             changed._visible = {**self._visible, "path": path}
         return changed
@@ -95,8 +147,8 @@ class RouterScope:
             else:
                 outer = dict(self.outer.visible_scope())
             found: Mapping[str, Any] = {}
-            if self.node is not None and not self.node.is_default:
-                found = self.node.call_matches(outer)[1]
+            if self.mount is not None and not self.mount.is_default:
+                found = self.mount.call_matches(outer)[1]
             self._visible = {**outer, **found, "path": self.path, "root_path": self.root_path}
             self._visible["fastapi"] = dict(self._visible.get("fastapi") or {})
             if isinstance(self.app, Starlette):
@@ -111,61 +163,6 @@ class RouterScope:
         """
         match, found = node.call_matches(self.visible_scope())
         return match, found.get("path_params") or {}
-
-
-def router_scope_of(asgi_scope: MutableMapping[str, Any]) -> RouterScope:
-    """Return the scope by which a router that gets *asgi_scope* chooses a route."""
-    is_socket = asgi_scope["type"] == "websocket"
-    method = WEBSOCKET if is_socket else asgi_scope["method"]
-    path_params = asgi_scope.get("path_params") or _NO_PARAMETERS
-    root_path = asgi_scope.get("root_path") or ""
-    return RouterScope(asgi_scope, is_socket, method, asgi_scope["path"], root_path, path_params)
-
-
-@dataclass(slots=True, eq=False)
-class Pin:
-    """A copy of a router that has only one of its routes, or none."""
-
-    router: Router
-    pinned_copy: Router
-    """The copy of *router*."""
-    key: object = None
-    """Equal for two pins of one route; None where there is no route."""
-    node: RouteNode | None = None
-    direct_run: DirectRun | None = None
-    """The direct run of the route, where the framework's way to it was recorded."""
-    is_recorded: bool = False
-    """Whether it was found out whether the route can run directly."""
-
-    def direct_app(
-        self,
-        endpoint: EnforcedEndpoint | None,
-        asgi_scope: MutableMapping[str, Any],
-        path_params: Mapping[str, Any] | None,
-    ) -> ASGIApp | None:
-        """Return the app that runs the route without the router, where there may be one.
-
-        *asgi_scope* is then as the router would have left it.
-        """
-        if not self.is_recorded and self.node is not None and path_params is not None:
-            self.direct_run = direct_run_of(
-                self.pinned_copy, self.node, endpoint, asgi_scope, path_params
-            )
-            self.is_recorded = True
-        if self.direct_run is None or path_params is None:
-            return None
-        return self.direct_run.app_in(asgi_scope, path_params)
-
-
-@dataclass(slots=True, eq=False)
-class RouterStep:
-    """One router on the way of a connection, with the pin that was decided on for it."""
-
-    pin: Pin
-    router_scope: RouterScope
-    """The scope by which the router would have chosen at the time of the decision."""
-    inner: InnerRouter | None = None
-    """The router to which the route led at that time."""
 
     @property
     def has_moved(self) -> bool:
@@ -183,24 +180,26 @@ class RouterStep:
 
     def holds_for(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether the router would choose the same route and parameters for *asgi_scope*."""
-        before, node = self.router_scope, self.pin.node
-        if not before.has_method_of(asgi_scope):
+        node = self.pin.node
+        # As `has_method_of`, without its call in the usual case.
+        is_same_request = asgi_scope["type"] == "http" and asgi_scope["method"] == self.method
+        if (not is_same_request or self.is_socket) and not self.has_method_of(asgi_scope):
             return False
         if node is None:
             # The pin has no route that could run.
             return True
         path, root_path = asgi_scope["path"], asgi_scope.get("root_path") or ""
-        is_same_text = path == before.path and root_path == before.root_path
+        is_same_text = path == self.path and root_path == self.root_path
         path_params = asgi_scope.get("path_params") or _NO_PARAMETERS
-        if path_params is not before.path_params and not _are_equal(
-            path_params, before.path_params, is_same_text=is_same_text
+        if path_params is not self.path_params and not _are_equal(
+            path_params, self.path_params, is_same_text=is_same_text
         ):
             return False
-        return is_same_text or self._matches_alike(node, router_scope_of(asgi_scope))
+        return is_same_text or self._matches_alike(node, RouterStep(asgi_scope))
 
-    def _matches_alike(self, node: RouteNode, now: RouterScope) -> bool:
+    def _matches_alike(self, node: RouteNode, now: "RouterStep") -> bool:
         """Tell whether the path of *now* has the same parameters, as they are written."""
-        before = self.router_scope.route_path
+        before = self.route_path
         if node.is_default or node.is_low_priority or now.route_path == before:
             return True
         if node.needs_matches_call:
@@ -214,9 +213,9 @@ class RouterStep:
         self, asgi_scope: MutableMapping[str, Any], path_params: Mapping[str, Any] | None
     ) -> bool:
         """Tell whether *asgi_scope* has the method and the *path_params* that were decided on."""
-        is_same_text = asgi_scope["path"] == self.router_scope.path
+        is_same_text = asgi_scope["path"] == self.path
         now = asgi_scope.get("path_params") or _NO_PARAMETERS
-        return self.router_scope.has_method_of(asgi_scope) and _are_equal(
+        return self.has_method_of(asgi_scope) and _are_equal(
             now, path_params or _NO_PARAMETERS, is_same_text=is_same_text
         )
 
@@ -249,15 +248,15 @@ def _is_same_value(one: object, other: object, *, is_same_text: bool) -> bool:
 class Routes(Protocol):
     """The routes of a router, as they were read once."""
 
-    def choose(self, router_scope: RouterScope, route_path: str) -> object:
+    def choose(self, step: RouterStep, route_path: str) -> object:
         """Look for the route to which a path leads."""
         ...
 
 
-@dataclass(slots=True, eq=False)
 class RouteMatch:
     """The route to which a connection leads, and the routers on its way."""
 
+    # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
     route: ResolvedRoute | None = None
     """The endpoint, or None where a router answers that there is none."""
     endpoint: EnforcedEndpoint | None = None
@@ -283,9 +282,9 @@ class RouteMatch:
         parameters: Mapping[str, Any],
     ) -> None:
         """End the way with *step*, at *route*; *parameters* are those that the route adds."""
-        self.steps = (*self.steps, step)
+        self.steps = (*self.steps, step) if self.steps else (step,)
         self.route, self.endpoint = route, endpoint
-        before = step.router_scope.path_params
+        before = step.path_params
         self.path_params = {**before, **parameters} if before else parameters
 
     def end_without_route(self, step: RouterStep, redirected: ResolvedRoute | None = None) -> None:
@@ -310,13 +309,22 @@ class RouteMatch:
         """
         # Matching parameters took as long already; without steps there is nothing to search.
         if self.routes is not None and self.steps and not self.path_params:
-            router_scope = self.steps[-1].router_scope
+            step = self.steps[-1]
             with suppress(UnroutableError, RouteChangedError):
-                self.routes.choose(router_scope, router_scope.route_path + "/")
+                self.routes.choose(step, step.route_path + "/")
         # Called for its duration alone.
         self.route_of_unknown_paths()
 
-    def mark_unroutable(self) -> None:
-        """Note that no route is found, because the framework itself would fail on the path."""
-        self.steps = ()
-        self.route, self.is_unroutable = None, True
+    @classmethod
+    def at(cls, route: ResolvedRoute, endpoint: EnforcedEndpoint) -> "RouteMatch":
+        """Return the match of a connection that has come to *endpoint* already."""
+        match = cls()
+        match.route, match.endpoint = route, endpoint
+        return match
+
+    @classmethod
+    def unroutable(cls) -> "RouteMatch":
+        """Return the match of a connection for which no route is looked for."""
+        match = cls()
+        match.is_unroutable = True
+        return match

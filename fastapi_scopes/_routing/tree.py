@@ -13,7 +13,7 @@ from fastapi_scopes._routing.context import TreeContext, View
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.following import follow
 from fastapi_scopes._routing.index import Place, RouteIndex
-from fastapi_scopes._routing.matching import RouteMatch, router_scope_of
+from fastapi_scopes._routing.matching import RouteMatch, RouterStep
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.reading import forget
@@ -41,17 +41,13 @@ class RouteTree:
         self.root: RouteIndex = RouteIndex(InnerRouter(router or app.router, app), self.context)
         self._seen = -1
         self._listing: _Listing | None = None
-        self._is_serving = False
+        self.is_serving: bool = False
+        """Whether the app serves connections."""
 
     @property
     def version(self) -> int:
         """The number of changes of routes so far."""
         return self.context.changes.count
-
-    @property
-    def is_serving(self) -> bool:
-        """Whether the app serves connections."""
-        return self._is_serving
 
     def start_serving(self) -> None:
         """Keep from now on what FastAPI builds of inclusions.
@@ -59,8 +55,8 @@ class RouteTree:
         Until the app serves, reading leaves no trace: FastAPI builds inclusions at the first
         connection, with all that was put on the routes before.
         """
-        if not self._is_serving:
-            self._is_serving = True
+        if not self.is_serving:
+            self.is_serving = True
             self._seen = -1
 
     def first_look(self) -> None:
@@ -83,7 +79,7 @@ class RouteTree:
         yield from self.root.refreshing(anew=anew or is_first)
         while self.context.unread:
             included = self.context.unread.pop()
-            if not self._is_serving:
+            if not self.is_serving:
                 forget(included)
         self._seen, self._listing = count, None
 
@@ -91,16 +87,16 @@ class RouteTree:
         self, asgi_scope: MutableMapping[str, Any], index: RouteIndex | None = None
     ) -> RouteMatch:
         """Return where a connection leads from the app's router, or from the router of *index*."""
-        if not self._is_serving:
+        if not self.is_serving:
             self.start_serving()
         if self.context.changes.count != self._seen:
             self.refresh()
         match = RouteMatch()
         try:
-            follow(index or self.root, router_scope_of(asgi_scope), match)
+            follow(index or self.root, RouterStep(asgi_scope), match)
         except UnroutableError:
             # The framework's own matching would fail as well, which is an error of the server.
-            match.mark_unroutable()
+            return RouteMatch.unroutable()
         return match
 
     def has_moved(self, index: RouteIndex) -> bool:

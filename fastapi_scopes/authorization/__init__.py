@@ -4,7 +4,7 @@ Perimeter and dependency find the route, and call `access_request_of`, `Rulebook
 `Authorizer.authorize`; what they find on a connection is kept in its `ConnectionState`.
 """
 
-from fastapi_scopes.authorization.access import AccessRequest, Route, Verdict
+from fastapi_scopes.authorization.access import AccessRequest, Route, Verdict, awaited_verdict
 from fastapi_scopes.authorization.authorizer import Authorizer
 from fastapi_scopes.authorization.connection import (
     ConnectionState,
@@ -14,7 +14,12 @@ from fastapi_scopes.authorization.connection import (
     state_of,
     verdict_of,
 )
-from fastapi_scopes.authorization.fields import fields_of, has_unusable_target, method_of
+from fastapi_scopes.authorization.fields import (
+    fields_of,
+    has_unusable_target,
+    method_of,
+    usable_method_of,
+)
 from fastapi_scopes.authorization.reading import (
     access_request_of,
     has_credentials_of,
@@ -32,6 +37,7 @@ __all__ = [
     "RunningEndpoint",
     "Verdict",
     "access_request_of",
+    "awaited_verdict",
     "fields_of",
     "fork_state",
     "has_credentials_of",
@@ -41,6 +47,7 @@ __all__ = [
     "method_of",
     "remove_offers_from",
     "state_of",
+    "usable_method_of",
     "verdict_of",
     "with_docs",
 ]

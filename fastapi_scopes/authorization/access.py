@@ -1,6 +1,6 @@
 """Access requests, and the verdicts of a guard on them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.verifiers.base import SharedClaims
 
-__all__ = ["AccessRequest", "Route", "Verdict"]
+__all__ = ["AccessRequest", "Route", "Verdict", "awaited_verdict"]
 
 
 class Route(Protocol):
@@ -98,3 +98,8 @@ class Verdict:
     def with_problem(self, problem: Problem) -> "Verdict":
         """Return a verdict on the same request that refuses it with *problem*."""
         return Verdict(self.request, self._shared, problem)
+
+
+async def awaited_verdict(verdict: Verdict | Awaitable[Verdict]) -> Verdict:
+    """Return *verdict*, awaited where it is not at hand."""
+    return verdict if isinstance(verdict, Verdict) else await verdict

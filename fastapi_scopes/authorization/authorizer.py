@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_scopes.authorization.access import AccessRequest, Verdict
-from fastapi_scopes.authorization.connection import state_of
+from fastapi_scopes.authorization.connection import ConnectionState, state_of
 from fastapi_scopes.authorization.subprotocols import hide_offers
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.credentials import parse_credentials
+from fastapi_scopes.core.credentials import parse_authorization, parse_credentials
 from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -44,15 +44,15 @@ class Authorizer:
     admin_issuers: frozenset[str] | None = None
     """The issuers from which the admin scope counts; None is every issuer that is verified."""
 
-    async def authorize(
+    def authorize(
         self,
         request: AccessRequest,
         rule: Rule | None,
         asgi_scope: MutableMapping[str, Any],
         *,
         override_claims: Claims | None = None,
-    ) -> Verdict:
-        """Return the verdict on *request* under *rule*.
+    ) -> Verdict | Awaitable[Verdict]:
+        """Return the verdict on *request* under *rule*, to be awaited where the verifier has to be.
 
         *override_claims* take the place of what the verifier would return. Tokens among the
         subprotocols of a WebSocket are taken out of *asgi_scope*.
@@ -66,10 +66,45 @@ class Authorizer:
                 if override_claims is not None:
                     shared = SharedClaims(override_claims, is_flat=True)
                 else:
-                    found = self._claims_of(request, asgi_scope)
-                    shared = found if found is None or type(found) is SharedClaims else await found
+                    credentials = (
+                        parse_authorization(request.authorization)
+                        if not request.offers
+                        else parse_credentials(request.authorization, request.offers)
+                    )
+                    if credentials is not None:
+                        state = state_of(asgi_scope)
+                        token = credentials.token
+                        # Verified on this connection before, or now.
+                        known = state.claims_by(self.verifier, token) if state.verified else None
+                        found = known or shared_claims_of(self.verifier, token)
+                        if not isinstance(found, SharedClaims):
+                            return self._authorize_later(request, rule, found, token, state)
+                        shared = found
             except (CredentialsError, TokenError, VerifierUnavailable) as error:
                 return self._refusal(request, error)
+        return self._decide(request, rule, shared)
+
+    async def _authorize_later(
+        self,
+        request: AccessRequest,
+        rule: Rule | None,
+        claims: Awaitable[SharedClaims[Claims]],
+        token: str,
+        state: ConnectionState,
+    ) -> Verdict:
+        try:
+            shared = await claims
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(request, error)
+        # Claims that are at hand without waiting are found as fast again.
+        state.keep_claims(self.verifier, token, shared)
+        return self._decide(request, rule, shared)
+
+    def _decide(
+        self, request: AccessRequest, rule: Rule | None, shared: SharedClaims[Claims] | None
+    ) -> Verdict:
+        if shared is not None and self.admin_issuers is not None:
+            shared = self._without_foreign_admin_scope(shared, self.admin_issuers)
         decision = decide(rule, shared.original if shared is not None else None, self.grants)
         if not decision.allowed:
             return Verdict(request, problem=problem_of(decision, self.space))
@@ -92,38 +127,13 @@ class Authorizer:
             return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
         return None
 
-    def _claims_of(
-        self, request: AccessRequest, asgi_scope: MutableMapping[str, Any]
-    ) -> SharedClaimsOrAwaitable[Claims] | None:
-        """Return the claims of the caller, verified now or before; None without credentials."""
-        credentials = parse_credentials(request.authorization, request.offers)
-        if credentials is None:
-            return None
-        token = credentials.token
-        found = state_of(asgi_scope).claims_by(self.verifier, token)
-        if found is None:
-            found = shared_claims_of(self.verifier, token)
-            if not isinstance(found, SharedClaims):
-                return self._awaited_claims(found, token, asgi_scope)
-        return self._without_foreign_admin_scope(found)
-
-    async def _awaited_claims(
-        self,
-        claims: Awaitable[SharedClaims[Claims]],
-        token: str,
-        asgi_scope: MutableMapping[str, Any],
+    def _without_foreign_admin_scope(
+        self, shared: SharedClaims[Claims], admin_issuers: frozenset[str]
     ) -> SharedClaims[Claims]:
-        shared = await claims
-        # What is at hand without waiting is found as fast again.
-        state_of(asgi_scope).keep_claims(self.verifier, token, shared)
-        return self._without_foreign_admin_scope(shared)
-
-    def _without_foreign_admin_scope(self, shared: SharedClaims[Claims]) -> SharedClaims[Claims]:
         """Return *shared* without the admin scope, where their issuer may not grant that."""
-        admin_scope, issuers = self.grants.admin_scope, self.admin_issuers
-        if issuers is None or admin_scope is None or shared.original.iss in issuers:
+        admin_scope, claims = self.grants.admin_scope, shared.original
+        if admin_scope is None or claims.iss in admin_issuers:
             return shared
-        claims = shared.original
         scopes = claims.scopes - {admin_scope}
         return SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
 

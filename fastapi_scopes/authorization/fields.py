@@ -12,6 +12,7 @@ __all__ = [
     "has_unusable_target",
     "is_misspelt",
     "method_of",
+    "usable_method_of",
 ]
 
 # Routers match decoded paths with regular expressions whose `$` also matches before a
@@ -38,6 +39,16 @@ def has_unusable_target(asgi_scope: MutableMapping[str, Any]) -> bool:
 def is_misspelt(method: str, known: Container[str]) -> bool:
     """Tell whether *method* is one of the *known* methods but for upper and lower case."""
     return method not in known and method.upper() in known
+
+
+def usable_method_of(asgi_scope: MutableMapping[str, Any]) -> str | None:
+    """Return what `method_of` returns, or None where `has_unusable_target`."""
+    # The usual case, faster: a registered method is no misspelt one, and no word of rules.
+    if asgi_scope["type"] == "http" and asgi_scope["path"].isprintable():
+        method: str = asgi_scope["method"]
+        if method in METHODS:
+            return method
+    return None if has_unusable_target(asgi_scope) else method_of(asgi_scope)
 
 
 def method_of(asgi_scope: MutableMapping[str, Any]) -> str:

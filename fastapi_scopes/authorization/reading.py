@@ -1,7 +1,7 @@
 """Reads an access request from an ASGI scope."""
 
 from collections.abc import MutableMapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from fastapi_scopes.authorization.access import AccessRequest, Route
 from fastapi_scopes.authorization.fields import Field, fields_of, method_of
@@ -16,33 +16,40 @@ _MAX_FIELDS: Final = 1_000
 
 
 def access_request_of(
-    asgi_scope: MutableMapping[str, Any], route: Route | None, rule: Rule | None = None
+    asgi_scope: MutableMapping[str, Any],
+    route: Route | None,
+    rule: Rule | None = None,
+    *,
+    method: str | None = None,
 ) -> AccessRequest:
-    """Return the access request of a connection that leads to *route*, under *rule*."""
-    method = method_of(asgi_scope)
+    """Return the access request of a connection that leads to *route*, under *rule*.
+
+    *method* is what `method_of` returns for the connection, where that is known.
+    """
+    method = method or method_of(asgi_scope)
     if rule is not None and rule.requirement.access is Access.PUBLIC:
         # No token is looked at.
         return AccessRequest(route, method, looks_at_credentials=False)
+    held: Any = asgi_scope.get("headers")
     # Tuples, as some servers write lists, which could be changed in place.
-    fields = cast("list[Field]", [*map(tuple, fields_of(asgi_scope))])
-    offers = offers_in(asgi_scope) if asgi_scope["type"] == "websocket" else ()
+    fields: list[Any] = [*map(tuple, held if type(held) is list else fields_of(asgi_scope))]
     authorization = _authorization_in(fields)
-    return AccessRequest(
-        route,
-        method,
-        asgi_scope["path"],
-        authorization,
-        offers,
-        looks_at_credentials=True,
-        fields=fields,
-    )
+    path: str = asgi_scope["path"]
+    if asgi_scope["type"] != "websocket":
+        return AccessRequest(route, method, path, authorization, (), True, fields)  # noqa: FBT003
+    offers = offers_in(asgi_scope)
+    return AccessRequest(route, method, path, authorization, offers, True, fields)  # noqa: FBT003
 
 
 def _authorization_in(fields: Sequence[Field]) -> tuple[bytes, ...]:
     """Return the Authorization fields; of too many fields, two that are no credentials."""
     if len(fields) > _MAX_FIELDS:
         return (b"", b"")
-    return tuple([value for name, value in fields if name == b"authorization"])
+    found: list[bytes] = []
+    for name, value in fields:
+        if name == b"authorization":
+            found.append(value)
+    return tuple(found)
 
 
 def has_method_and_credentials_of(

@@ -63,20 +63,18 @@ def decide(rule: Rule | None, claims: Claims | None, grants: Grants) -> Decision
         is_optional = access is Access.OPTIONAL
         return Decision(Reason.ANONYMOUS if is_optional else Reason.MISSING_CREDENTIALS, rule)
     if rule is not None and access is Access.SCOPES:
-        return _decide_on_scopes(rule, claims, grants)
+        for alternative in rule.requirement.alternatives:
+            if not grants.missing(claims.scopes, alternative):
+                return Decision(Reason.GRANTED, rule, claims)
+        return _insufficient(rule, claims, grants)
     if access is Access.OPTIONAL or access is Access.AUTHENTICATED:
         return Decision(Reason.AUTHENTICATED, rule, claims)
     return Decision(Reason.NO_RULE if rule is None else Reason.DENIED, rule, claims)
 
 
-def _decide_on_scopes(rule: Rule, claims: Claims, grants: Grants) -> Decision:
-    nearest: Alternative | None = None
-    missing: tuple[str, ...] = ()
-    # The alternative of which the fewest are missing, the first on a tie.
-    for each in rule.requirement.alternatives:
-        lacking = grants.missing(claims.scopes, each)
-        if not lacking:
-            return Decision(Reason.GRANTED, rule, claims)
-        if nearest is None or len(lacking) < len(missing):
-            nearest, missing = each, lacking
-    return Decision(Reason.INSUFFICIENT_SCOPE, rule, claims, missing, nearest or ())
+def _insufficient(rule: Rule, claims: Claims, grants: Grants) -> Decision:
+    """Return the refusal that names the alternative of which the fewest are missing."""
+    lacking = [(grants.missing(claims.scopes, each), each) for each in rule.requirement.alternatives]
+    # The first on a tie.
+    missing, nearest = min(lacking, key=lambda each: len(each[0]))
+    return Decision(Reason.INSUFFICIENT_SCOPE, rule, claims, missing, nearest)

@@ -1,7 +1,7 @@
 """The guard as a dependency: verdicts on connections that have come to an endpoint."""
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, cast
 
 from starlette.applications import Starlette
@@ -9,15 +9,16 @@ from starlette.applications import Starlette
 from fastapi_scopes._routing import DependencyRoutes, ResolvedRoute, RouteTree, is_running
 from fastapi_scopes.authorization import (
     Authorizer,
+    ConnectionState,
     Rulebook,
     Verdict,
     access_request_of,
     fork_state,
     has_method_and_credentials_of,
-    has_unusable_target,
     known_state_of,
     method_of,
     state_of,
+    usable_method_of,
 )
 from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 
@@ -62,68 +63,91 @@ class DependencyEdge:
         self._is_guard = is_guard
         self._warns_of_endless_streams = ends_streams
 
-    async def verdict_on(self, asgi_scope: MutableMapping[str, Any]) -> Verdict:
-        """Return the verdict on a connection, by the endpoint that the framework chose for it."""
-        return await self._perimeter_verdict(asgi_scope) or await self._authorize(asgi_scope)
+    def verdict_on(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | Awaitable[Verdict]:
+        """Return the verdict on a connection, by the endpoint that the framework chose for it.
+
+        It is to be awaited where the verifier has to be.
+        """
+        before = known_state_of(asgi_scope)
+        running = before.running if before is not None else None
+        verdict = running.verdicts.get(self._guard) if running is not None else None
+        if running is None or verdict is None or not is_running(running.route, asgi_scope):
+            return self._authorize(asgi_scope, before)
+        return self._verdict_again(verdict, asgi_scope)
 
     def tree_of(self, app: Starlette) -> RouteTree:
         """Return the routes of *app* on which the guard may run as a dependency."""
         return self._routes_of(app).tree
 
-    async def _perimeter_verdict(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | None:
-        """Return the verdict of the perimeter by which this endpoint runs, or None without one."""
-        state = known_state_of(asgi_scope)
-        running = state.running if state is not None else None
-        verdict = running.verdicts.get(self._guard) if running is not None else None
-        if running is None or verdict is None or not is_running(running.route, asgi_scope):
-            return None
+    def _verdict_again(
+        self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]
+    ) -> Verdict | Awaitable[Verdict]:
+        """Return *verdict*, by which the perimeter let this endpoint run, where it still holds."""
         if not has_method_and_credentials_of(verdict.request, asgi_scope):
-            return await self._authorizer.authorize(
-                access_request_of(asgi_scope, None), None, asgi_scope
-            )
+            return self._authorizer.authorize(access_request_of(asgi_scope, None), None, asgi_scope)
         route = cast("ResolvedRoute | None", verdict.request.route)
         if route is None or route.awaited is None:
             return verdict
         # Code that awaits the guard by itself asks for more scopes than the perimeter knew of.
         rule = self._rules.rule_for(method_of(asgi_scope), route.awaited)
         request = access_request_of(asgi_scope, route.awaited, rule)
-        return await self._authorizer.authorize(request, rule, asgi_scope)
+        return self._authorizer.authorize(request, rule, asgi_scope)
 
-    async def _authorize(self, asgi_scope: MutableMapping[str, Any]) -> Verdict:
-        """Return the verdict on a connection that no perimeter led to this endpoint."""
+    def _authorize(
+        self, asgi_scope: MutableMapping[str, Any], before: ConnectionState | None
+    ) -> Verdict | Awaitable[Verdict]:
+        """Return the verdict on a connection that no perimeter led to this endpoint.
+
+        *before* is what guards have found on the connection so far.
+        """
         if self._warns_of_endless_streams:
             self._warns_of_endless_streams = False
             _log.warning("%s", ENDLESS)
-        route = self._route_of(asgi_scope)
+        method = usable_method_of(asgi_scope)
+        app = asgi_scope.get("app")
+        is_found = method is not None and isinstance(app, Starlette)
+        route = self._routes_of(app).find(asgi_scope) if is_found else None
         if route is not None and route.awaited is not None:
             # INVARIANT: code that awaits the guard by itself asks for the scopes of Security too
             # (attacks/test_awaited_guards.py).
             route = route.awaited
-        rule = self._rules.rule_for(method_of(asgi_scope), route)
-        request = access_request_of(asgi_scope, route, rule)
-        before = known_state_of(asgi_scope)
-        known = before.verdicts.get(self._guard) if before is not None else None
-        is_same_connection = before is not None and before.is_of(asgi_scope)
-        if known is not None and known.request == request and is_same_connection:
-            return known
+        method = method or method_of(asgi_scope)
+        rule = self._rules.rule_for(method, route)
+        request = access_request_of(asgi_scope, route, rule, method=method)
+        if before is not None:
+            known = before.verdicts.get(self._guard)
+            if known is not None and known.request == request and before.is_of(asgi_scope):
+                return known
         state = fork_state(asgi_scope)
-        verdict = await self._authorizer.authorize(request, rule, asgi_scope)
-        if verdict.problem is None:
+        verdict = self._authorizer.authorize(request, rule, asgi_scope)
+        if not isinstance(verdict, Verdict):
+            return self._let_pass_later(verdict, state, asgi_scope)
+        return self._let_pass(verdict, state, asgi_scope)
+
+    async def _let_pass_later(
+        self,
+        verdict: Awaitable[Verdict],
+        state: ConnectionState,
+        asgi_scope: MutableMapping[str, Any],
+    ) -> Verdict:
+        return self._let_pass(await verdict, state, asgi_scope)
+
+    def _let_pass(
+        self, verdict: Verdict, state: ConnectionState, asgi_scope: MutableMapping[str, Any]
+    ) -> Verdict:
+        """Make the claims of *verdict* known, and keep it in *state*, where it allows."""
+        if verdict.problem is None and self._authorizer.bind is not None:
             problem = self._authorizer.bind_to(verdict, asgi_scope)
             verdict = verdict.with_problem(problem) if problem is not None else verdict
         if verdict.problem is None:
             state.verdicts[self._guard] = verdict
         return verdict
 
-    def _route_of(self, asgi_scope: MutableMapping[str, Any]) -> ResolvedRoute | None:
-        app = asgi_scope.get("app")
-        if not isinstance(app, Starlette) or has_unusable_target(asgi_scope):
-            return None
-        return self._routes_of(app).find(asgi_scope)
-
     def _routes_of(self, app: Starlette) -> DependencyRoutes:
         # Kept on the app, to which they refer, so that they are freed with it.
         known: dict[object, DependencyRoutes] = vars(app).setdefault(_ROUTES, {})
-        if self._guard not in known:
-            known[self._guard] = DependencyRoutes(app, self._guard, is_guard=self._is_guard)
-        return known[self._guard]
+        routes = known.get(self._guard)
+        if routes is None:
+            routes = DependencyRoutes(app, self._guard, is_guard=self._is_guard)
+            known[self._guard] = routes
+        return routes

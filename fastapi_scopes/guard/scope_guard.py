@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
 from fastapi_scopes.authorization import (
+    Verdict,
     Authorizer,
     Rulebook,
     remove_offers_from,
@@ -142,10 +143,11 @@ class ScopeGuard(SecurityBase, Generic[C]):
             AccessRefused: the map does not let the caller through.
         """
         asgi_scope = connection.scope
-        verdict = await self._edge.verdict_on(asgi_scope)
+        found = self._edge.verdict_on(asgi_scope)
+        verdict = found if isinstance(found, Verdict) else await found
         if verdict.problem is not None:
             raise access_refused(verdict.problem, asgi_scope)
-        if state_of(asgi_scope).hidden_offers is not None:
+        if asgi_scope["type"] == "websocket" and state_of(asgi_scope).hidden_offers is not None:
             # Who read the headers before may have a list of its own.
             remove_offers_from(connection.headers.raw)
         return cast("C | None", verdict.claims)

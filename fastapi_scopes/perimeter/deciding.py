@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes._routing import (
     Passages,
+    ResolvedRoute,
     RouteMatch,
 )
 from fastapi_scopes.authorization import (
@@ -17,11 +18,12 @@ from fastapi_scopes.authorization import (
     Rulebook,
     Verdict,
     access_request_of,
+    awaited_verdict,
     fields_of,
     fork_state,
-    has_unusable_target,
     method_of,
     state_of,
+    usable_method_of,
 )
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.problems import Problem
@@ -66,19 +68,26 @@ class Decider:
         must allow. Verdict and passage are left in the state of the connection.
         """
         passage: Passage | None = None
-        guard = self.context.guard
-        # An iterator of headers is made a list before anybody reads it.
-        fields_of(asgi_scope)
+        guard, has_waited = self.context.guard, False
+        if type(asgi_scope.get("headers")) is not list:
+            # An iterator is made a list before anybody reads it.
+            fields_of(asgi_scope)
         for resolve in resolvers:
             # No rule can hold for such a target, so no route is looked up for it.
-            is_usable = not has_unusable_target(asgi_scope)
-            match = resolve(asgi_scope) if is_usable else RouteMatch(is_unroutable=True)
+            method = usable_method_of(asgi_scope)
+            match = resolve(asgi_scope) if method is not None else RouteMatch.unroutable()
+            method = method or method_of(asgi_scope)
             fork_state(asgi_scope)
-            route, method = match.route, method_of(asgi_scope)
-            verdict = route.constant_verdicts.get(method) if route is not None else None
+            route = match.route
+            found = route.constant_verdicts.get(method) if route is not None else None
             override = override_of(self.app, guard)
-            if verdict is None or override is not guard:
-                verdict = await self._verdict_on(match, method, asgi_scope, override)
+            if found is None or override is not guard:
+                found = self._verdict_on(match, method, asgi_scope, override)
+            if isinstance(found, Verdict):
+                verdict = found
+            else:
+                verdict = await found
+                has_waited = True
             if verdict.problem is not None:
                 if self.hides_unknown and match.endpoint is not None:
                     match.equalize_timing()
@@ -86,46 +95,49 @@ class Decider:
                 await refuse(verdict.problem, asgi_scope, *channels)
                 return None
             if passage is None:
-                # Without routers on the way, the endpoint itself asked, and runs now.
-                passage = Passage(self.context, verdict, match, is_used=not match.steps)
+                passage = Passage(self.context, verdict, match)
         if passage is None:
             return ()
+        passage.has_waited = has_waited
         state = state_of(asgi_scope)
         state.verdicts[guard] = passage.verdict
         state.passages[self] = passage
         return (passage,)
 
-    async def _verdict_on(
+    def _verdict_on(
         self, match: RouteMatch, method: str, asgi_scope: Scope, override: object
-    ) -> Verdict:
+    ) -> Verdict | Awaitable[Verdict]:
         route = match.route
-        is_unknown = route is None and not match.is_unroutable
-        if is_unknown and not self.hides_unknown:
-            # Nothing runs: the router itself answers 404 or 405.
-            return Verdict(AccessRequest(None, method, looks_at_credentials=False))
-        rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
-        override_claims: Claims | None = None
+        rule = route.rules_by_method.get(method) if route is not None else None
+        if rule is None:
+            is_unknown = route is None and not match.is_unroutable
+            if is_unknown and not self.hides_unknown:
+                # Nothing runs: the router itself answers 404 or 405.
+                return Verdict(AccessRequest(None, method, looks_at_credentials=False))
+            rule = _ANY_AUTHENTICATED if is_unknown else self._rule_for(match, method)
         if override is not self.context.guard:
-            override_claims = await self._claims_of_override(override)
-            if override_claims is None:
-                rule = None
-        request = access_request_of(asgi_scope, route, rule)
-        verdict = await self.context.authorizer.authorize(
-            request, rule, asgi_scope, override_claims=override_claims
-        )
-        # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
-        # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
-        # clients send (attacks/test_method_names.py).
-        is_constant = verdict.problem is None and not request.looks_at_credentials
-        if route is not None and is_constant and method in route.rules_by_method:
-            route.constant_verdicts[method] = verdict
+            return self._verdict_by_override(override, route, rule, asgi_scope)
+        request = access_request_of(asgi_scope, route, rule, method=method)
+        verdict = self.context.authorizer.authorize(request, rule, asgi_scope)
+        if not request.looks_at_credentials and isinstance(verdict, Verdict):
+            # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
+            # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
+            # clients send (attacks/test_method_names.py).
+            if route is not None and method in route.rules_by_method:
+                route.constant_verdicts[method] = verdict
         return verdict
 
-    async def _claims_of_override(self, override: Any) -> Claims | None:
+    async def _verdict_by_override(
+        self, override: object, route: ResolvedRoute | None, rule: Rule | None, asgi_scope: Scope
+    ) -> Verdict:
         claims = await claims_of_override(override)
         if claims is None:
             _log.error("%s", UNUSABLE)
-        return claims
+            rule = None
+        request = access_request_of(asgi_scope, route, rule)
+        return await awaited_verdict(
+            self.context.authorizer.authorize(request, rule, asgi_scope, override_claims=claims)
+        )
 
     def _rule_for(self, match: RouteMatch, method: str) -> Rule | None:
         rule = self.rules.rule_for(method, match.route)
@@ -144,8 +156,8 @@ class Decider:
 
     async def refuse(self, asgi_scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a connection that has come elsewhere than was decided."""
-        match, method = RouteMatch(is_unroutable=True), method_of(asgi_scope)
+        match, method = RouteMatch.unroutable(), method_of(asgi_scope)
         override = override_of(self.app, self.context.guard)
-        verdict = await self._verdict_on(match, method, asgi_scope, override)
+        verdict = await awaited_verdict(self._verdict_on(match, method, asgi_scope, override))
         if verdict.problem is not None:
             await send_refusal(verdict.problem, asgi_scope, receive, send)

@@ -1,17 +1,22 @@
 """The passage of one connection: its verdict, on the way through the routers to the endpoint."""
 
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from starlette.routing import Router
 from starlette.types import ASGIApp, Scope
 
-from fastapi_scopes._routing import EnforcedEndpoint, PinnedCopy, RouteMatch, router_of_nothing
+from fastapi_scopes._routing import (
+    EnforcedEndpoint,
+    Pin,
+    PinnedCopy,
+    RouteMatch,
+    router_of_nothing,
+)
 from fastapi_scopes.authorization import (
     Authorizer,
-    ConnectionState,
     RunningEndpoint,
     Verdict,
     has_credentials_of,
@@ -34,23 +39,33 @@ class PassageContext:
     """Ends the streams of an app at a given time; None where streams do not end."""
 
 
-@dataclass(slots=True, eq=False)
 class Passage:
     """Leads one connection to the one endpoint that its verdict allows, once."""
 
-    context: PassageContext
-    verdict: Verdict
-    match: RouteMatch
-    routers_passed: int = 0
+    # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
+    routers_passed = 0
     """How many of the routers on the way the connection has come to."""
-    is_used: bool = False
-    """Whether the endpoint has run, or may not run any more."""
-    is_running: bool = False
+    is_running = False
     """Whether the endpoint runs now."""
-    is_closed: bool = False
+    is_closed = False
     """Whether the connection has ended for the perimeter."""
-    bound_scope: Scope | None = field(default=None, repr=False)
+    has_waited = False
+    """Whether other code may have run since the decision."""
+    bound_scope: Scope | None = None
     """The scope in which the claims were made known to the application."""
+
+    def __init__(self, context: PassageContext, verdict: Verdict, match: RouteMatch) -> None:
+        self.context = context
+        self.verdict = verdict
+        self.match = match
+        self.is_used = not match.steps
+        """Whether the endpoint has run, or may not run any more.
+
+        Without routers on the way, the endpoint itself asked, and runs now.
+        """
+
+    def __repr__(self) -> str:
+        return f"<Passage by {self.verdict!r}>"
 
     @property
     def has_arrived(self) -> bool:
@@ -70,8 +85,10 @@ class Passage:
     def holds_at(self, router: Router, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether *router* is the next on the way, and the connection is as decided."""
         step = self.match.steps[self.routers_passed]
-        is_next = step.pin.router is router and step.holds_for(asgi_scope)
-        return is_next and has_credentials_of(self.verdict.request, asgi_scope)
+        if step.pin.router is not router or not step.holds_for(asgi_scope):
+            return False
+        request = self.verdict.request
+        return not request.looks_at_credentials or has_credentials_of(request, asgi_scope)
 
     def pin_router(self, router: Router, asgi_scope: Scope) -> PinnedCopy:
         """Note that the connection comes to *router*; return the key of its route, and its copy.
@@ -108,24 +125,35 @@ class Passage:
 
         It is the pinned copy with the claims bound, or a refusal.
         """
-        context = self.context
-        refusal = self.bind_claims(asgi_scope) if context.authorizer.bind is not None else None
-        if refusal is not None:
-            return refusal
-        app = self._direct_app(router, asgi_scope) or self.pin_router(router, asgi_scope)[1].app
+        context, match = self.context, self.match
+        may_differ = self.has_waited
+        if context.authorizer.bind is not None:
+            refusal = self.bind_claims(asgi_scope)
+            if refusal is not None:
+                return refusal
+            may_differ = True
+        app: ASGIApp | None = None
+        # INVARIANT: what the connection is now is compared with what was decided on, unless no
+        # other code has run since (attacks/test_late_verdicts.py).
+        if len(match.steps) == 1 and not (may_differ and not self.holds_at(router, asgi_scope)):
+            app = self._direct_app(router, match, asgi_scope)
+        app = app or self.pin_router(router, asgi_scope)[1].app
         return app if context.end_at_expiry is None else self.with_expiry(app)
 
-    def _direct_app(self, router: Router, asgi_scope: Scope) -> ASGIApp | None:
-        """Return the app that runs the endpoint without *router*, where that is the only one."""
-        match = self.match
-        if self.is_used or len(match.steps) != 1 or not self.holds_at(router, asgi_scope):
+    def _direct_app(self, router: Router, match: RouteMatch, asgi_scope: Scope) -> ASGIApp | None:
+        """Return the app that runs the endpoint without *router*, if the way there is known."""
+        pin, endpoint, path_params = match.steps[0].pin, match.endpoint, match.path_params
+        if endpoint is None or path_params is None or pin.router is not router:
             return None
-        pin = match.steps[0].pin
-        app = pin.direct_app(match.endpoint, asgi_scope, match.path_params)
-        if app is not None and pin.direct_run is not None:
+        if not pin.is_recorded:
+            pin.record(endpoint, asgi_scope, path_params)
+        direct_run = pin.direct_run
+        app = direct_run.app_in(asgi_scope, path_params) if direct_run is not None else None
+        if direct_run is not None and app is not None:
             self.routers_passed = 1
             self.is_used = self.is_running = True
-            self._mark_running(pin.direct_run.route, state_of(asgi_scope))
+            verdicts = {self.context.guard: self.verdict}
+            state_of(asgi_scope).running = RunningEndpoint(direct_run.route, verdicts)
         return app
 
     def bind_claims(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
@@ -136,7 +164,13 @@ class Passage:
         """
         guard, authorizer = self.context.guard, self.context.authorizer
         if route is not None:
-            self._mark_running(route, state_of(asgi_scope))
+            state = state_of(asgi_scope)
+            # Where the guard has decided on the way again, its last verdict counts.
+            verdict = state.verdicts.get(guard, self.verdict)
+            if state.running is None or state.running.route is not route:
+                state.running = RunningEndpoint(route, {guard: verdict})
+            else:
+                state.running.verdicts[guard] = verdict
         if authorizer.bind is None or not self.verdict.has_claims:
             return None
         passages = state_of(asgi_scope).passages.values()
@@ -149,15 +183,6 @@ class Passage:
         # Whoever asks for claims afterwards learns of nobody who was let pass.
         state_of(asgi_scope).verdicts[guard] = self.verdict.with_problem(problem)
         return partial(send_refusal, problem)
-
-    def _mark_running(self, route: Any, state: ConnectionState) -> None:
-        guard = self.context.guard
-        # Where the guard has decided on the way again, its last verdict counts.
-        verdict = state.verdicts.get(guard, self.verdict)
-        if state.running is None or state.running.route is not route:
-            state.running = RunningEndpoint(route, {guard: verdict})
-        else:
-            state.running.verdicts[guard] = verdict
 
     def has_bound_claims_in(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""

@@ -223,7 +223,7 @@ class Perimeter:
         """Decide on a connection that comes to *endpoint* without a passage."""
 
         def resolver_of(route: ResolvedRoute) -> Callable[[Scope], RouteMatch]:
-            return lambda _: RouteMatch(route, endpoint)
+            return lambda _: RouteMatch.at(route, endpoint)
 
         passage = self._decider.passage_in(asgi_scope)
         if passage is not None and passage.passes_through(endpoint):

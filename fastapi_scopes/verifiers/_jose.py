@@ -175,13 +175,19 @@ def bind_key(algorithm: Algorithm, material: bytes | PublicKey) -> BoundKey:
             return _EdwardsKey(algorithm, material)
 
 
-def is_signed_with(key: BoundKey, token: str) -> bool:
-    """Tell whether the compact JWS *token* names *key*'s algorithm and carries its signature."""
+def is_signed_with(
+    key: BoundKey, signing_input: bytes, signature: bytes, *, algorithm: str
+) -> bool:
+    """Tell whether *signature* is that of *key* over *signing_input* (RFC 7515 5.2).
+
+    *algorithm* is what the header names: it has to be the one of *key*. What `jws.verify` of
+    python-jose reads first, the token, was read already, and more strictly.
+    """
     try:
         # INVARIANT: the key's own algorithm, and in a list: python-jose does not compare the
         # header with a prebuilt key, and a str would be a substring test.
         # Held by test_header_may_not_name_another_algorithm_than_the_keys.
-        jws.verify(token, key, [key.algorithm])
+        jws._verify_signature(signing_input, {"alg": algorithm}, signature, key, [key.algorithm])
     except Exception:  # noqa: BLE001
         # python-jose lets RecursionError, KeyError, TypeError and more escape its own base
         # class; whatever its reason, the signature is then not verified.

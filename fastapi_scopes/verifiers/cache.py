@@ -21,8 +21,8 @@ V = TypeVar("V")
 class TokenCache(Generic[V]):
     """At most *size* values, each for at most *ttl* seconds; the least recently used goes first.
 
-    Keyed by the SHA-256 of the token, so that nothing here could be presented as one. Safe
-    under threads: each step on the table is atomic, and a race costs no more than an entry.
+    Keyed by the BLAKE2b of the token (RFC 7693; it takes half the time of SHA-256), so that nothing
+    here could be presented as one. Safe under threads: each step on the table is atomic, and a race costs no more than an entry.
     """
 
     __slots__ = ("_entries", "_size", "_ttl")
@@ -66,7 +66,8 @@ class TokenCache(Generic[V]):
 
 
 def _key_of(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    text = token.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=32).digest()
 
 
 def cache_problems(ttl: object, size: object) -> Iterator[ConfigurationProblem]:

@@ -1,12 +1,14 @@
 """RFC 8725 2.1: the attacker writes the header, so the header decides nothing."""
 
 import base64
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from fastapi_scopes.verifiers._encodings import decode_base64url
 from fastapi_scopes.verifiers._jose import ALGORITHMS, _ECKey, bind_key, is_signed_with
 from tests.verifiers.minting import (
     SECRET,
@@ -51,8 +53,11 @@ def test_header_may_not_name_another_algorithm_than_the_keys(signed: str, claime
     # Straight at the engine: python-jose does not compare the two, the list that it gets does.
     key = SECRET.encode() if signed.startswith("HS") else public_of(key_for(signed))
     token = mint(algorithm=signed, key=key_for(signed), header={"alg": claimed})
+    signing_input, _, signature = token.rpartition(".")
+    signed_by = partial(is_signed_with, bind_key(ALGORITHMS[signed], key))
 
-    assert is_signed_with(bind_key(ALGORITHMS[signed], key), token) is (signed == claimed)
+    is_signed = signed_by(signing_input.encode(), decode_base64url(signature), algorithm=claimed)
+    assert is_signed is (signed == claimed)
 
 
 def test_signature_of_another_padding_is_refused() -> None:

@@ -24,7 +24,7 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import SharedClaims, awaited_claims, copies_from
+from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenOptions
@@ -140,7 +140,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         if vetted.shared_claims is None:
             # In the context of this caller; the task that asks the issuer has an empty one.
             self._profile.model(vetted)
-        return await awaited_claims(self._profile.admit(vetted, token, self._now()))
+        return await self._profile.admit(vetted, token, self._now())
 
     @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:

@@ -16,7 +16,7 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import SharedClaims, awaited_claims, copies_from
+from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
@@ -134,7 +134,7 @@ class JWKSVerifier(Generic[ClaimsT]):
         vetted = held.value.cache.get(token, self._now())
         if vetted is None:
             vetted = await self._vetted(token, held, seen)
-        return await awaited_claims(self._profile.admit(vetted, token, self._now()))
+        return await self._profile.admit(vetted, token, self._now())
 
     @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:

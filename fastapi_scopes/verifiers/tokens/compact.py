@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import decode_base64url, parse_json_object
-from fastapi_scopes.verifiers._jose import is_signed_with
+from fastapi_scopes.verifiers._jose import BoundKey, is_signed_with
 from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
@@ -41,11 +41,15 @@ class VerifiedJWS:
     payload: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnverifiedJWS:
-    """A well-formed JWS whose signature is not verified; nothing in it may be believed."""
+    """A well-formed JWS whose signature is not verified; nothing in it may be believed.
 
-    token: str = field(repr=False)
+    Nobody changes one; it is not frozen, because a frozen one takes longer to make.
+    """
+
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
     header: Mapping[str, object] = field(repr=False)
     payload: bytes = field(repr=False)
     algorithm: str
@@ -81,13 +85,16 @@ def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJW
     header_segment, payload_segment, signature_segment = _segments_of(token)
     header = _header_of(_decoded(header_segment))
     # RFC 7515 5.2: every segment is base64url, the payload's may be empty.
-    if not _decoded(signature_segment):
+    signature = _decoded(signature_segment)
+    if not signature:
         raise TokenError(TokenFault.MALFORMED)
     payload = _decoded(payload_segment)
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise TokenError(TokenFault.ALGORITHM)
-    return UnverifiedJWS(token, header, payload, algorithm, _kid_of(header))
+    # RFC 7515 5.1: these segments were read, so they are ASCII.
+    signing_input = f"{header_segment}.{payload_segment}".encode("ascii")
+    return UnverifiedJWS(signing_input, signature, header, payload, algorithm, _kid_of(header))
 
 
 def unverified_issuer_of(token: object) -> str:
@@ -117,9 +124,15 @@ def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> Verif
     candidates = keys.candidates_for(unverified.kid, unverified.algorithm)
     if not candidates:
         raise TokenError(TokenFault.UNKNOWN_KEY)
-    if not any(is_signed_with(key, unverified.token) for key in candidates):
+    if not any(_is_signed_with(key, unverified) for key in candidates):
         raise TokenError(TokenFault.SIGNATURE)
     return VerifiedJWS(MappingProxyType(dict(unverified.header)), unverified.payload)
+
+
+def _is_signed_with(key: BoundKey, unverified: UnverifiedJWS) -> bool:
+    return is_signed_with(
+        key, unverified.signing_input, unverified.signature, algorithm=unverified.algorithm
+    )
 
 
 def _segments_of(token: str) -> list[str]:

@@ -17,12 +17,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
-from fastapi_scopes.verifiers.base import (
-    ProofChecker,
-    RevocationList,
-    SharedClaims,
-    SharedClaimsOrAwaitable,
-)
+from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, SharedClaims
 from fastapi_scopes.verifiers.options import ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
@@ -37,6 +32,8 @@ from fastapi_scopes.verifiers.tokens.option_problems import option_problems
 __all__ = ["AccessTokenProfile", "VettedClaims"]
 
 _MAX_DEPTH: Final = 64
+
+_FIELDS: Final = frozenset(Claims.model_fields)
 
 ClaimsT = TypeVar("ClaimsT", bound=Claims)
 
@@ -62,6 +59,8 @@ class VettedClaims(Generic[ClaimsT]):
     """The parsed *text*; None once a claims model was given it, which may have changed it."""
     shared_claims: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
     """What the model made of them; None where it was not asked yet."""
+    claims_at_hand: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
+    """The same, where nobody else has to be asked about each request."""
 
 
 class AccessTokenProfile(Generic[ClaimsT]):
@@ -115,7 +114,8 @@ class AccessTokenProfile(Generic[ClaimsT]):
             TokenError: it is no claims set, or not one that is valid here.
         """
         claims = claims_of(text, self._expected, now)
-        if _is_deep(claims):
+        # Fewer brackets than levels are allowed, wherever they stand, go no deeper.
+        if text.count(b"{") + text.count(b"[") > _MAX_DEPTH and _is_deep(claims):
             raise TokenError(TokenFault.PAYLOAD)
         require_access_token_claims(claims, self._scopes_claim)
         scopes = scopes_of(claims, self._scopes_claim)
@@ -123,8 +123,9 @@ class AccessTokenProfile(Generic[ClaimsT]):
             scopes = self._limits.within(scopes)
         confirmation = claims.get("cnf")
         # `claims_of` has seen that these are numbers.
-        begins_at = max(cast("float", claims.get(name, -math.inf)) for name in ("nbf", "iat"))
-        expires_at = cast("float", claims["exp"]) + self._expected.leeway
+        times = cast("dict[str, float]", claims)
+        begins_at = max(times.get("nbf", -math.inf), times.get("iat", -math.inf))
+        expires_at = times["exp"] + self._expected.leeway
         return VettedClaims(
             text.decode(),
             scopes,
@@ -149,14 +150,17 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
         claims["scopes"] = vetted.scopes
         vetted.shared_claims = _copyable(_modelled(claims, self._claims_model))
+        is_proof_asked = self._proof is not None and vetted.confirmation is not None
+        if self._revocations is None and not is_proof_asked:
+            vetted.claims_at_hand = vetted.shared_claims
         return vetted
 
-    def admit(
+    async def admit(
         self, vetted: VettedClaims[ClaimsT], token: str, now: float
-    ) -> SharedClaimsOrAwaitable[ClaimsT]:
+    ) -> SharedClaims[ClaimsT]:
         """Return the claims of *token*, after all that another moment may answer otherwise.
 
-        Raises, also once awaited:
+        Raises:
             TokenError: it is not valid now, was revoked, or nobody proves that it is theirs.
             VerifierUnavailable: whether it was revoked cannot be told.
         """
@@ -165,18 +169,6 @@ class AccessTokenProfile(Generic[ClaimsT]):
             raise TokenError(TokenFault.EXPIRED)
         if not vetted.begins_at <= now + self._expected.leeway:
             raise TokenError(TokenFault.NOT_YET_VALID)
-        shared: SharedClaims[ClaimsT] | None = vetted.shared_claims
-        if (
-            shared is None
-            or self._revocations is not None
-            or (self._proof is not None and vetted.confirmation is not None)
-        ):
-            return self._admit_after_asking(vetted, token)
-        return shared
-
-    async def _admit_after_asking(
-        self, vetted: VettedClaims[ClaimsT], token: str
-    ) -> SharedClaims[ClaimsT]:
         if self._revocations is not None:
             await self._require_not_revoked(vetted)
         if self._proof is not None and vetted.confirmation is not None:
@@ -229,7 +221,7 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
 
 def _is_deep(claims: object) -> bool:
     """Tell whether *claims* are more than 64 levels deep: a copy could exhaust the stack."""
-    level = [claims]
+    level: list[object] = [claims]
     for _ in range(_MAX_DEPTH):
         level = [
             inner
@@ -244,6 +236,8 @@ def _is_deep(claims: object) -> bool:
 
 def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:
     shared = SharedClaims(claims)
+    if shared.is_plain:
+        return shared
     try:
         # Every request gets a copy.
         shared.copy()
@@ -258,14 +252,10 @@ def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:
 
 def _keeps_verified(modelled: object, model: type[Claims], claims: dict[str, object]) -> bool:
     # A model may add to what was verified and never change it.
-    return (
-        isinstance(modelled, model)
-        and type(modelled.scopes) is frozenset
-        and all(
-            getattr(modelled, name) == claims[name]
-            for name in Claims.model_fields
-            if name in claims
-        )
+    if not isinstance(modelled, model) or type(modelled.scopes) is not frozenset:
+        return False
+    return all(
+        getattr(modelled, name) == value for name, value in claims.items() if name in _FIELDS
     )
 
 
