@@ -80,6 +80,18 @@ class Floor:
         await self._app(asgi_scope, receive, send)
 
 
+class PrimitiveFloor:
+    """The floor of a miss: it verifies a signature, with a loaded key, and calls on."""
+
+    def __init__(self, app: FastAPI, primitive: Callable[[], object]) -> None:
+        self._app = app
+        self._primitive = primitive
+
+    async def __call__(self, asgi_scope: Any, receive: Any, send: Any) -> None:
+        self._primitive()
+        await self._app(asgi_scope, receive, send)
+
+
 def floor_dependency(known: Known) -> Callable[..., Any]:
     async def check(connection: HTTPConnection) -> None:
         if not is_known(connection.scope["headers"], known):

@@ -6,7 +6,13 @@ from typing import Any
 from jose import jwk, jws, jwt
 
 from benchmarks.figures import BARE, Comparison
-from benchmarks.gates import behind_perimeter, hit_gates, make_guard, make_verifier
+from benchmarks.gates import (
+    PrimitiveFloor,
+    behind_perimeter,
+    hit_gates,
+    make_guard,
+    make_verifier,
+)
 from benchmarks.measures import Work, ask, connection
 from benchmarks.routes import PATH, make_app
 from benchmarks.tokens import AUDIENCE, SIGNERS, Signer, claims, hs256
@@ -90,6 +96,9 @@ def add_misses(rows: Rows, algorithm: str, signer: Signer) -> None:
     nothing = "nothing"
     rows.works.setdefault(nothing, calling(lambda: None))
     rows.add("miss", primitive, calling(signer.primitive()), nothing)
+    floor = f"{algorithm}, floor: the primitive in place"
+    in_place = PrimitiveFloor(make_app(), signer.primitive())
+    rows.add("miss", floor, asking(in_place, *tokens), BARE)
     verify = calling(jws.verify, tokens[0], key, [algorithm])
     rows.add("miss", f"{algorithm}, jws.verify of python-jose", verify, nothing)
     decode = calling(jwt.decode, tokens[0], key, **options)
@@ -105,6 +114,14 @@ def add_misses(rows: Rows, algorithm: str, signer: Signer) -> None:
             f"miss: {algorithm}, perimeter, cache miss",
             (BARE, f"miss: {primitive}"),
             limit=MISS,
+        )
+    )
+    rows.comparisons.append(
+        Comparison(
+            "miss",
+            f"{algorithm}, perimeter beyond the floor",
+            f"miss: {algorithm}, perimeter, cache miss",
+            (f"miss: {floor}",),
         )
     )
 

@@ -4,8 +4,9 @@ A request goes through these modules as follows. A `gates.Gate` stands before th
 each router and has the perimeter decide. The perimeter calls `tree.RouteTree.resolve`, which
 goes from router to router by `following.follow`: each router has an `index.RouteIndex`, and
 each route is matched by `nodes.RouteNode.match`. `pinning` makes a copy of each router that has
-only the route that was decided on. `matching.RouterStep` compares the request with the decision
+only the route that was decided on. `router_steps.RouterStep` compares the request with the decision
 at each router, and `enforcement.EnforcedEndpoint.run` does so once more before the route runs.
+Where the copy has nothing to add, the route is run at once by a `direct.DirectRun`.
 `changes` counts changes of routes, after which an index is read again.
 
 A dependency without a perimeter finds its route by `lookup`, and `check` lists all endpoints by
@@ -33,7 +34,7 @@ from fastapi_scopes._routing.lookup import (
     is_running,
     unobservable_routers_in,
 )
-from fastapi_scopes._routing.matching import Pin, RouteMatch
+from fastapi_scopes._routing.matching import RouteMatch
 from fastapi_scopes._routing.mounts import (
     InnerRouter,
     has_own_404_handlers,
@@ -55,7 +56,6 @@ __all__ = [
     "InnerRouter",
     "Passages",
     "PerimeterView",
-    "Pin",
     "PinnedCopy",
     "ResolvedRoute",
     "RouteIndex",

@@ -37,7 +37,8 @@ class Passage(Protocol):
     def app_for(self, router: Router, asgi_scope: Scope) -> ASGIApp:
         """Return the app to run in place of the matching of *router*, where nobody else decided.
 
-        It is the pinned copy with the claims bound, or a refusal.
+        It is the endpoint where the way to it is known, else the pinned copy, with the claims
+        bound; or a refusal.
         """
         ...
 

@@ -5,10 +5,16 @@ aside. That is recorded once, from a run of the framework's own code on a reques
 later requests get it written, and the route runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from types import MethodType
 from typing import Any, Final
 
+from fastapi.routing import (
+    APIRoute,
+    _EffectiveRouteContext,  # pyright: ignore[reportPrivateUsage]
+    _IncludedRouter,  # pyright: ignore[reportPrivateUsage]
+)
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Scope
 
@@ -28,9 +34,10 @@ _FASTAPI: Final = "fastapi"
 # not known here, and routes all requests itself.
 _WRITTEN: Final = frozenset({"router", "route", "endpoint", "path_params", _FASTAPI})
 # What routers read of a scope to find a route, and no more: nothing of a caller is recorded.
-_READ: Final = ("type", "method", "path", "root_path", "path_params", "app", "router")
+_READ: Final = ("type", "method", "path", "root_path", "app", "router")
 # Where telemetry is on, the router tells it which route it has found.
 _TELEMETRY: Final = "fastapi.telemetry"
+_FORM_LIMITS_OF: Final = attrgetter("form_limits")
 
 
 class DirectRun:
@@ -39,60 +46,62 @@ class DirectRun:
     __slots__ = (
         "_app",
         "_by_fastapi",
-        "_handle",
+        "_called",
+        "_contexts",
+        "_effective",
         "_kind",
-        "_matches",
-        "_nested",
-        "_router_app",
-        "_router_kind",
+        "_path_regex",
         "_written",
         "route",
     )
 
-    def __init__(
-        self, router: Router, route: Any, written: dict[str, Any], by_fastapi: dict[str, Any] | None
-    ) -> None:
-        """Take *written*, and of it what FastAPI keeps *by_fastapi*, for the way to *route*."""
-        self.route = route
+    def __init__(self, router: Router, node: RouteNode, written: dict[str, Any]) -> None:
+        """Take what was *written* on the way from *router* to *node*, path parameters aside."""
+        self.route: Any = node.route
         """The route that runs, as the framework names it in the scope."""
+        self._by_fastapi: dict[str, Any] | None = written.pop(_FASTAPI, None)
         self._written = written
-        self._by_fastapi = by_fastapi
-        self._nested = [name for name in by_fastapi or () if isinstance(by_fastapi[name], dict)]
-        self._router_kind: Any = type(router)
-        self._router_app: object = self._router_kind.app
-        self._kind: Any = type(route)
-        self._matches: object = self._kind.matches
-        # Of the class that was replaced: this one's asks for a verdict.
-        self._handle: Any = self._kind.__base__.handle
-        self._app: ASGIApp = MethodType(self._handle, route)
+        self._kind: type = type(node.route)
+        self._effective: Any = node.effective
+        self._path_regex: object = node.effective.path_regex
+        contexts: list[Any] = [each.include_context for each in node.inclusions]
+        self._contexts = [each for each in contexts if hasattr(each, "form_limits")]
+        self._called = [
+            (owner, name, getattr(owner, name)) for owner, name in _called_by(router, node)
+        ]
+        # Of the class that was replaced by one whose `handle` asks for a verdict.
+        handle: Any = getattr(self._kind.__mro__[1], "handle")  # noqa: B009 - as in `_called_by`
+        self._app: ASGIApp = MethodType(handle, node.route)
 
-    def app_in(self, asgi_scope: Scope, path_params: Mapping[str, Any]) -> ASGIApp | None:
-        """Return the app that runs the route, with *asgi_scope* as the router would have left it.
+    def is_as_recorded(self, asgi_scope: Scope) -> bool:
+        """Tell whether the router would do now, for *asgi_scope*, what was recorded.
 
-        None is for a route, or a request, for which the router itself has to be asked.
-
-        INVARIANT: code that was put in the place of the framework's meanwhile is called by the
-        router (attacks/test_overriding_routes.py).
+        INVARIANT: what has come into the place of the framework's code, or of what that reads, is
+        called or read by the router (attacks/test_direct_runs.py).
         """
-        route, kind = self.route, self._kind
-        own = vars(route)
+        effective, own = self._effective, vars(self.route)
         if (
-            type(route) is not kind
+            type(self.route) is not self._kind
             or "matches" in own
             or "handle" in own
-            or kind.matches is not self._matches
-            or kind.__base__.handle is not self._handle
-            or self._router_kind.app is not self._router_app
+            or "matches" in vars(effective)
+            or effective.path_regex is not self._path_regex
+            or effective.endpoint is not self._written["endpoint"]
             or _FASTAPI in asgi_scope
             or _TELEMETRY in asgi_scope
         ):
-            return None
+            return False
+        for owner, name, function in self._called:
+            if getattr(owner, name) is not function:
+                return False
+        return not any(map(_FORM_LIMITS_OF, self._contexts))
+
+    def app_in(self, asgi_scope: Scope, path_params: Mapping[str, Any]) -> ASGIApp:
+        """Return the app that runs the route, with *asgi_scope* as the router would leave it."""
         asgi_scope.update(self._written)
         asgi_scope["path_params"] = path_params
         if self._by_fastapi is not None:
-            by_fastapi = asgi_scope[_FASTAPI] = self._by_fastapi.copy()
-            for name in self._nested:
-                by_fastapi[name] = by_fastapi[name].copy()
+            asgi_scope[_FASTAPI] = self._by_fastapi.copy()
         return self._app
 
 
@@ -105,24 +114,42 @@ def direct_run_of(
 ) -> DirectRun | None:
     """Return the direct run of *node*, to which *pinned_copy* leads *asgi_scope*.
 
-    None is for a route that other code than the framework's leads to, or runs.
+    None is for a route that other code than the framework's leads to, or matches.
     """
-    route: Any = node.matched
+    route: Any = node.route
     routers = (each.original_router for each in node.inclusions)
     if (
-        endpoint_of(route) is not endpoint
+        not isinstance(route, APIRoute)
+        or endpoint_of(route) is not endpoint
         or not is_enforced(route)
         or node.needs_matches_call
-        or node.family is not Route
-        or not runs_framework_code(route, "matches", "handle")
+        or not runs_framework_code(route, "matches")
         or not all(runs_framework_code(each, "matches", "handle") for each in routers)
         or not runs_framework_code(pinned_copy, "app")
     ):
         return None
     written = _recorded(pinned_copy, route, asgi_scope)
-    if written is None or written.pop("path_params", None) != path_params:
+    # By their names: an array says of itself whether it equals another, or raises.
+    if written is None or not written.pop("path_params", {}).keys() <= path_params.keys():
         return None
-    return DirectRun(pinned_copy, route, written, written.pop(_FASTAPI, None))
+    return DirectRun(pinned_copy, node, written)
+
+
+def _called_by(router: Router, node: RouteNode) -> Iterator[tuple[type, str]]:
+    """Yield the functions, by class and name, that the framework calls on the pinned way."""
+    kind = type(node.route)
+    yield type(router), "app"
+    yield kind, "matches"
+    yield kind.__mro__[1], "handle"
+    if not node.inclusions:
+        # By super().
+        yield Route, "matches"
+        yield Route, "handle"
+        return
+    yield _EffectiveRouteContext, "matches"
+    yield _IncludedRouter, "handle"
+    yield _IncludedRouter, "_handle_selected"
+    yield from {(type(each.original_router), "handle") for each in node.inclusions}
 
 
 def _recorded(router: Router, route: Any, asgi_scope: Scope) -> dict[str, Any] | None:
@@ -144,7 +171,10 @@ def _recorded(router: Router, route: Any, asgi_scope: Scope) -> dict[str, Any] |
     is_kept = all(recording.get(name) is before[name] for name in before)
     written = {name: recording[name] for name in recording if name in _WRITTEN - before.keys()}
     is_known = len(recording) == len(before) + len(written) + 2
-    return written if is_reached and is_kept and is_known else None
+    # What could be changed in place would be shared by all requests.
+    shared = (written.get(_FASTAPI) or {}).values()
+    is_constant = "endpoint" in written and not any(isinstance(each, dict) for each in shared)
+    return written if is_reached and is_kept and is_known and is_constant else None
 
 
 async def _receive_nothing() -> Message:

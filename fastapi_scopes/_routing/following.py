@@ -5,14 +5,10 @@ from typing import Any
 from starlette.routing import Match, Mount
 
 from fastapi_scopes._routing.index import Place, RouteIndex, Snapshot
-from fastapi_scopes._routing.matching import (
-    Pin,
-    RouteChangedError,
-    RouteMatch,
-    RouterStep,
-)
+from fastapi_scopes._routing.matching import RouteMatch
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.pinning import answering_router, pinned_router, router_of_nothing
+from fastapi_scopes._routing.router_steps import Pin, RouteChangedError, RouterStep
 
 __all__ = ["follow"]
 
@@ -101,11 +97,7 @@ def _follow_no_match(
 ) -> None:
     """End *match* where no route matches: with a redirect, a frontend, the default, or a 404."""
     redirected: Place | None = None
-    if (
-        not step.is_socket
-        and index.router.redirect_slashes
-        and step.route_path != "/"
-    ):
+    if not step.is_socket and index.router.redirect_slashes and step.route_path != "/":
         other = step.with_slash_changed()
         try:
             _, redirected, _ = snapshot.choose(other, other.route_path)

@@ -12,7 +12,6 @@ from fastapi_scopes._routing.context import TreeContext
 from fastapi_scopes._routing.dependants import asked_scopes, has_guard, untaken_scopes
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.framework import is_framework_function
-from fastapi_scopes._routing.matching import Pin, RouteChangedError, RouterStep
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import RouteNode
 from fastapi_scopes._routing.reading import (
@@ -25,6 +24,7 @@ from fastapi_scopes._routing.reading import (
     unread_in,
 )
 from fastapi_scopes._routing.route import ResolvedRoute
+from fastapi_scopes._routing.router_steps import Pin, RouteChangedError, RouterStep
 from fastapi_scopes._routing.segments import segments_of
 from fastapi_scopes._routing.trie import SegmentTrie
 from fastapi_scopes.core.endpoints import Kind
@@ -142,7 +142,6 @@ class RouteIndex:
         return snapshot if snapshot is not None else self.read()
 
     def current_or_none(self) -> Snapshot | None:
-        """Return the routes as `current` does, or None where they have changed."""
         snapshot, routes = self._snapshot, self.router.routes
         if snapshot is None or routes is not snapshot.routes or len(routes) != snapshot.length:
             return None

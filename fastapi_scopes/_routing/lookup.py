@@ -94,8 +94,8 @@ class DependencyRoutes:
             and asgi_scope.get("router") is self._app.router
             and asgi_scope.get("app_root_path") is None
         ):
-            path = asgi_scope["path"] if not asgi_scope.get("root_path") else get_route_path(asgi_scope)
-            return entry.route if entry.source.path_regex.match(path) else None
+            is_there = entry.source.path_regex.match(get_route_path(asgi_scope)) is not None
+            return entry.route if is_there else None
         table, entry = self._entry_of(source)
         if entry is None or entry.route is None:
             return None

@@ -13,10 +13,11 @@ from fastapi_scopes._routing.context import TreeContext, View
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.following import follow
 from fastapi_scopes._routing.index import Place, RouteIndex
-from fastapi_scopes._routing.matching import RouteMatch, RouterStep
+from fastapi_scopes._routing.matching import RouteMatch
 from fastapi_scopes._routing.mounts import InnerRouter, is_same
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.reading import forget
+from fastapi_scopes._routing.router_steps import RouterStep
 from fastapi_scopes.core.steps import drained
 
 __all__ = ["RouteTree"]

@@ -1,7 +1,7 @@
 """A trie: finds values by the literal segments of a path."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -59,13 +59,13 @@ class SegmentTrie(Generic[T]):
         found: list[tuple[int, T]] = []
         # What is left of a longer path is in one piece, and no template goes there.
         segments = path.split("/", self._depth)
-        branch = self._root
-        for position, segment in enumerate(segments):
+        branch, rest = self._root, iter(segments)
+        for segment in rest:
             if branch.below:
                 found += branch.below
             literal, parameter = branch.literals.get(segment), branch.parameter
             if literal is not None and parameter is not None:
-                _follow_all([literal, parameter], segments[position + 1 :], found)
+                _follow_all([literal, parameter], rest, found)
                 break
             inner = literal or parameter
             if inner is None:
@@ -83,7 +83,7 @@ class SegmentTrie(Generic[T]):
 
 
 def _follow_all(
-    branches: "list[_Branch[T]]", segments: Sequence[str], found: list[tuple[int, T]]
+    branches: "list[_Branch[T]]", segments: Iterable[str], found: list[tuple[int, T]]
 ) -> None:
     """Add to *found* all values to which *segments* may lead from several *branches*."""
     for segment in segments:

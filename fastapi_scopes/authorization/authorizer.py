@@ -9,7 +9,7 @@ from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import ConnectionState, state_of
 from fastapi_scopes.authorization.subprotocols import hide_offers
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.credentials import parse_authorization, parse_credentials
+from fastapi_scopes.core.credentials import parse_credentials
 from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -23,7 +23,6 @@ from fastapi_scopes.errors import (
 )
 from fastapi_scopes.verifiers.base import (
     SharedClaims,
-    SharedClaimsOrAwaitable,
     TokenVerifier,
     shared_claims_of,
 )
@@ -57,32 +56,25 @@ class Authorizer:
         *override_claims* take the place of what the verifier would return. Tokens among the
         subprotocols of a WebSocket are taken out of *asgi_scope*.
         """
-        shared: SharedClaims[Claims] | None = None
-        # No token is looked at for a public route, so an issuer's outage cannot close that.
-        if rule is None or rule.requirement.access is not Access.PUBLIC:
-            if asgi_scope["type"] == "websocket":
-                hide_offers(request.offers, asgi_scope)
-            try:
-                if override_claims is not None:
-                    shared = SharedClaims(override_claims, is_flat=True)
-                else:
-                    credentials = (
-                        parse_authorization(request.authorization)
-                        if not request.offers
-                        else parse_credentials(request.authorization, request.offers)
-                    )
-                    if credentials is not None:
-                        state = state_of(asgi_scope)
-                        token = credentials.token
-                        # Verified on this connection before, or now.
-                        known = state.claims_by(self.verifier, token) if state.verified else None
-                        found = known or shared_claims_of(self.verifier, token)
-                        if not isinstance(found, SharedClaims):
-                            return self._authorize_later(request, rule, found, token, state)
-                        shared = found
-            except (CredentialsError, TokenError, VerifierUnavailable) as error:
-                return self._refusal(request, error)
-        return self._decide(request, rule, shared)
+        if rule is not None and rule.requirement.access is Access.PUBLIC:
+            # No token is looked at, so an issuer's outage cannot close a public route.
+            return self._decide(request, rule, None)
+        if asgi_scope["type"] == "websocket":
+            hide_offers(request.offers, asgi_scope)
+        if override_claims is not None:
+            return self._decide(request, rule, SharedClaims(override_claims, is_flat=True))
+        try:
+            credentials = parse_credentials(request.authorization, request.offers)
+            if credentials is None:
+                return self._decide(request, rule, None)
+            # Verified on this connection before, or now.
+            token, state = credentials.token, state_of(asgi_scope)
+            found = state.claims_by(self.verifier, token) or shared_claims_of(self.verifier, token)
+        except (CredentialsError, TokenError, VerifierUnavailable) as error:
+            return self._refusal(request, error)
+        if isinstance(found, SharedClaims):
+            return self._decide(request, rule, found)
+        return self._authorize_later(request, rule, found, token, state)
 
     async def _authorize_later(
         self,

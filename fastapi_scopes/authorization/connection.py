@@ -56,15 +56,11 @@ class PassageStatus(Protocol):
 class ConnectionState:
     """The tokens, verdicts and passages that guards found on one connection so far."""
 
-    __slots__ = (
-        "admin_scope",
-        "hidden_offers",
-        "owner",
-        "passages",
-        "running",
-        "verdicts",
-        "verified",
-    )
+    # Without slots: one is made for every request, and what stays as it is costs nothing.
+    running: RunningEndpoint | None = None
+    admin_scope: str | None = None
+    hidden_offers: HiddenOffers | None = None
+    """The credentials among the subprotocols that the application does not see."""
 
     def __init__(self, owner: int, before: "ConnectionState | None" = None) -> None:
         """Begin with the verdicts and passages of *before*, the earlier state of the scope."""
@@ -76,10 +72,6 @@ class ConnectionState:
         """Per guard, which is equal to itself alone: its latest verdict."""
         self.passages: dict[object, PassageStatus] = {}
         """Per perimeter."""
-        self.running: RunningEndpoint | None = None
-        self.admin_scope: str | None = None
-        self.hidden_offers: HiddenOffers | None = None
-        """The credentials among the subprotocols that the application does not see."""
         if before is not None:
             self.verdicts.update(before.verdicts)
             self.passages.update(before.passages)

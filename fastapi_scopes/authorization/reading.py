@@ -36,9 +36,9 @@ def access_request_of(
     authorization = _authorization_in(fields)
     path: str = asgi_scope["path"]
     if asgi_scope["type"] != "websocket":
-        return AccessRequest(route, method, path, authorization, (), True, fields)  # noqa: FBT003
+        return AccessRequest(route, method, path, authorization, (), True, fields)
     offers = offers_in(asgi_scope)
-    return AccessRequest(route, method, path, authorization, offers, True, fields)  # noqa: FBT003
+    return AccessRequest(route, method, path, authorization, offers, True, fields)
 
 
 def _authorization_in(fields: Sequence[Field]) -> tuple[bytes, ...]:

@@ -23,9 +23,7 @@ __all__ = [
 
 # RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
-_TOKEN_CHARS: Final = (
-    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/"
-)
+_TOKEN_CHARS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/"
 # RFC 9110 11.1: the scheme is case-insensitive; 5.5: whitespace around a field is no part of it.
 _BEARER = re.compile(rb"[ \t]*[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)[ \t]*")
 # RFC 9110 11.4: credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]
@@ -74,7 +72,12 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     field = fields[0]
     token = field[7:]
     # The usual case, in half the time: one blank, and no padding.
-    if field[:7] == b"Bearer " and token and not token.translate(None, _TOKEN_CHARS):
+    if (
+        type(field) is bytes
+        and field[:7] == b"Bearer "
+        and token
+        and not token.translate(None, _TOKEN_CHARS)
+    ):
         return BearerCredentials(token.decode())
     bearer = _BEARER.fullmatch(field)
     if bearer is not None:

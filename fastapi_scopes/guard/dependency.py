@@ -104,9 +104,9 @@ class DependencyEdge:
             self._warns_of_endless_streams = False
             _log.warning("%s", ENDLESS)
         method = usable_method_of(asgi_scope)
-        app = asgi_scope.get("app")
-        is_found = method is not None and isinstance(app, Starlette)
-        route = self._routes_of(app).find(asgi_scope) if is_found else None
+        app, route = asgi_scope.get("app"), None
+        if method is not None and isinstance(app, Starlette):
+            route = self._routes_of(app).find(asgi_scope)
         if route is not None and route.awaited is not None:
             # INVARIANT: code that awaits the guard by itself asks for the scopes of Security too
             # (attacks/test_awaited_guards.py).

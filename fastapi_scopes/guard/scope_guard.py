@@ -17,9 +17,9 @@ from starlette.requests import HTTPConnection
 from typing_extensions import TypeVar
 
 from fastapi_scopes.authorization import (
-    Verdict,
     Authorizer,
     Rulebook,
+    Verdict,
     remove_offers_from,
     state_of,
     verdict_of,
@@ -158,8 +158,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
         verdict = verdict_of(connection.scope, self)
-        has_passed = verdict is not None and verdict.problem is None
-        return cast("C | None", verdict.claims) if verdict is not None and has_passed else None
+        if verdict is None or verdict.problem is not None:
+            return None
+        return cast("C | None", verdict.claims)
 
     def protect(
         self,

@@ -25,7 +25,6 @@ from fastapi_scopes.authorization import (
     state_of,
     usable_method_of,
 )
-from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.problems import Problem
 from fastapi_scopes.core.requirements import AUTHENTICATED, Access, parse_requirement
 from fastapi_scopes.core.scope_map import ANY_METHOD, Rule
@@ -64,11 +63,11 @@ class Decider:
     ) -> Passages:
         """Return the passage of a connection that may pass, or None after *refuse* has refused it.
 
-        Each of *resolvers* finds a route to which the connection leads; the verdicts on all of them
-        must allow. Verdict and passage are left in the state of the connection.
+        Each of *resolvers* finds a route, and the verdicts on all of them must allow. Verdict and
+        passage are left in the state of the connection.
         """
         passage: Passage | None = None
-        guard, has_waited = self.context.guard, False
+        guard = self.context.guard
         if type(asgi_scope.get("headers")) is not list:
             # An iterator is made a list before anybody reads it.
             fields_of(asgi_scope)
@@ -78,31 +77,26 @@ class Decider:
             match = resolve(asgi_scope) if method is not None else RouteMatch.unroutable()
             method = method or method_of(asgi_scope)
             fork_state(asgi_scope)
-            route = match.route
-            found = route.constant_verdicts.get(method) if route is not None else None
+            known = match.route.constant_verdicts if match.route is not None else {}
             override = override_of(self.app, guard)
-            if found is None or override is not guard:
-                found = self._verdict_on(match, method, asgi_scope, override)
-            if isinstance(found, Verdict):
-                verdict = found
-            else:
-                verdict = await found
-                has_waited = True
+            found = known.get(method) if override is guard else None
+            found = found or self._verdict_on(match, method, asgi_scope, override)
+            verdict = found if isinstance(found, Verdict) else await found
             if verdict.problem is not None:
-                if self.hides_unknown and match.endpoint is not None:
-                    match.equalize_timing()
-                state_of(asgi_scope).verdicts[guard] = verdict
+                self._keep_refusal(verdict, match, asgi_scope)
                 await refuse(verdict.problem, asgi_scope, *channels)
                 return None
-            if passage is None:
-                passage = Passage(self.context, verdict, match)
+            passage = passage or Passage(self.context, verdict, match)
         if passage is None:
             return ()
-        passage.has_waited = has_waited
         state = state_of(asgi_scope)
-        state.verdicts[guard] = passage.verdict
-        state.passages[self] = passage
+        state.verdicts[guard], state.passages[self] = passage.verdict, passage
         return (passage,)
+
+    def _keep_refusal(self, verdict: Verdict, match: RouteMatch, asgi_scope: Scope) -> None:
+        if self.hides_unknown and match.endpoint is not None:
+            match.equalize_timing()
+        state_of(asgi_scope).verdicts[self.context.guard] = verdict
 
     def _verdict_on(
         self, match: RouteMatch, method: str, asgi_scope: Scope, override: object
@@ -119,12 +113,12 @@ class Decider:
             return self._verdict_by_override(override, route, rule, asgi_scope)
         request = access_request_of(asgi_scope, route, rule, method=method)
         verdict = self.context.authorizer.authorize(request, rule, asgi_scope)
-        if not request.looks_at_credentials and isinstance(verdict, Verdict):
-            # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
-            # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
-            # clients send (attacks/test_method_names.py).
-            if route is not None and method in route.rules_by_method:
-                route.constant_verdicts[method] = verdict
+        # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
+        # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
+        # clients send (attacks/test_method_names.py).
+        is_constant = not request.looks_at_credentials and isinstance(verdict, Verdict)
+        if is_constant and route is not None and method in route.rules_by_method:
+            route.constant_verdicts[method] = verdict
         return verdict
 
     async def _verdict_by_override(

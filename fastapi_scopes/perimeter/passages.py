@@ -10,7 +10,6 @@ from starlette.types import ASGIApp, Scope
 
 from fastapi_scopes._routing import (
     EnforcedEndpoint,
-    Pin,
     PinnedCopy,
     RouteMatch,
     router_of_nothing,
@@ -43,22 +42,20 @@ class Passage:
     """Leads one connection to the one endpoint that its verdict allows, once."""
 
     # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
-    routers_passed = 0
+    routers_passed: int = 0
     """How many of the routers on the way the connection has come to."""
-    is_running = False
+    is_running: bool = False
     """Whether the endpoint runs now."""
-    is_closed = False
+    is_closed: bool = False
     """Whether the connection has ended for the perimeter."""
-    has_waited = False
-    """Whether other code may have run since the decision."""
     bound_scope: Scope | None = None
     """The scope in which the claims were made known to the application."""
 
     def __init__(self, context: PassageContext, verdict: Verdict, match: RouteMatch) -> None:
-        self.context = context
-        self.verdict = verdict
-        self.match = match
-        self.is_used = not match.steps
+        self.context: PassageContext = context
+        self.verdict: Verdict = verdict
+        self.match: RouteMatch = match
+        self.is_used: bool = not match.steps
         """Whether the endpoint has run, or may not run any more.
 
         Without routers on the way, the endpoint itself asked, and runs now.
@@ -123,38 +120,29 @@ class Passage:
     def app_for(self, router: Router, asgi_scope: Scope) -> ASGIApp:
         """Return the app to run in place of the matching of *router*, where nobody else decided.
 
-        It is the pinned copy with the claims bound, or a refusal.
+        It is the endpoint where the way to it is known, else the pinned copy, with the claims
+        bound; or a refusal.
         """
         context, match = self.context, self.match
-        may_differ = self.has_waited
-        if context.authorizer.bind is not None:
-            refusal = self.bind_claims(asgi_scope)
-            if refusal is not None:
-                return refusal
-            may_differ = True
+        refusal = self.bind_claims(asgi_scope) if context.authorizer.bind is not None else None
+        if refusal is not None:
+            return refusal
         app: ASGIApp | None = None
-        # INVARIANT: what the connection is now is compared with what was decided on, unless no
-        # other code has run since (attacks/test_late_verdicts.py).
-        if len(match.steps) == 1 and not (may_differ and not self.holds_at(router, asgi_scope)):
-            app = self._direct_app(router, match, asgi_scope)
+        if len(match.steps) == 1 and match.endpoint is not None and match.path_params is not None:
+            direct_run = match.steps[0].pin.direct_run_to(
+                match.endpoint, asgi_scope, match.path_params
+            )
+            # INVARIANT: the connection is looked at last. Any code may have run since the decision,
+            # that of a convertor or of a claims model without waiting
+            # (attacks/test_direct_runs.py).
+            if direct_run is not None and self.holds_at(router, asgi_scope):
+                app = direct_run.app_in(asgi_scope, match.path_params)
+                self.routers_passed = 1
+                self.is_used = self.is_running = True
+                verdicts = {context.guard: self.verdict}
+                state_of(asgi_scope).running = RunningEndpoint(direct_run.route, verdicts)
         app = app or self.pin_router(router, asgi_scope)[1].app
         return app if context.end_at_expiry is None else self.with_expiry(app)
-
-    def _direct_app(self, router: Router, match: RouteMatch, asgi_scope: Scope) -> ASGIApp | None:
-        """Return the app that runs the endpoint without *router*, if the way there is known."""
-        pin, endpoint, path_params = match.steps[0].pin, match.endpoint, match.path_params
-        if endpoint is None or path_params is None or pin.router is not router:
-            return None
-        if not pin.is_recorded:
-            pin.record(endpoint, asgi_scope, path_params)
-        direct_run = pin.direct_run
-        app = direct_run.app_in(asgi_scope, path_params) if direct_run is not None else None
-        if direct_run is not None and app is not None:
-            self.routers_passed = 1
-            self.is_used = self.is_running = True
-            verdicts = {self.context.guard: self.verdict}
-            state_of(asgi_scope).running = RunningEndpoint(direct_run.route, verdicts)
-        return app
 
     def bind_claims(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
         """Make the claims of the caller known to the application, in *asgi_scope*.
@@ -199,6 +187,5 @@ class Passage:
     def close(self) -> None:
         """End the passage: nothing runs by it any more."""
         self.is_closed = self.is_used = True
-        self.is_running = False
         # Both refer to the connection's scope: a cycle that only the garbage collector frees.
         self.bound_scope, self.match = None, _NOWHERE

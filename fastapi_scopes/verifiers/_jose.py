@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from jose import jws
 from jose.backends.base import Key
+from jose.jws import _verify_signature  # pyright: ignore
 
 __all__ = ["ALGORITHMS", "Algorithm", "BoundKey", "PublicKey", "bind_key", "is_signed_with"]
 
@@ -187,7 +187,7 @@ def is_signed_with(
         # INVARIANT: the key's own algorithm, and in a list: python-jose does not compare the
         # header with a prebuilt key, and a str would be a substring test.
         # Held by test_header_may_not_name_another_algorithm_than_the_keys.
-        jws._verify_signature(signing_input, {"alg": algorithm}, signature, key, [key.algorithm])
+        _verify_signature(signing_input, {"alg": algorithm}, signature, key, [key.algorithm])
     except Exception:  # noqa: BLE001
         # python-jose lets RecursionError, KeyError, TypeError and more escape its own base
         # class; whatever its reason, the signature is then not verified.

@@ -14,8 +14,8 @@ __all__ = [
     "RevocationList",
     "ScopeLimitedVerifier",
     "SharedClaims",
-    "TokenVerifier",
     "SharedClaimsOrAwaitable",
+    "TokenVerifier",
     "awaited_claims",
     "copies_from",
     "shared_claims_of",
@@ -26,6 +26,8 @@ ClaimsT_co = TypeVar("ClaimsT_co", bound=Claims, covariant=True, default=Claims)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+
+_MISSING: Final = object()
 
 _shared_methods: dict[FunctionType, str] = {}
 """By a method `verify`, the name of the method that returns the claims without copying them."""
@@ -139,9 +141,11 @@ def shared_claims_of(verifier: TokenVerifier[Any], token: str) -> SharedClaimsOr
         VerifierUnavailable: the issuer cannot be reached.
     """
     kind = type(verifier)
-    verify: object = kind.__dict__.get("verify")
-    if verify is None:
-        verify = next((each.__dict__["verify"] for each in kind.__mro__ if "verify" in each.__dict__), None)
+    # The nearest definition, without asking a descriptor what it stands for.
+    verify: object = kind.__dict__.get("verify", _MISSING)
+    if verify is _MISSING:
+        bases = (each.__dict__ for each in kind.__mro__)
+        verify = next((each["verify"] for each in bases if "verify" in each), None)
     # Not by isinstance: a wrapper may say that it is what it wraps.
     name = _shared_methods.get(verify) if type(verify) is FunctionType else None
     if (

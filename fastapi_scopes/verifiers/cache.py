@@ -22,7 +22,8 @@ class TokenCache(Generic[V]):
     """At most *size* values, each for at most *ttl* seconds; the least recently used goes first.
 
     Keyed by the BLAKE2b of the token (RFC 7693; it takes half the time of SHA-256), so that nothing
-    here could be presented as one. Safe under threads: each step on the table is atomic, and a race costs no more than an entry.
+    here could be presented as one. Safe under threads: each step on the table is atomic, and a race
+    costs no more than an entry.
     """
 
     __slots__ = ("_entries", "_size", "_ttl")

@@ -96,11 +96,14 @@ class KeySet(Generic[K]):
             return None
         return held
 
+    def fresh(self, now: float) -> Held[K] | None:
+        """Return the last good keys, or None where there are none or they are stale."""
+        held = self._held
+        return held if held is not None and held.fetched_at <= now < held.stale_at else None
+
     def is_due(self, now: float) -> bool:
         """Tell whether the keys are stale or missing, and an attempt may begin."""
-        held = self._held
-        is_fresh = held is not None and held.fetched_at <= now < held.stale_at
-        return not is_fresh and self._may_begin(now)
+        return self.fresh(now) is None and self._may_begin(now)
 
     def is_overdue(self, now: float) -> bool:
         """Tell whether the keys have been stale for long because no timer ran.

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, PrivateAttr, model_validator
 from fastapi_scopes import Claims, JWTVerifier, ScopeGuard
 from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers import IssuersVerifier
+from fastapi_scopes.verifiers.base import SharedClaims
 from tests.apps import bind_state
 from tests.doors import DOORS, Door
 from tests.verifiers.kinds import KINDS, Make
@@ -194,7 +195,7 @@ def connection_state(request: Request, claims: Any) -> None:
     state.verdicts.clear()
     state.passages.clear()
     state.running = None
-    state.verified._found.clear()
+    state.verified.clear()
     state.admin_scope = "read"
     request.scope["fastapi_scopes"] = {"scopes": ADMIN}
 
@@ -443,6 +444,9 @@ class Wrapper:
     def __eq__(self, other: object) -> bool:
         return bool(self.wrapped == other)
 
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self.wrapped(*given, **named)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
@@ -587,3 +591,59 @@ def test_what_is_in_a_frozen_set_is_nobody_elses(door: Door) -> None:
     for _ in range(3):
         assert TestClient(app).get("/x", headers=headers).status_code == 200
     assert found == [1, 1, 1]
+
+
+class Closed(Claims):
+    """Claims that refuse what they do not declare."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: str = "none"
+
+
+class Private(Claims):
+    _seen: int = PrivateAttr(default=1)
+
+
+class CopiesItself(Claims):
+    """Claims with a copy of their own making."""
+
+    def __copy__(self) -> Self:
+        return self.model_construct(_fields_set=None, exp=self.exp, sub="copied")
+
+
+class CopiesItsModel(Claims):
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        return super().model_copy(update={**(update or {}), "sub": "copied"}, deep=deep)
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        (Claims, {}),
+        (Claims, {"org": "acme", "level": 3, "ratio": 0.5, "none": None}),
+        (Claims, {"org": {"roles": ["a"]}}),
+        (Claims, {"aud": ["one", "two"]}),
+        (Closed, {}),
+        (Closed, {"tenant": "acme"}),
+        (Private, {"org": "acme"}),
+        (CopiesItself, {}),
+        (CopiesItsModel, {}),
+    ],
+)
+def test_copies_are_those_of_pydantic(model: type[Claims], more: dict[str, Any]) -> None:
+    claims = model(exp=2**32, sub="alice", scopes=frozenset({"a:read"}), **more)
+    shared = SharedClaims(claims)
+    copied, expected = shared.copy(), claims.model_copy(deep=True)
+    if model is not CopiesItself:
+        assert copied == expected
+        assert copied.model_fields_set == expected.model_fields_set
+        assert copied.__pydantic_private__ == expected.__pydantic_private__
+        assert copied.model_extra == expected.model_extra
+    assert copied.sub == claims.model_copy().sub
+    assert type(copied) is model
+    assert copied is not claims
+    assert copied.__dict__ is not claims.__dict__
+    assert copied.model_fields_set is not claims.model_fields_set
+    assert copied.model_extra is None or copied.model_extra is not claims.model_extra
+    assert copied.model_dump_json() == claims.model_copy().model_dump_json()

@@ -46,6 +46,30 @@ def test_token_without_exp_is_refused() -> None:
     assert verdict(make_verifier(), mint(without=("exp",))) == "claims"
 
 
+def nested_in(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        # The claims themselves are the first level.
+        (nested_in(63), "accept"),
+        (nested_in(64), "payload"),
+        ({"a": nested_in(63)}, "payload"),
+        ([[]] * 200, "accept"),
+        ([{"a": []}] * 200, "accept"),
+        ("[" * 200, "accept"),
+        (["{" * 200, nested_in(64)], "payload"),
+    ],
+)
+def test_claims_nest_64_deep_however_many_brackets_they_have(value: Any, answer: str) -> None:
+    assert verdict(make_verifier(), mint(x=value)) == answer
+
+
 @pytest.mark.parametrize(
     ("claims", "answer"),
     [

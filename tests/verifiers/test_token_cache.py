@@ -224,15 +224,15 @@ def test_bad_setting_is_named_by_the_constructor(
 
 @pytest.fixture
 def signatures(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What was signed, of every token whose signature was looked at; whether one was is nothing a client sees."""
+    """What was signed, of each token whose signature was looked at; no client sees whether."""
     looked_at: list[bytes] = []
-    verify: Callable[..., Any] = jws._verify_signature
+    matches: Callable[..., Any] = jws._sig_matches_keys
 
-    def watched(signing_input: bytes, *rest: Any) -> Any:
+    def watched(keys: Any, signing_input: bytes, *rest: Any) -> Any:
         looked_at.append(signing_input)
-        return verify(signing_input, *rest)
+        return matches(keys, signing_input, *rest)
 
-    monkeypatch.setattr(jws, "_verify_signature", watched)
+    monkeypatch.setattr(jws, "_sig_matches_keys", watched)
     return looked_at
 
 

@@ -107,6 +107,11 @@ class IssuerKeys:
         """How many attempts have begun so far."""
         return self._state.attempts
 
+    def at_hand(self) -> Held[KeyGeneration] | None:
+        """Return the keys that hold now, or None where anything has to be done for them first."""
+        held = self._state.fresh(self._now())
+        return held if asyncio.get_running_loop() in self._timers else None
+
     async def current(self) -> Held[KeyGeneration]:
         """Return the keys that hold now, and begin to fetch fresh ones where they are due.
 

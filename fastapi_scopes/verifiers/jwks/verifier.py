@@ -16,7 +16,12 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
-from fastapi_scopes.verifiers.base import SharedClaims, copies_from
+from fastapi_scopes.verifiers.base import (
+    SharedClaims,
+    SharedClaimsOrAwaitable,
+    awaited_claims,
+    copies_from,
+)
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
@@ -127,8 +132,15 @@ class JWKSVerifier(Generic[ClaimsT]):
         """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
-    async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
+    def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
+        held = self._keys.at_hand()
+        vetted = held.value.cache.get(token, self._now()) if held is not None else None
+        if vetted is not None and vetted.claims_at_hand is not None:
+            return vetted.claims_at_hand
+        return self._verify_waiting(token)
+
+    async def _verify_waiting(self, token: str) -> SharedClaims[ClaimsT]:
         seen = self._keys.attempts
         held = await self._keys.current()
         vetted = held.value.cache.get(token, self._now())
@@ -144,7 +156,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             TokenError: the token is not valid here; its `code` says why.
             VerifierUnavailable: there are no keys, or whether it was revoked cannot be told.
         """
-        return (await self.verify_shared(token)).copy()
+        return (await awaited_claims(self.verify_shared(token))).copy()
 
     async def _vetted(self, token: str, held: Held[KeyGeneration], seen: int) -> VettedClaims[Any]:
         unverified = parse_compact_jws(token, self._algorithms)

@@ -221,7 +221,7 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
 
 def _is_deep(claims: object) -> bool:
     """Tell whether *claims* are more than 64 levels deep: a copy could exhaust the stack."""
-    level: list[object] = [claims]
+    level = [claims]
     for _ in range(_MAX_DEPTH):
         level = [
             inner
