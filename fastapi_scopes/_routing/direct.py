@@ -1,12 +1,11 @@
 """Direct runs: a route that was decided on runs at once, without the router's matching.
 
-On its way to a route the framework writes the same into the scope of every request, path parameters
-aside. That is recorded once, from a run of the framework's own code on a request without fields;
-later requests get it written, and the route runs.
+The framework writes the same keys and values for every request to one route, path parameters aside.
+They are recorded once, by running the framework's own code on a scope without header fields, and
+written into the scopes of later requests.
 """
 
 from collections.abc import Iterator, Mapping
-from operator import attrgetter
 from types import MethodType
 from typing import Any, Final
 
@@ -32,12 +31,11 @@ __all__ = ["DirectRun", "direct_run_of"]
 _FASTAPI: Final = "fastapi"
 # What the framework may write into a scope on the way to a route. A version that writes more is
 # not known here, and routes all requests itself.
-_WRITTEN: Final = frozenset({"router", "route", "endpoint", "path_params", _FASTAPI})
+_KEYS_WRITTEN: Final = frozenset({"route", "endpoint", "path_params", _FASTAPI})
 # What routers read of a scope to find a route, and no more: nothing of a caller is recorded.
-_READ: Final = ("type", "method", "path", "root_path", "app", "router")
+_KEYS_READ: Final = ("type", "method", "path", "root_path", "app", "router")
 # Where telemetry is on, the router tells it which route it has found.
 _TELEMETRY: Final = "fastapi.telemetry"
-_FORM_LIMITS_OF: Final = attrgetter("form_limits")
 
 
 class DirectRun:
@@ -51,6 +49,7 @@ class DirectRun:
         "_effective",
         "_kind",
         "_path_regex",
+        "_router_limits",
         "_written",
         "route",
     )
@@ -61,23 +60,24 @@ class DirectRun:
         """The route that runs, as the framework names it in the scope."""
         self._by_fastapi: dict[str, Any] | None = written.pop(_FASTAPI, None)
         self._written = written
-        self._kind: type = type(node.route)
+        self._kind: type[APIRoute] = type(node.route)
+        handle = self._handle()
+        # Another kind of attribute may be another app whenever it is read.
+        self._app: ASGIApp | None = handle if isinstance(handle, MethodType) else None
         self._effective: Any = node.effective
         self._path_regex: object = node.effective.path_regex
+        self._router_limits: object = getattr(router, "form_limits", None)
         contexts: list[Any] = [each.include_context for each in node.inclusions]
         self._contexts = [each for each in contexts if hasattr(each, "form_limits")]
         self._called = [
-            (owner, name, getattr(owner, name)) for owner, name in _called_by(router, node)
+            (owner, name, getattr(owner, name)) for owner, name in _functions_called(router, node)
         ]
-        # Of the class that was replaced by one whose `handle` asks for a verdict.
-        handle: Any = getattr(self._kind.__mro__[1], "handle")  # noqa: B009 - as in `_called_by`
-        self._app: ASGIApp = MethodType(handle, node.route)
 
     def is_as_recorded(self, asgi_scope: Scope) -> bool:
         """Tell whether the router would do now, for *asgi_scope*, what was recorded.
 
-        INVARIANT: what has come into the place of the framework's code, or of what that reads, is
-        called or read by the router (attacks/test_direct_runs.py).
+        INVARIANT: code or settings that replaced the framework's since are noticed here, and the
+        router is asked (attacks/test_late_code.py).
         """
         effective, own = self._effective, vars(self.route)
         if (
@@ -94,7 +94,10 @@ class DirectRun:
         for owner, name, function in self._called:
             if getattr(owner, name) is not function:
                 return False
-        return not any(map(_FORM_LIMITS_OF, self._contexts))
+        for context in self._contexts:
+            if context.form_limits:
+                return False
+        return not self._router_limits
 
     def app_in(self, asgi_scope: Scope, path_params: Mapping[str, Any]) -> ASGIApp:
         """Return the app that runs the route, with *asgi_scope* as the router would leave it."""
@@ -102,7 +105,13 @@ class DirectRun:
         asgi_scope["path_params"] = path_params
         if self._by_fastapi is not None:
             asgi_scope[_FASTAPI] = self._by_fastapi.copy()
-        return self._app
+        return self._app or self._handle()
+
+    def _handle(self) -> ASGIApp:
+        """Return `handle` as the class has it that was replaced by one which asks for a verdict."""
+        above: Any = super(self._kind, self.route)
+        handle: ASGIApp = above.handle
+        return handle
 
 
 def direct_run_of(
@@ -129,14 +138,14 @@ def direct_run_of(
     ):
         return None
     written = _recorded(pinned_copy, route, asgi_scope)
-    # By their names: an array says of itself whether it equals another, or raises.
+    # Names only: `==` of the values may be the developer's code.
     if written is None or not written.pop("path_params", {}).keys() <= path_params.keys():
         return None
     return DirectRun(pinned_copy, node, written)
 
 
-def _called_by(router: Router, node: RouteNode) -> Iterator[tuple[type, str]]:
-    """Yield the functions, by class and name, that the framework calls on the pinned way."""
+def _functions_called(router: Router, node: RouteNode) -> Iterator[tuple[type, str]]:
+    """Yield the functions, by class and name, that the framework calls on the way to *node*."""
     kind = type(node.route)
     yield type(router), "app"
     yield kind, "matches"
@@ -144,7 +153,6 @@ def _called_by(router: Router, node: RouteNode) -> Iterator[tuple[type, str]]:
     if not node.inclusions:
         # By super().
         yield Route, "matches"
-        yield Route, "handle"
         return
     yield _EffectiveRouteContext, "matches"
     yield _IncludedRouter, "handle"
@@ -154,7 +162,7 @@ def _called_by(router: Router, node: RouteNode) -> Iterator[tuple[type, str]]:
 
 def _recorded(router: Router, route: Any, asgi_scope: Scope) -> dict[str, Any] | None:
     """Return what *router* writes into a scope on its way to *route*, which does not run."""
-    before = {name: asgi_scope[name] for name in _READ if name in asgi_scope}
+    before = {name: asgi_scope[name] for name in _KEYS_READ if name in asgi_scope}
     reached: list[tuple[object, ...]] = []
     recording = {**before, "headers": [], RECORDER: reached}
     run: Any = router.app(recording, _receive_nothing, _send_nothing)
@@ -166,10 +174,10 @@ def _recorded(router: Router, route: Any, asgi_scope: Scope) -> dict[str, Any] |
         return None
     finally:
         run.close()
-    # Middleware around the route would pass on other channels than these.
+    # Middleware around the route, such as a limit of bodies, wraps `receive` or `send`.
     is_reached = reached == [(id(route), _receive_nothing, _send_nothing)]
     is_kept = all(recording.get(name) is before[name] for name in before)
-    written = {name: recording[name] for name in recording if name in _WRITTEN - before.keys()}
+    written = {name: recording[name] for name in recording if name in _KEYS_WRITTEN - before.keys()}
     is_known = len(recording) == len(before) + len(written) + 2
     # What could be changed in place would be shared by all requests.
     shared = (written.get(_FASTAPI) or {}).values()

@@ -43,7 +43,7 @@ __all__ = [
 _ENDPOINT: Final = "__fastapi_scopes_endpoint__"
 _IS_ENFORCED: Final = "__fastapi_scopes_enforced__"
 RECORDER: Final = "fastapi_scopes.recorder"
-"""In a scope: a list; routes add to it with what they are called, and do not run."""
+"""A key of a scope: a list, to which a route adds what it is called with, instead of running."""
 _classes: WeakKeyDictionary[type, ref[type]] = WeakKeyDictionary()
 # Threads may protect apps that share a route.
 _lock: Final = RLock()

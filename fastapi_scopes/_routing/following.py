@@ -21,7 +21,7 @@ def follow(index: RouteIndex, step: RouterStep, match: RouteMatch) -> None:
     Raises:
         UnroutableError: the code of a route fails on the path.
     """
-    route_path = step.path if not step.root_path else step.route_path
+    route_path = step.route_path
     try:
         snapshot = index.current_or_none() or index.read()
         found, place, parameters = snapshot.choose(step, route_path)
@@ -31,6 +31,7 @@ def follow(index: RouteIndex, step: RouterStep, match: RouteMatch) -> None:
     if place is None:
         _follow_no_match(index, snapshot, step, match)
     elif found is Match.FULL and not place.node.may_lead_to_router:
+        # The usual case, without a call: it was asked for before.
         step.pin = place.pinned or _pinned(index, place)
         match.end_at_route(step, place.route, place.endpoint, parameters)
     elif found is Match.FULL:

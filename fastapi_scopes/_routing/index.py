@@ -138,10 +138,10 @@ class RouteIndex:
         to change them is counted (attacks/test_late_routes.py); the list itself is compared for
         code that changes it uncounted.
         """
-        snapshot = self.current_or_none()
-        return snapshot if snapshot is not None else self.read()
+        return self.current_or_none() or self.read()
 
     def current_or_none(self) -> Snapshot | None:
+        """Return the routes as they were read; None where they have changed since."""
         snapshot, routes = self._snapshot, self.router.routes
         if snapshot is None or routes is not snapshot.routes or len(routes) != snapshot.length:
             return None

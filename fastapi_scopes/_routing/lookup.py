@@ -82,20 +82,6 @@ class DependencyRoutes:
         source = _source_of(asgi_scope)
         if source is None:
             return None
-        table, tree = self._table, self.tree
-        is_current = tree.is_serving and table.version == tree.context.changes.count
-        entry = table.entries.get(id(source)) if is_current else None
-        # The usual case, faster: a route of the app itself, and no change.
-        if (
-            entry is not None
-            and entry.source is source
-            and entry.index is tree.root
-            and tree.root.current_or_none() is not None
-            and asgi_scope.get("router") is self._app.router
-            and asgi_scope.get("app_root_path") is None
-        ):
-            is_there = entry.source.path_regex.match(get_route_path(asgi_scope)) is not None
-            return entry.route if is_there else None
         table, entry = self._entry_of(source)
         if entry is None or entry.route is None:
             return None
@@ -133,8 +119,7 @@ class DependencyRoutes:
             tree.start_serving()
             return self._read()
         # The app's own list is compared too, for code that changes it uncounted.
-        if tree.root.current_or_none() is None:
-            tree.root.read()
+        tree.root.current()
         return self._table if self._table.version == tree.version else self._read()
 
     def _read(self, *, anew: bool = False) -> _Table:

@@ -24,7 +24,8 @@ class Routes(Protocol):
 class RouteMatch:
     """The route to which a connection leads, and the routers on its way."""
 
-    # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
+    # Not a dataclass: defaults stay on the class, so that a request pays for no attribute that it
+    # does not set.
     route: ResolvedRoute | None = None
     """The endpoint, or None where a router answers that there is none."""
     endpoint: EnforcedEndpoint | None = None

@@ -39,7 +39,7 @@ class Pin:
     _direct_run: DirectRun | None = None
     """The direct run of the route, where the framework's way to it was recorded."""
     _is_recorded: bool = False
-    """Whether it was found out whether the route can run directly."""
+    """Whether `direct_run_of` was asked already."""
 
     def direct_run_to(
         self,
@@ -69,7 +69,8 @@ class RouterStep:
     All of it is as it was at the time of the decision.
     """
 
-    # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
+    # Not a dataclass: defaults stay on the class, so that a request pays for no attribute that it
+    # does not set.
     is_socket: bool = False
     outer: "RouterStep | None" = None
     """The step at the router outside of this one."""
@@ -183,9 +184,11 @@ class RouterStep:
     def holds_for(self, asgi_scope: MutableMapping[str, Any]) -> bool:
         """Tell whether the router would choose the same route and parameters for *asgi_scope*."""
         node = self.pin.node
-        # As `has_method_of`, without its call in the usual case.
-        is_same_request = asgi_scope["type"] == "http" and asgi_scope["method"] == self.method
-        if (not is_same_request or self.is_socket) and not self.has_method_of(asgi_scope):
+        # The usual case, without a call.
+        is_same = asgi_scope["type"] == "http" and asgi_scope["method"] == self.method
+        if self.is_socket or not is_same:
+            is_same = self.has_method_of(asgi_scope)
+        if not is_same:
             return False
         if node is None:
             # The pin has no route that could run.

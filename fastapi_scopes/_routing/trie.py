@@ -18,7 +18,6 @@ class _Branch(Generic[T]):
     parameter: "_Branch[T] | None" = None
     ending: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
     """The values whose template ends here."""
-    ending_values: list[T] = field(default_factory=list[T])
     below: list[tuple[int, T]] = field(default_factory=list[tuple[int, T]])
     """The values whose template may go on from here in any way."""
 
@@ -46,8 +45,6 @@ class SegmentTrie(Generic[T]):
             else:
                 branch = branch.literals.setdefault(segment, _Branch())
         (branch.below if is_open else branch.ending).append((self._size, value))
-        if not is_open:
-            branch.ending_values.append(value)
         self._size += 1
         self._depth = max(self._depth, len(segments))
 
@@ -73,8 +70,9 @@ class SegmentTrie(Generic[T]):
             branch = inner
         else:
             if not found and not branch.below:
-                # The usual case: all templates end here, in the order of adding.
-                return branch.ending_values
+                # All templates end here, in the order of adding; usually it is one.
+                ending = branch.ending
+                return (ending[0][1],) if len(ending) == 1 else [value for _, value in ending]
             found += branch.below
             found += branch.ending
         if len(found) > 1:

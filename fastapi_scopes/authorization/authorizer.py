@@ -51,10 +51,11 @@ class Authorizer:
         *,
         override_claims: Claims | None = None,
     ) -> Verdict | Awaitable[Verdict]:
-        """Return the verdict on *request* under *rule*, to be awaited where the verifier has to be.
+        """Return the verdict on *request* under *rule*.
 
-        *override_claims* take the place of what the verifier would return. Tokens among the
-        subprotocols of a WebSocket are taken out of *asgi_scope*.
+        It is to be awaited while the verifier waits for something. *override_claims* take the
+        place of what the verifier would return. Tokens among the subprotocols of a WebSocket are
+        taken out of *asgi_scope*.
         """
         if rule is not None and rule.requirement.access is Access.PUBLIC:
             # No token is looked at, so an issuer's outage cannot close a public route.
@@ -73,6 +74,7 @@ class Authorizer:
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(request, error)
         if isinstance(found, SharedClaims):
+            state.keep_claims(self.verifier, token, found)
             return self._decide(request, rule, found)
         return self._authorize_later(request, rule, found, token, state)
 
@@ -88,7 +90,6 @@ class Authorizer:
             shared = await claims
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(request, error)
-        # Claims that are at hand without waiting are found as fast again.
         state.keep_claims(self.verifier, token, shared)
         return self._decide(request, rule, shared)
 
@@ -104,12 +105,11 @@ class Authorizer:
 
     def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Problem | None:
         """Make the claims of *verdict* known by `bind`; return the problem where that fails."""
-        claims = verdict.claims if self.bind is not None else None
-        if self.bind is None or claims is None:
+        if self.bind is None or verdict.claims is None:
             return None
         state_of(asgi_scope).admin_scope = self.grants.admin_scope
         try:
-            self.bind(asgi_scope, claims)
+            self.bind(asgi_scope, verdict.claims)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
             return self._refusal(verdict.request, error).problem
         except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims

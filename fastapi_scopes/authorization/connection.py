@@ -56,7 +56,8 @@ class PassageStatus(Protocol):
 class ConnectionState:
     """The tokens, verdicts and passages that guards found on one connection so far."""
 
-    # Without slots: one is made for every request, and what stays as it is costs nothing.
+    # No slots: defaults stay on the class, so that a request pays for no attribute that it does not
+    # set.
     running: RunningEndpoint | None = None
     admin_scope: str | None = None
     hidden_offers: HiddenOffers | None = None
@@ -134,7 +135,7 @@ def fork_state(asgi_scope: MutableMapping[str, Any]) -> ConnectionState:
     INVARIANT: no other connection has it, though its scope may be a copy of this one's
     (attacks/test_shared_connections.py).
     """
-    before = known_state_of(asgi_scope) if _STATE in asgi_scope else None
+    before = known_state_of(asgi_scope)
     state = asgi_scope[_STATE] = ConnectionState(id(asgi_scope), before)
     # Tokens that were verified for another connection may have expired since.
     if before is not None and before.is_of(asgi_scope):

@@ -63,22 +63,20 @@ def decide(rule: Rule | None, claims: Claims | None, grants: Grants) -> Decision
         is_optional = access is Access.OPTIONAL
         return Decision(Reason.ANONYMOUS if is_optional else Reason.MISSING_CREDENTIALS, rule)
     if rule is not None and access is Access.SCOPES:
-        held = claims.scopes
-        for alternative in rule.requirement.alternatives:
-            # Every scope grants itself: the usual case, faster.
-            is_held = type(held) is frozenset and held.issuperset(alternative)
-            if is_held or not grants.missing(held, alternative):
-                return Decision(Reason.GRANTED, rule, claims)
-        return _insufficient(rule, claims, grants)
+        return _decide_on_scopes(rule, claims, grants)
     if access is Access.OPTIONAL or access is Access.AUTHENTICATED:
         return Decision(Reason.AUTHENTICATED, rule, claims)
     return Decision(Reason.NO_RULE if rule is None else Reason.DENIED, rule, claims)
 
 
-def _insufficient(rule: Rule, claims: Claims, grants: Grants) -> Decision:
-    """Return the refusal that names the alternative of which the fewest are missing."""
-    alternatives = rule.requirement.alternatives
-    lacking = [(grants.missing(claims.scopes, each), each) for each in alternatives]
-    # The first on a tie.
-    missing, nearest = min(lacking, key=lambda each: len(each[0]))
-    return Decision(Reason.INSUFFICIENT_SCOPE, rule, claims, missing, nearest)
+def _decide_on_scopes(rule: Rule, claims: Claims, grants: Grants) -> Decision:
+    nearest: Alternative | None = None
+    missing: tuple[str, ...] = ()
+    # The alternative of which the fewest are missing, the first on a tie.
+    for each in rule.requirement.alternatives:
+        lacking = grants.missing(claims.scopes, each)
+        if not lacking:
+            return Decision(Reason.GRANTED, rule, claims)
+        if nearest is None or len(lacking) < len(missing):
+            nearest, missing = each, lacking
+    return Decision(Reason.INSUFFICIENT_SCOPE, rule, claims, missing, nearest or ())

@@ -66,7 +66,7 @@ class DependencyEdge:
     def verdict_on(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | Awaitable[Verdict]:
         """Return the verdict on a connection, by the endpoint that the framework chose for it.
 
-        It is to be awaited where the verifier has to be.
+        It is to be awaited while the verifier waits for something.
         """
         before = known_state_of(asgi_scope)
         running = before.running if before is not None else None
@@ -121,22 +121,25 @@ class DependencyEdge:
         state = fork_state(asgi_scope)
         verdict = self._authorizer.authorize(request, rule, asgi_scope)
         if not isinstance(verdict, Verdict):
-            return self._let_pass_later(verdict, state, asgi_scope)
-        return self._let_pass(verdict, state, asgi_scope)
+            return self._bound_later(verdict, state, asgi_scope)
+        return self._bound(verdict, state, asgi_scope)
 
-    async def _let_pass_later(
+    async def _bound_later(
         self,
         verdict: Awaitable[Verdict],
         state: ConnectionState,
         asgi_scope: MutableMapping[str, Any],
     ) -> Verdict:
-        return self._let_pass(await verdict, state, asgi_scope)
+        return self._bound(await verdict, state, asgi_scope)
 
-    def _let_pass(
+    def _bound(
         self, verdict: Verdict, state: ConnectionState, asgi_scope: MutableMapping[str, Any]
     ) -> Verdict:
-        """Make the claims of *verdict* known, and keep it in *state*, where it allows."""
-        if verdict.problem is None and self._authorizer.bind is not None:
+        """Bind the claims of an allowing *verdict*, and keep it in *state*.
+
+        Return it, or the refusal of `bind`.
+        """
+        if verdict.problem is None:
             problem = self._authorizer.bind_to(verdict, asgi_scope)
             verdict = verdict.with_problem(problem) if problem is not None else verdict
         if verdict.problem is None:

@@ -158,9 +158,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
     def claims_of(self, connection: HTTPConnection) -> C | None:
         """Return the claims with which this guard let *connection* pass, where there are any."""
         verdict = verdict_of(connection.scope, self)
-        if verdict is None or verdict.problem is not None:
-            return None
-        return cast("C | None", verdict.claims)
+        has_passed = verdict is not None and verdict.problem is None
+        return cast("C | None", verdict.claims) if verdict is not None and has_passed else None
 
     def protect(
         self,
@@ -288,8 +287,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         )
         show = self._documents.show_perimeter(perimeter)
         with suppress(ConfigurationError):
-            # What is wrong in the app is said at the start.
-            perimeter.find_apps()
+            perimeter.find_apps()  # What is wrong in the app is said at the start.
 
 
 def _is_guard(call: object) -> bool:
@@ -298,6 +296,5 @@ def _is_guard(call: object) -> bool:
 
 def _rule_of(guard: object, method: str, endpoint: Documented) -> Rule | None:
     """Return what *guard*, a dependency of *endpoint*, asks for there."""
-    if not isinstance(guard, ScopeGuard):
-        return None
-    return guard._rules.rule_for(method, endpoint.seen_by(guard))
+    rules = guard._rules if isinstance(guard, ScopeGuard) else None
+    return rules.rule_for(method, endpoint.seen_by(guard)) if rules is not None else None

@@ -41,7 +41,8 @@ class PassageContext:
 class Passage:
     """Leads one connection to the one endpoint that its verdict allows, once."""
 
-    # Not a dataclass: one is made for every request, and what stays as it is costs nothing.
+    # Not a dataclass: defaults stay on the class, so that a request pays for no attribute that it
+    # does not set.
     routers_passed: int = 0
     """How many of the routers on the way the connection has come to."""
     is_running: bool = False
@@ -123,26 +124,30 @@ class Passage:
         It is the endpoint where the way to it is known, else the pinned copy, with the claims
         bound; or a refusal.
         """
-        context, match = self.context, self.match
+        context = self.context
+        # Not called where there is nothing to do: this is the way of every request.
         refusal = self.bind_claims(asgi_scope) if context.authorizer.bind is not None else None
         if refusal is not None:
             return refusal
-        app: ASGIApp | None = None
-        if len(match.steps) == 1 and match.endpoint is not None and match.path_params is not None:
-            direct_run = match.steps[0].pin.direct_run_to(
-                match.endpoint, asgi_scope, match.path_params
-            )
-            # INVARIANT: the connection is looked at last. Any code may have run since the decision,
-            # that of a convertor or of a claims model without waiting
-            # (attacks/test_direct_runs.py).
-            if direct_run is not None and self.holds_at(router, asgi_scope):
-                app = direct_run.app_in(asgi_scope, match.path_params)
-                self.routers_passed = 1
-                self.is_used = self.is_running = True
-                verdicts = {context.guard: self.verdict}
-                state_of(asgi_scope).running = RunningEndpoint(direct_run.route, verdicts)
-        app = app or self.pin_router(router, asgi_scope)[1].app
+        app = self._direct_app(router, asgi_scope) or self.pin_router(router, asgi_scope)[1].app
         return app if context.end_at_expiry is None else self.with_expiry(app)
+
+    def _direct_app(self, router: Router, asgi_scope: Scope) -> ASGIApp | None:
+        """Return the app that runs the endpoint without *router*, where that has nothing to add."""
+        match = self.match
+        if len(match.steps) != 1 or match.endpoint is None or match.path_params is None:
+            return None
+        pin = match.steps[0].pin
+        direct_run = pin.direct_run_to(match.endpoint, asgi_scope, match.path_params)
+        # INVARIANT: the connection is looked at last. Any code may have run since the decision,
+        # that of a convertor or of a claims model without waiting (attacks/test_late_code.py).
+        if direct_run is None or not self.holds_at(router, asgi_scope):
+            return None
+        self.routers_passed = 1
+        self.is_used = self.is_running = True
+        verdicts = {self.context.guard: self.verdict}
+        state_of(asgi_scope).running = RunningEndpoint(direct_run.route, verdicts)
+        return direct_run.app_in(asgi_scope, match.path_params)
 
     def bind_claims(self, asgi_scope: Scope, route: Any = None) -> ASGIApp | None:
         """Make the claims of the caller known to the application, in *asgi_scope*.
@@ -186,6 +191,6 @@ class Passage:
 
     def close(self) -> None:
         """End the passage: nothing runs by it any more."""
-        self.is_closed = self.is_used = True
+        self.is_closed, self.is_used, self.is_running = True, True, False
         # Both refer to the connection's scope: a cycle that only the garbage collector frees.
         self.bound_scope, self.match = None, _NOWHERE

@@ -62,7 +62,7 @@ class SharedClaims(Generic[ClaimsT]):
         self.original: ClaimsT = claims
         """The claims themselves, only to be read."""
         self._is_flat = is_flat or _is_flat(claims)
-        self.is_plain: bool = self._is_flat and _is_copied_by_pydantic(claims)
+        self.is_plain: bool = self._is_flat and _is_copied_plainly(claims)
         """Whether a copy runs no code of the claims' own class, and shares nothing mutable."""
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class SharedClaims(Generic[ClaimsT]):
         return self.original.model_copy(deep=not self._is_flat)
 
 
-def _is_copied_by_pydantic(claims: Claims) -> bool:
+def _is_copied_plainly(claims: Claims) -> bool:
     """Tell whether nothing of *claims* but fields is to be copied, and by no code of its own."""
     kind = type(claims)
     is_own = kind is not Claims and any(
@@ -109,13 +109,14 @@ async def awaited_claims(claims: SharedClaimsOrAwaitable[ClaimsT]) -> SharedClai
 def _is_flat(claims: Claims) -> bool:
     """Tell whether every value in *claims* is immutable, so that a shallow copy is enough."""
     values: list[object] = [*vars(claims).values(), *(claims.model_extra or {}).values()]
-    return claims.__pydantic_private__ is None and all(map(_is_atom_or_set, values))
-
-
-def _is_atom_or_set(value: object) -> bool:
-    if type(value) is frozenset:
-        return all(type(each) in _ATOMS for each in cast("frozenset[object]", value))
-    return type(value) in _ATOMS
+    for value in values:
+        if type(value) in _ATOMS:
+            continue
+        if type(value) is not frozenset:
+            return False
+        if not _ATOMS.issuperset(map(type, cast("frozenset[object]", value))):
+            return False
+    return claims.__pydantic_private__ is None
 
 
 def copies_from(

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._settings import is_number_within
 
-__all__ = ["MAX_TTL", "TokenCache", "cache_problems"]
+__all__ = ["MAX_TTL", "TokenCache", "cache_problems", "token_key"]
 
 MAX_TTL = 3600
 """The most seconds for which anything is kept."""
@@ -38,9 +38,10 @@ class TokenCache(Generic[V]):
 
     def get(self, token: str, now: float) -> V | None:
         """Return the value for *token*, or None where there is none or it is too old *now*."""
-        if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            return None
-        key = _key_of(token)
+        return self.get_by(token_key(token), now)
+
+    def get_by(self, key: bytes, now: float) -> V | None:
+        """Return the value for the token with this *key*, as `get` does."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -57,16 +58,24 @@ class TokenCache(Generic[V]):
 
     def put(self, token: str, value: V, now: float, *, until: float) -> None:
         """Keep *value* for *token* from *now* on, not beyond *until*."""
+        self.put_by(token_key(token), value, now, until=until)
+
+    def put_by(self, key: bytes, value: V, now: float, *, until: float) -> None:
+        """Keep *value* for the token with this *key*, as `put` does."""
         stale_at = min(until, now + self._ttl)
         if not now < stale_at or self._size < 1:
             return
-        self._entries[_key_of(token)] = (now, stale_at, value)
+        self._entries[key] = (now, stale_at, value)
         while len(self._entries) > self._size:
             with suppress(KeyError):
                 self._entries.popitem(last=False)
 
 
-def _key_of(token: str) -> bytes:
+def token_key(token: str) -> bytes:
+    """Return the key under which what is known of *token* is kept."""
+    if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        # No token has this key.
+        return b""
     text = token.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=32).digest()
 

@@ -8,11 +8,11 @@ from typing_extensions import TypeVar
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, collecting
 from fastapi_scopes.verifiers.base import SharedClaimsOrAwaitable, awaited_claims, copies_from
-from fastapi_scopes.verifiers.cache import TokenCache
+from fastapi_scopes.verifiers.cache import TokenCache, token_key
 from fastapi_scopes.verifiers.keys.ring import read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
 from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, ResolvedOptions
-from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, verify_signature
+from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, verified_payload
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
 __all__ = ["JWTVerifier"]
@@ -77,13 +77,13 @@ class JWTVerifier(Generic[ClaimsT]):
 
     def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
-        now = self._now()
-        vetted = self._cache.get(token, now)
+        now, key = self._now(), token_key(token)
+        vetted = self._cache.get_by(key, now)
         # INVARIANT: what is kept holds *now*: it was valid when it was kept, and is not kept beyond
         # its end (attacks/test_cached_tokens.py).
         if vetted is None:
             vetted = self._vetted(token, now)
-            self._cache.put(token, vetted, now, until=vetted.expires_at)
+            self._cache.put_by(key, vetted, now, until=vetted.expires_at)
         return vetted.claims_at_hand or self._profile.admit(vetted, token, now)
 
     @copies_from(verify_shared)
@@ -99,5 +99,5 @@ class JWTVerifier(Generic[ClaimsT]):
     def _vetted(self, token: str, now: float) -> VettedClaims[ClaimsT]:
         unverified = parse_compact_jws(token, self._keys.algorithms)
         self._profile.require_type(unverified.header)
-        verified = verify_signature(unverified, self._keys)
-        return self._profile.model(self._profile.vet(verified.payload, now))
+        payload = verified_payload(unverified, self._keys)
+        return self._profile.model(self._profile.vet(payload, now))

@@ -268,6 +268,34 @@ def test_code_in_the_place_of_the_frameworks_is_called_whenever_it_came(
     assert call(app, "GET", "/x", ["a"]).status in {404, 503}
 
 
+class ByStaticMethod(APIRoute):
+    @staticmethod
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        await PlainTextResponse("ran x")(scope, receive, send)
+
+
+class ByCallable(APIRoute):
+    handle = Opaque("x")  # type: ignore[assignment]
+
+
+class ByProperty(APIRoute):
+    @property
+    def handle(self) -> Any:  # type: ignore[override]
+        return Opaque("x")
+
+
+@pytest.mark.parametrize("kind", [ByStaticMethod, ByCallable, ByProperty])
+def test_handle_of_any_kind_is_called(kind: type[APIRoute]) -> None:
+    router = APIRouter(route_class=kind)
+    router.add_api_route("/x", running("other"))
+    app = make_app()
+    app.include_router(router)
+    make_guard({"GET /x": "a"}).protect(app)
+    for _ in range(3):
+        assert call(app, "GET", "/x", ["a"]).ran == "x"
+    assert call(app, "GET", "/x", ["b"]).status == 403
+
+
 # What an application reads of its scope.
 
 
@@ -378,20 +406,23 @@ def test_limit_of_bodies_that_comes_later_is_kept(*, is_asked_before: bool) -> N
 
 @pytest.mark.skipif(not known_to_include_router(form_limits={}), reason="no limits of forms")
 @pytest.mark.parametrize("is_asked_before", [False, True])
-def test_limit_of_forms_that_comes_later_is_kept(*, is_asked_before: bool) -> None:
+@pytest.mark.parametrize("of", ["inclusion", "app"])
+def test_limit_of_forms_that_comes_later_is_kept(of: str, *, is_asked_before: bool) -> None:
     seen: list[Any] = []
 
     async def keep(request: Request) -> Response:
-        seen.append(dict(request.scope["fastapi"]["form_limits"]))
+        seen.append(dict(request.scope["fastapi"].get("form_limits", {})))
         return PlainTextResponse("ran x")
 
-    router = APIRouter(routes=[Route("/x", keep, methods=["POST"])])
+    router = APIRouter()
+    router.add_api_route("/x", keep, methods=["POST"])
     app = make_app()
-    app.include_router(router, form_limits={"max_fields": 7})
+    app.include_router(router)
     make_guard({"POST /x": PUBLIC}).protect(app)
     if is_asked_before:
         assert asyncio.run(post(app, 1)) == 200
     included: Any = app.router.routes[0]
-    included.include_context.form_limits["max_fields"] = 2
+    limits: Any = included.include_context if of == "inclusion" else app.router
+    limits.form_limits["max_fields"] = 2
     assert asyncio.run(post(app, 1)) == 200
     assert seen[-1] == {"max_fields": 2}

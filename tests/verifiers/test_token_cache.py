@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from fastapi import Depends, FastAPI
+from fastapi.testclient import TestClient
 from jose import jws
 
+from fastapi_scopes import ScopeGuard
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import IntrospectionVerifier
 from fastapi_scopes.verifiers.cache import TokenCache
@@ -273,3 +276,19 @@ def test_refused_token_is_judged_anew(make: Make, signatures: list[bytes]) -> No
     clock.move(5)
     assert outcome(verifier, early) == "accept"
     assert len(signatures) == 2
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_token_is_verified_once_for_all_guards_of_a_connection(
+    make: Make, signatures: list[bytes]
+) -> None:
+    verifier = make(cache_ttl=0)
+    outer, inner = (ScopeGuard({"GET /x": []}, verifier=verifier) for _ in range(2))
+    app = FastAPI(openapi_url=None)
+    app.add_api_route("/x", lambda: "ran", dependencies=[Depends(inner), Depends(outer)])
+    outer.protect(app)
+
+    headers = {"Authorization": f"Bearer {mint(algorithm='ES256')}"}
+    for count in (1, 2):
+        assert TestClient(app).get("/x", headers=headers).status_code == 200
+        assert len(signatures) == count

@@ -35,9 +35,8 @@ from fastapi_scopes.verifiers.options import (
 )
 from fastapi_scopes.verifiers.tokens.compact import (
     UnverifiedJWS,
-    VerifiedJWS,
     parse_compact_jws,
-    verify_signature,
+    verified_payload,
 )
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
@@ -161,18 +160,19 @@ class JWKSVerifier(Generic[ClaimsT]):
     async def _vetted(self, token: str, held: Held[KeyGeneration], seen: int) -> VettedClaims[Any]:
         unverified = parse_compact_jws(token, self._algorithms)
         self._profile.require_type(unverified.header)
-        held, verified = await self._verified(unverified, held, seen)
+        held, payload = await self._verified(unverified, held, seen)
         now = self._now()
-        vetted = self._profile.model(self._profile.vet(verified.payload, now))
+        vetted = self._profile.model(self._profile.vet(payload, now))
         held.value.cache.put(token, vetted, now, until=vetted.expires_at)
         return vetted
 
     async def _verified(
         self, unverified: UnverifiedJWS, held: Held[KeyGeneration], seen: int
-    ) -> tuple[Held[KeyGeneration], VerifiedJWS]:
+    ) -> tuple[Held[KeyGeneration], bytes]:
+        """Return the payload of *unverified*, and the keys of which one has verified it."""
         while True:
             try:
-                return held, verify_signature(unverified, held.value.keys)
+                return held, verified_payload(unverified, held.value.keys)
             except TokenError:
                 # A known key refused it. Where no key has that name, one may have it by now.
                 if held.value.keys.has_kid(unverified.kid):

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import decode_base64url, parse_json_object
-from fastapi_scopes.verifiers._jose import BoundKey, is_signed_with
+from fastapi_scopes.verifiers._jose import is_signed_with
 from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
@@ -19,8 +19,8 @@ __all__ = [
     "VerifiedJWS",
     "parse_compact_jws",
     "unverified_issuer_of",
+    "verified_payload",
     "verify_compact_jws",
-    "verify_signature",
 ]
 
 MAX_TOKEN_CHARS = 16 * 1024
@@ -71,7 +71,8 @@ def verify_compact_jws(
     verification_keys, problems = read_keys(keys, algorithms)
     ConfigurationError.raise_for(problems)
     unverified = parse_compact_jws(token, verification_keys.algorithms)
-    return verify_signature(unverified, verification_keys)
+    payload = verified_payload(unverified, verification_keys)
+    return VerifiedJWS(MappingProxyType(dict(unverified.header)), payload)
 
 
 def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJWS:
@@ -115,8 +116,8 @@ def unverified_issuer_of(token: object) -> str:
     return issuer
 
 
-def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> VerifiedJWS:
-    """Return the header and payload of *unverified*, its signature verified by one of *keys*.
+def verified_payload(unverified: UnverifiedJWS, keys: VerificationKeys) -> bytes:
+    """Return the payload of *unverified*, its signature verified by one of *keys*.
 
     Raises:
         TokenError: no key fits the token, or the signature is wrong.
@@ -124,15 +125,11 @@ def verify_signature(unverified: UnverifiedJWS, keys: VerificationKeys) -> Verif
     candidates = keys.candidates_for(unverified.kid, unverified.algorithm)
     if not candidates:
         raise TokenError(TokenFault.UNKNOWN_KEY)
-    if not any(_is_signed_with(key, unverified) for key in candidates):
-        raise TokenError(TokenFault.SIGNATURE)
-    return VerifiedJWS(MappingProxyType(dict(unverified.header)), unverified.payload)
-
-
-def _is_signed_with(key: BoundKey, unverified: UnverifiedJWS) -> bool:
-    return is_signed_with(
-        key, unverified.signing_input, unverified.signature, algorithm=unverified.algorithm
-    )
+    signed = (unverified.signing_input, unverified.signature)
+    for key in candidates:
+        if is_signed_with(key, *signed, algorithm=unverified.algorithm):
+            return unverified.payload
+    raise TokenError(TokenFault.SIGNATURE)
 
 
 def _segments_of(token: str) -> list[str]:

@@ -254,9 +254,10 @@ def _keeps_verified(modelled: object, model: type[Claims], claims: dict[str, obj
     # A model may add to what was verified and never change it.
     if not isinstance(modelled, model) or type(modelled.scopes) is not frozenset:
         return False
-    return all(
-        getattr(modelled, name) == value for name, value in claims.items() if name in _FIELDS
-    )
+    for name, value in claims.items():
+        if name in _FIELDS and getattr(modelled, name) != value:
+            return False
+    return True
 
 
 def _texts_of(value: str | Sequence[str] | None) -> frozenset[str] | None:
