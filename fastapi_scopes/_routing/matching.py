@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint
+from fastapi_scopes._routing.index import Snapshot
 from fastapi_scopes._routing.mounts import InnerRouter
 from fastapi_scopes._routing.nodes import UnroutableError
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.router_steps import RouteChangedError, RouterStep
 
 __all__ = ["RouteMatch"]
-
-
-class Routes(Protocol):
-    """The routes of a router, as they were read once."""
-
-    def choose(self, step: RouterStep, route_path: str) -> object:
-        """Look for the route to which a path leads."""
-        ...
 
 
 class RouteMatch:
@@ -34,7 +27,7 @@ class RouteMatch:
     """Whether no route is looked for: the framework itself would fail, or no rule can hold."""
     redirected: ResolvedRoute | None = None
     """The route to which a router without a matching route redirects."""
-    routes: Routes | None = None
+    routes: Snapshot | None = None
     """The routes of the last router on the way."""
     path_params: Mapping[str, Any] | None = None
     """The parameters with which the endpoint runs; None where there are none."""

@@ -16,7 +16,6 @@ from fastapi_scopes.authorization.connection import (
 )
 from fastapi_scopes.authorization.fields import (
     fields_of,
-    has_unusable_target,
     method_of,
     usable_method_of,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "fork_state",
     "has_credentials_of",
     "has_method_and_credentials_of",
-    "has_unusable_target",
     "known_state_of",
     "method_of",
     "remove_offers_from",

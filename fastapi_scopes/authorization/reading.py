@@ -34,10 +34,8 @@ def access_request_of(
     # Tuples, as some servers write lists, which could be changed in place.
     fields: list[Any] = [*map(tuple, held if type(held) is list else fields_of(asgi_scope))]
     authorization = _authorization_in(fields)
+    offers = offers_in(asgi_scope) if asgi_scope["type"] == "websocket" else ()
     path: str = asgi_scope["path"]
-    if asgi_scope["type"] != "websocket":
-        return AccessRequest(route, method, path, authorization, (), True, fields)
-    offers = offers_in(asgi_scope)
     return AccessRequest(route, method, path, authorization, offers, True, fields)
 
 

@@ -82,7 +82,7 @@ MAKERS: dict[str, Make] = {
 }
 
 
-async def called(app: FastAPI, path: str, **more: Any) -> list[Message]:
+async def called(app: FastAPI, path: str, *, body: bytes = b"", **more: Any) -> list[Message]:
     """Return what *app* sends to a caller with the scope ``a:read``."""
     asgi_scope: dict[str, Any] = {
         "type": "http",
@@ -97,13 +97,25 @@ async def called(app: FastAPI, path: str, **more: Any) -> list[Message]:
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b""}
+        return {"type": "http.request", "body": body}
 
     async def send(message: Message) -> None:
         sent.append(message)
 
     await app(asgi_scope, receive, send)
     return sent
+
+
+async def read(request: Request) -> Response:
+    return PlainTextResponse(f"ran {len(await request.body())}")
+
+
+def post(app: FastAPI, size: int) -> int:
+    """Return the status of the answer to so many bytes at ``/x``."""
+    fields = [(b"content-length", str(size).encode())]
+    sent = called(app, "/x", body=b"x" * size, method="POST", headers=fields)
+    status: int = asyncio.run(sent)[0]["status"]
+    return status
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -259,37 +271,13 @@ def test_what_bind_changes_takes_no_verdict_along(field: str) -> None:
 
 
 def test_limit_of_a_body_around_a_plain_route_is_kept() -> None:
-    async def read(request: Request) -> Response:
-        return PlainTextResponse(f"ran {len(await request.body())}")
-
     router = APIRouter(routes=[Route("/x", read, methods=["POST"])])
     app = make_app()
     limit = known_to_include_router(max_body_size=8)
     app.include_router(router, **limit)
     make_guard({"POST /x": PUBLIC}).protect(app)
 
-    async def post(size: int) -> int:
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": b"x" * size}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        asgi_scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/x",
-            "root_path": "",
-            "query_string": b"",
-            "headers": [(b"content-length", str(size).encode())],
-        }
-        await app(asgi_scope, receive, send)
-        status: int = sent[0]["status"]
-        return status
-
-    assert [asyncio.run(post(size)) for size in (4, 9, 4, 9)] == (
+    assert [post(app, size) for size in (4, 9, 4, 9)] == (
         [200, 413, 200, 413] if limit else [200] * 4
     )
 

@@ -18,11 +18,12 @@ from pydantic import model_validator
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route, Router, compile_path
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from fastapi_scopes import PUBLIC, Claims, ScopeMap
 from tests.apps import make_guard, make_verifier, mint
-from tests.attacks.test_direct_runs import called, known_to_include_router
+from tests.attacks.test_direct_runs import called, known_to_include_router, post, read
+from tests.attacks.test_late_verdicts import Meddling
 from tests.perimeter.calling import Opaque, call, running
 from tests.perimeter.places import make_app
 
@@ -174,22 +175,13 @@ class Odd(Router):
 def test_route_that_leads_elsewhere_while_a_token_is_verified_was_not_decided_on(
     later: Any, *, is_asked_before: bool
 ) -> None:
-    is_on: list[bool] = []
-
-    class Moving:
-        async def verify(self, token: str) -> Claims:
-            claims: Claims = await make_verifier().verify(token)
-            if is_on:
-                route.app = later
-            return claims
-
-    route = Route("/x", Odd())
+    verifier, route = Meddling(), Route("/x", Odd())
     app = make_app()
     app.router.routes.append(route)
-    make_guard(ScopeMap({"* /x": "a", "GET /x": "a"}), verifier=Moving()).protect(app, strict=False)
+    make_guard(ScopeMap({"* /x": "a", "GET /x": "a"}), verifier=verifier).protect(app, strict=False)
     if is_asked_before:
         assert call(app, "GET", "/x", ["a"]).ran == "odd"
-    is_on.append(True)
+    verifier.changes.append(lambda: setattr(route, "app", later))
     assert call(app, "GET", "/x", ["a"]).ran != "secret"
 
 
@@ -336,58 +328,20 @@ def test_route_that_moves_while_a_token_is_verified_runs_for_no_one(
     where: str, path: str, *, is_asked_before: bool
 ) -> None:
     """It has another path by then, with another rule: the framework answers 404."""
-    is_on: list[bool] = []
+    verifier, app = Meddling(), app_with(where, "/x/{i}", running("x"))
 
-    class Moving:
-        async def verify(self, token: str) -> Claims:
-            claims: Claims = await make_verifier().verify(token)
-            if is_on:
-                at = app.router.routes[0]
-                route: Any = at.effective_candidates()[0] if where == "included" else at
-                route.path = path
-                route.path_regex, route.path_format, route.param_convertors = compile_path(path)
-            return claims
+    def move() -> None:
+        at: Any = app.router.routes[0]
+        route: Any = at.effective_candidates()[0] if where == "included" else at
+        route.path = path
+        route.path_regex, route.path_format, route.param_convertors = compile_path(path)
 
-    app, router = make_app(), APIRouter()
-    if where == "own":
-        app.add_api_route("/x/{i}", running("x"))
-    elif where == "plain":
-        app.router.routes.append(Route("/x/{i}", running("x")))
-    else:
-        router.add_api_route("/x/{i}", running("x"))
-        app.include_router(router)
     rules = ScopeMap({"GET /x/{i}": "a", "GET /other/{i}": "b"}, optional=True)
-    make_guard(rules, verifier=Moving()).protect(app, strict=False)
+    make_guard(rules, verifier=verifier).protect(app, strict=False)
     if is_asked_before:
         assert call(app, "GET", "/x/a", ["a"]).ran == "x"
-    is_on.append(True)
+    verifier.changes.append(move)
     assert call(app, "GET", "/x/a", ["a"]).ran is None
-
-
-async def read(request: Request) -> Response:
-    return PlainTextResponse(f"ran {len(await request.body())}")
-
-
-async def post(app: Any, size: int) -> int:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"x" * size}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    asgi_scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/x",
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"content-length", str(size).encode())],
-    }
-    await app(asgi_scope, receive, send)
-    status: int = sent[0]["status"]
-    return status
 
 
 @pytest.mark.skipif(not known_to_include_router(max_body_size=8), reason="no limit of bodies")
@@ -398,10 +352,10 @@ def test_limit_of_bodies_that_comes_later_is_kept(*, is_asked_before: bool) -> N
     app.include_router(router)
     make_guard({"POST /x": PUBLIC}).protect(app)
     if is_asked_before:
-        assert asyncio.run(post(app, 9)) == 200
+        assert post(app, 9) == 200
     included: Any = app.router.routes[0]
     included.include_context.max_body_size = 8
-    assert asyncio.run(post(app, 9)) == 413
+    assert post(app, 9) == 413
 
 
 @pytest.mark.skipif(not known_to_include_router(form_limits={}), reason="no limits of forms")
@@ -420,9 +374,9 @@ def test_limit_of_forms_that_comes_later_is_kept(of: str, *, is_asked_before: bo
     app.include_router(router)
     make_guard({"POST /x": PUBLIC}).protect(app)
     if is_asked_before:
-        assert asyncio.run(post(app, 1)) == 200
+        assert post(app, 1) == 200
     included: Any = app.router.routes[0]
     limits: Any = included.include_context if of == "inclusion" else app.router
     limits.form_limits["max_fields"] = 2
-    assert asyncio.run(post(app, 1)) == 200
+    assert post(app, 1) == 200
     assert seen[-1] == {"max_fields": 2}
