@@ -44,6 +44,7 @@ class TokenFault(StrEnum):
     """Why a token was refused: for logs and hooks, never for the client."""
 
     MALFORMED = "malformed"
+    ENCRYPTED = "encrypted"
     TOO_LARGE = "too_large"
     HEADER = "header"
     ALGORITHM = "algorithm"
@@ -57,6 +58,7 @@ class TokenFault(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     ISSUER = "issuer"
     AUDIENCE = "audience"
+    AUTHORIZED_PARTY = "authorized_party"
     CONFIRMATION = "confirmation"
     REVOKED = "revoked"
     INACTIVE = "inactive"
@@ -173,10 +175,16 @@ class CredentialsError(ClientError):
 
 
 class TokenError(ClientError):
-    """The access token is not valid here; `code` says why, the text never quotes it."""
+    """The access token is not valid here; `code` says why, the text never quotes it.
 
-    def __init__(self, code: TokenFault) -> None:
-        super().__init__(f"the access token is not valid here: {code}")
+    *detail* is more about it for a log: it holds nothing of the token but differences of times.
+    """
+
+    def __init__(self, code: TokenFault, detail: str = "") -> None:
+        self.detail: str = detail
+        self.reason: str = f"{code}, {detail}" if detail else str(code)
+        """The code and the detail, for a log."""
+        super().__init__(f"the access token is not valid here: {self.reason}")
         # Nobody assigns it later, so it may be narrower than in the base class.
         self.code: TokenFault = code  # pyright: ignore[reportIncompatibleVariableOverride]
 

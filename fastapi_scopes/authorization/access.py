@@ -93,7 +93,10 @@ class Verdict:
     @property
     def expires_at(self) -> float | None:
         """The `exp` of the caller's token; None where there is none."""
-        return getattr(self._shared.original, "exp", None) if self._shared is not None else None
+        shared = self._shared
+        if shared is None or shared.is_endless:
+            return None
+        return getattr(shared.original, "exp", None)
 
     def with_problem(self, problem: Problem) -> "Verdict":
         """Return a verdict on the same request that refuses it with *problem*."""

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import ConnectionState, state_of
 from fastapi_scopes.authorization.subprotocols import hide_offers
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.core.credentials import parse_credentials
+from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS, parse_credentials
 from fastapi_scopes.core.decisions import decide
 from fastapi_scopes.core.grants import Grants
 from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
@@ -42,6 +42,14 @@ class Authorizer:
     bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
     admin_issuers: frozenset[str] | None = None
     """The issuers from which the admin scope counts; None is every issuer that is verified."""
+    max_token_chars: int = field(init=False, default=MAX_TOKEN_CHARS)
+    """The longest token that the verifier reads, where it says so."""
+
+    def __post_init__(self) -> None:
+        """Ask the verifier once how long its tokens may be."""
+        longest: object = getattr(self.verifier, "max_token_chars", None)
+        if isinstance(longest, int):
+            object.__setattr__(self, "max_token_chars", longest)
 
     def authorize(
         self,
@@ -65,7 +73,9 @@ class Authorizer:
         if override_claims is not None:
             return self._decide(request, rule, SharedClaims(override_claims, is_flat=True))
         try:
-            credentials = parse_credentials(request.authorization, request.offers)
+            credentials = parse_credentials(
+                request.authorization, request.offers, max_chars=self.max_token_chars
+            )
             if credentials is None:
                 return self._decide(request, rule, None)
             # Verified on this connection before, or now.
@@ -134,5 +144,6 @@ class Authorizer:
     ) -> Verdict:
         # The path is the client's text; the template is ours. The caller learns no code.
         where = request.route.template if request.route is not None else "an unknown route"
-        _log.info("refused %s on %s: %s", request.method, where, error.code)
+        reason = error.reason if isinstance(error, TokenError) else error.code
+        _log.info("refused %s on %s: %s", request.method, where, reason)
         return Verdict(request, problem=problem_of(error, self.space))

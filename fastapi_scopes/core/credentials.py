@@ -12,6 +12,8 @@ from typing import Final
 from fastapi_scopes.errors import CredentialsError, TokenError, TokenFault
 
 __all__ = [
+    "MAX_TOKEN_CHARS",
+    "TOKEN_CHARS_LIMIT",
     "BearerCredentials",
     "field_without_offers",
     "is_bearer_token",
@@ -20,6 +22,11 @@ __all__ = [
     "parse_credentials",
     "without_offers",
 ]
+
+MAX_TOKEN_CHARS: Final = 16 * 1024
+"""The longest token that is read, where a verifier says nothing else."""
+TOKEN_CHARS_LIMIT: Final = 256 * 1024
+"""The longest token that a verifier may permit; servers limit header fields before."""
 
 # RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -32,8 +39,8 @@ _CREDENTIALS = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +[^ ].*)?[ \
 # of subprotocols are compared exactly, so there is one spelling.
 _OFFER = re.compile(r"bearer\.([A-Za-z0-9\-._~+]+)")
 _OFFERING: Final = "bearer."
-# The longest token that verifiers take, and a little around it.
-_MAX_FIELD: Final = 16 * 1024 + 64
+# The scheme, and blanks.
+_AROUND: Final = 64
 _MAX_SUBPROTOCOLS: Final = 64
 _CONFLICTING: Final = (_OFFERING,)
 """An offer that is refused as malformed: the server and the client name different ones."""
@@ -51,7 +58,9 @@ def is_bearer_token(text: object) -> bool:
     return isinstance(text, str) and _B64TOKEN.fullmatch(text) is not None
 
 
-def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
+def parse_authorization(
+    fields: Sequence[bytes], *, max_chars: int = MAX_TOKEN_CHARS
+) -> BearerCredentials | None:
     """Return the bearer credentials in *fields*, or None where the client sent none.
 
     *fields* are the values of all Authorization fields of one request. A request
@@ -59,7 +68,7 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
 
     Raises:
         CredentialsError: there are several fields, or the one is malformed.
-        TokenError: the one is larger than any token that a verifier takes.
+        TokenError: the one is larger than a token of *max_chars*.
     """
     if not fields:
         return None
@@ -68,7 +77,7 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     value = fields[0]
     # INVARIANT: measured before anything else, which takes longer with a longer field
     # (test_credentials_are_measured_before_they_are_read).
-    if len(value) > _MAX_FIELD and value.lstrip(b" \t")[:7].lower() == b"bearer ":
+    if len(value) > max_chars + _AROUND and value.lstrip(b" \t")[:7].lower() == b"bearer ":
         raise TokenError(TokenFault.TOO_LARGE)
     if type(value) is bytes and value[:7] == b"Bearer ":
         token = value[7:]
@@ -84,20 +93,24 @@ def parse_authorization(fields: Sequence[bytes]) -> BearerCredentials | None:
     return None
 
 
-def parse_credentials(fields: Sequence[bytes], offers: Sequence[str]) -> BearerCredentials | None:
+def parse_credentials(
+    fields: Sequence[bytes], offers: Sequence[str], *, max_chars: int = MAX_TOKEN_CHARS
+) -> BearerCredentials | None:
     """Return the one bearer credential of a connection, or None where the client sent none.
 
     *fields* are the values of its Authorization fields, *offers* those of a handshake.
 
     Raises:
         CredentialsError: there are several, or the one is malformed.
-        TokenError: the one is larger than any token that a verifier takes.
+        TokenError: the one is larger than a token of *max_chars*.
     """
     if not offers:
-        return parse_authorization(fields)
+        return parse_authorization(fields, max_chars=max_chars)
     # RFC 6750 2: a client uses one way to send its token, and no more.
     if fields or len(offers) > 1:
         raise CredentialsError
+    if len(offers[0]) > max_chars + _AROUND:
+        raise TokenError(TokenFault.TOO_LARGE)
     offer = _OFFER.fullmatch(offers[0])
     if offer is None:
         raise CredentialsError
@@ -112,7 +125,7 @@ def offers_of(subprotocols: Sequence[str], fields: Sequence[bytes]) -> tuple[str
     differ, or are too many, the result is one malformed offer, so that the handshake is refused.
     """
     # A server may pass one of them on and not the other.
-    if len(subprotocols) > _MAX_SUBPROTOCOLS or sum(map(len, fields)) > _MAX_FIELD:
+    if len(subprotocols) > _MAX_SUBPROTOCOLS or sum(map(len, fields)) > TOKEN_CHARS_LIMIT:
         return _CONFLICTING
     listed = tuple(filter(_is_offer, subprotocols))
     written = tuple(filter(_is_offer, _elements_of(fields)))

@@ -1,7 +1,7 @@
 """The grammar of OAuth scopes (RFC 6749 3.3)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
@@ -76,27 +76,15 @@ def require_descriptions(descriptions: object) -> dict[str, str]:
     return dict(cast("Mapping[str, str]", found))
 
 
-def parse_scopes(value: object) -> frozenset[str]:
-    """Return the scopes that a claim's *value* carries.
+def parse_scopes(text: str) -> list[str]:
+    """Return the scopes in *text*, a list of scopes as RFC 6749 3.3 writes it.
 
-    A str is split on U+0020 alone (``str.split()`` would split on a no-break space too); an
-    element of a list is one scope and never split; None and an empty value hold no scopes.
+    It is split on U+0020 alone: ``str.split()`` would split on a no-break space too.
 
     Raises:
-        ValueError: the value has another type, holds a text that is no scope, or too many.
+        ValueError: a part of it is no scope.
     """
-    if value is None:
-        return frozenset()
-    if isinstance(value, str):
-        return _parse_all([part for part in value.split(" ") if part])
-    if isinstance(value, list):
-        return _parse_all(cast("list[object]", value))
-    raise ValueError("scopes are a string or a list of strings")
-
-
-def _parse_all(elements: Sequence[object]) -> frozenset[str]:
-    if len(elements) > MAX_SCOPES:
-        raise ValueError("too many scopes")
-    if not all(map(is_scope_token, elements)):
+    parts = [part for part in text.split(" ") if part]
+    if not all(map(is_scope_token, parts)):
         raise ValueError("a scope is outside the grammar of RFC 6749 3.3")
-    return frozenset(cast("Sequence[str]", elements))
+    return parts

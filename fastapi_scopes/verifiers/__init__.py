@@ -11,11 +11,20 @@ from fastapi_scopes.verifiers.introspection import IntrospectionVerifier
 from fastapi_scopes.verifiers.issuers import IssuersVerifier, SingleIssuerVerifier
 from fastapi_scopes.verifiers.jwks import JWKSVerifier
 from fastapi_scopes.verifiers.jwt import JWTVerifier
-from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, TokenOptions
+from fastapi_scopes.verifiers.options import (
+    ANY_TENANT,
+    AlgorithmName,
+    AnyTenant,
+    JWTOptions,
+    ScopesClaim,
+    TokenOptions,
+)
 from fastapi_scopes.verifiers.revocation import MemoryRevocationList, RedisRevocationList
 
 __all__ = [
+    "ANY_TENANT",
     "AlgorithmName",
+    "AnyTenant",
     "Document",
     "Fetch",
     "IntrospectionVerifier",
@@ -28,6 +37,7 @@ __all__ = [
     "RedisRevocationList",
     "RevocationList",
     "ScopeLimitedVerifier",
+    "ScopesClaim",
     "SingleIssuerVerifier",
     "TokenOptions",
     "TokenVerifier",

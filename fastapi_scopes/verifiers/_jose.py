@@ -90,6 +90,7 @@ class BoundKey(Key):  # type: ignore[misc]  # python-jose has no types
 
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm.name
+        self.issuers: frozenset[str] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} for {self.algorithm}>"

@@ -56,11 +56,13 @@ class SharedClaims(Generic[ClaimsT]):
     (attacks/test_cached_claims.py).
     """
 
-    __slots__ = ("_is_flat", "is_plain", "original")
+    __slots__ = ("_is_flat", "is_endless", "is_plain", "original")
 
     def __init__(self, claims: ClaimsT, *, is_flat: bool = False) -> None:
         self.original: ClaimsT = claims
         """The claims themselves, only to be read."""
+        self.is_endless: bool = False
+        """Whether the issuer said of no moment that they expire; `exp` is then the verifier's."""
         self._is_flat = is_flat or _is_flat(claims)
         self.is_plain: bool = self._is_flat and _is_copied_plainly(claims)
         """Whether a copy runs no code of the claims' own class, and shares nothing mutable."""

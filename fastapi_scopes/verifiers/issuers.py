@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, cast
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, TokenError, TokenFault
 from fastapi_scopes.verifiers.base import (
     SharedClaims,
@@ -65,8 +66,12 @@ class IssuersVerifier(Generic[ClaimsT]):
         self._by_issuer = {
             issuer: verifier for verifier in verifiers for issuer in verifier.issuers or ()
         }
+        self.max_token_chars: int = max(
+            getattr(each, "max_token_chars", MAX_TOKEN_CHARS) for each in verifiers
+        )
+        """The longest token that is read, in characters."""
         self._verifier_of_token: TokenCache[SingleIssuerVerifier[ClaimsT]] = TokenCache(
-            ttl=_REMEMBERED, size=1024
+            ttl=_REMEMBERED, size=1024, max_chars=self.max_token_chars
         )
 
     def __repr__(self) -> str:
@@ -89,7 +94,8 @@ class IssuersVerifier(Generic[ClaimsT]):
         return self._verify_anew(token) if verifier is None else shared_claims_of(verifier, token)
 
     async def _verify_anew(self, token: str) -> SharedClaims[ClaimsT]:
-        verifier = self._by_issuer.get(unverified_issuer_of(token))
+        issuer = unverified_issuer_of(token, max_chars=self.max_token_chars)
+        verifier = self._by_issuer.get(issuer)
         if verifier is None:
             raise TokenError(TokenFault.ISSUER)
         shared = await awaited_claims(shared_claims_of(verifier, token))

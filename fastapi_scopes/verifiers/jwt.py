@@ -8,11 +8,12 @@ from typing_extensions import TypeVar
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, collecting
 from fastapi_scopes.verifiers.base import SharedClaimsOrAwaitable, awaited_claims, copies_from
-from fastapi_scopes.verifiers.cache import TokenCache, token_key
+from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
 from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, ResolvedOptions
-from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, verified_payload
+from fastapi_scopes.verifiers.tokens.claims import claims_of
+from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, signing_key_of
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
 __all__ = ["JWTVerifier"]
@@ -55,7 +56,7 @@ class JWTVerifier(Generic[ClaimsT]):
         ConfigurationError.raise_for(problems)
         self._keys = verification_keys
         self._cache: TokenCache[VettedClaims[ClaimsT]] = TokenCache(
-            ttl=told.cache_ttl, size=told.cache_size
+            ttl=told.cache_ttl, size=told.cache_size, max_chars=told.max_token_chars
         )
         self._now = told.now
 
@@ -67,6 +68,11 @@ class JWTVerifier(Generic[ClaimsT]):
         """The issuers of which a token must name one; None accepts any."""
         return self._profile.issuers
 
+    @property
+    def max_token_chars(self) -> int:
+        """The longest token that is read, in characters."""
+        return self._profile.max_token_chars
+
     def grants_by_name(self, scope: str) -> bool:
         """Tell whether *scope* is written out in *allowed_scopes*; a wildcard does not count."""
         return self._profile.is_listed(scope)
@@ -77,7 +83,7 @@ class JWTVerifier(Generic[ClaimsT]):
 
     def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
-        now, key = self._now(), token_key(token)
+        now, key = self._now(), self._cache.key_of(token)
         vetted = self._cache.get_by(key, now)
         # INVARIANT: what is kept holds *now*: it was valid when it was kept, and is not kept beyond
         # its end (attacks/test_cached_tokens.py).
@@ -97,7 +103,10 @@ class JWTVerifier(Generic[ClaimsT]):
         return (await awaited_claims(self.verify_shared(token))).copy()
 
     def _vetted(self, token: str, now: float) -> VettedClaims[ClaimsT]:
-        unverified = parse_compact_jws(token, self._keys.algorithms)
+        unverified = parse_compact_jws(
+            token, self._keys.algorithms, max_chars=self._profile.max_token_chars
+        )
         self._profile.require_type(unverified.header)
-        payload = verified_payload(unverified, self._keys)
-        return self._profile.model(self._profile.vet(payload, now))
+        key = signing_key_of(unverified, self._keys)
+        vetted = self._profile.vet(claims_of(unverified.payload), now, key_issuers=key.issuers)
+        return self._profile.model(vetted)

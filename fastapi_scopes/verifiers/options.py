@@ -1,17 +1,28 @@
 """The options that all verifiers share, with their types and defaults."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import Enum
 from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypedDict
 
 from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
 
-__all__ = ["PUBLISHED_ALGORITHMS", "AlgorithmName", "JWTOptions", "ResolvedOptions", "TokenOptions"]
+__all__ = [
+    "ANY_TENANT",
+    "PUBLISHED_ALGORITHMS",
+    "AlgorithmName",
+    "AnyTenant",
+    "JWTOptions",
+    "ResolvedOptions",
+    "ScopesClaim",
+    "TokenOptions",
+]
 
 AlgorithmName: TypeAlias = Literal[
     "HS256",
@@ -35,18 +46,54 @@ AlgorithmName: TypeAlias = Literal[
 PUBLISHED_ALGORITHMS: Final[tuple[AlgorithmName, ...]] = ("RS256", "PS256", "ES256", "EdDSA")
 """Those of the keys that issuers publish, where nothing else is said."""
 
+ScopesClaim: TypeAlias = (
+    str | Sequence[str] | Mapping[str, str] | Callable[[dict[str, Any]], Iterable[str]]
+)
+"""Where the scopes of a token are: a claim, several, several by the prefix that their scopes get,
+or a function of a copy of the verified claims."""
+
+
+class AnyTenant(Enum):
+    """The type of `ANY_TENANT`."""
+
+    ANY_TENANT = "ANY_TENANT"
+
+    def __repr__(self) -> str:
+        return "ANY_TENANT"
+
+
+ANY_TENANT: Final = AnyTenant.ANY_TENANT
+"""What to pass as *tenants* where every tenant of an issuer may call."""
+
 ClaimsT = TypeVar("ClaimsT", bound=Claims, default=Claims)
 
 
 class TokenOptions(TypedDict, Generic[ClaimsT], total=False):
     """What a verifier may be told of its tokens, each a keyword of its constructor."""
 
-    scopes_claim: str
-    """The one claim that holds scopes: "scope", "scp", "realm_access.roles". Default: "scope"."""
+    scopes_claim: ScopesClaim
+    """The claim that holds scopes, such as "scp" or "realm_access.roles"; a list of claims, which
+    all count; or claims with a prefix for their scopes, such as {"scp": "", "roles": "role:"}. A
+    function gets a copy of the verified claims, once for each token, and returns the scopes.
+    Default: "scope"."""
     claims_model: type[ClaimsT]
     """A subclass of `Claims` for claims of your own."""
+    tenants: Sequence[str] | AnyTenant | None
+    """For an *issuer* with `{tenantid}` in it: the GUIDs that may stand there and in `tid`, or
+    `ANY_TENANT`."""
+    authorized_parties: Sequence[str] | None
+    """The clients that may call, by `azp`, or else `client_id`, or else `cid` or `appid`. Default:
+    None, which asks for none."""
+    require_claims: Mapping[str, object] | None
+    """Claims that a token must have, with the values that they must equal."""
     leeway: float
-    """Seconds that the issuer's clock may be off by, 0 to 300. Default: 0."""
+    """Seconds that the issuer's clock may be off by for `exp`, `nbf` and `iat`, 0 to 300.
+    Default: 0."""
+    clock_skew: float
+    """Seconds that `nbf` and `iat` may lie ahead, 0 to 300; the greater of this and *leeway*
+    counts. Default: 10."""
+    max_token_chars: int
+    """The longest token that is read, in characters. Default: 16384."""
     allowed_scopes: Sequence[str] | None
     """The scopes that the issuer may grant, by name or as "prefix:*"; others are dropped. None,
     the default, is all of them."""
@@ -77,10 +124,15 @@ class ResolvedOptions(Generic[ClaimsT]):
 
     issuer: str | Sequence[str] | None
     audience: str | Sequence[str] | None
-    scopes_claim: str = "scope"
+    scopes_claim: ScopesClaim = "scope"
     # Where nothing is passed ClaimsT is Claims, its default.
     claims_model: type[ClaimsT] = Claims  # type: ignore[assignment]
+    tenants: Sequence[str] | AnyTenant | None = None
+    authorized_parties: Sequence[str] | None = None
+    require_claims: Mapping[str, object] | None = None
     leeway: float = 0
+    clock_skew: float = 10
+    max_token_chars: int = MAX_TOKEN_CHARS
     strict: bool = False
     allowed_scopes: Sequence[str] | None = None
     revocations: RevocationList | None = None

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from fastapi_scopes.errors import TokenError
 from tests.verifiers.minting import NOW, b64, mint, mint_raw
 from tests.verifiers.verifying import make_verifier, verdict, verified
 
@@ -25,12 +26,14 @@ TIMES: dict[str, tuple[dict[str, Any], str]] = {
     "exp-after-the-last": ({"exp": LAST_SECOND + 1}, "claims"),
     "exp-1e400-digits": ({"exp": 10**400}, "claims"),
     "nbf-now": ({"nbf": NOW}, "accept"),
-    "nbf-next-second": ({"nbf": NOW + 1}, "not_yet_valid"),
+    "nbf-within-the-skew": ({"nbf": NOW + 10}, "accept"),
+    "nbf-beyond-the-skew": ({"nbf": NOW + 10.5}, "not_yet_valid"),
     "nbf-null": ({"nbf": None}, "claims"),
     "nbf-true": ({"nbf": True}, "claims"),
     "nbf-text": ({"nbf": "0"}, "claims"),
     "iat-now": ({"iat": NOW}, "accept"),
-    "iat-next-second": ({"iat": NOW + 1}, "not_yet_valid"),
+    "iat-within-the-skew": ({"iat": NOW + 10}, "accept"),
+    "iat-beyond-the-skew": ({"iat": NOW + 10.5}, "not_yet_valid"),
     "iat-null": ({"iat": None}, "claims"),
     "iat-list": ({"iat": [1]}, "claims"),
     "iat-negative": ({"iat": -1}, "claims"),
@@ -85,6 +88,114 @@ def test_leeway_moves_every_time(claims: dict[str, Any], answer: str) -> None:
     assert verdict(make_verifier(leeway=30), mint(**claims)) == answer
 
 
+SKEWS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "none-iat": ({"clock_skew": 0}, {"iat": NOW + 1}, "not_yet_valid"),
+    "none-nbf": ({"clock_skew": 0}, {"nbf": NOW + 1}, "not_yet_valid"),
+    "own-iat": ({"clock_skew": 60}, {"iat": NOW + 60}, "accept"),
+    "own-iat-beyond": ({"clock_skew": 60}, {"iat": NOW + 61}, "not_yet_valid"),
+    "never-for-exp": ({"clock_skew": 60}, {"exp": NOW}, "expired"),
+    "greater-than-leeway": ({"clock_skew": 60, "leeway": 5}, {"nbf": NOW + 60}, "accept"),
+    "leeway-is-greater": ({"clock_skew": 5, "leeway": 60}, {"nbf": NOW + 60}, "accept"),
+    "leeway-is-greater-beyond": ({"leeway": 60}, {"nbf": NOW + 61}, "not_yet_valid"),
+    "leeway-alone": ({"clock_skew": 0, "leeway": 5}, {"iat": NOW + 5}, "accept"),
+}
+
+
+@pytest.mark.parametrize(("settings", "claims", "answer"), SKEWS.values(), ids=SKEWS)
+def test_skew_of_clocks_is_for_what_lies_ahead(
+    settings: dict[str, Any], claims: dict[str, Any], answer: str
+) -> None:
+    assert verdict(make_verifier(**settings), mint(**claims)) == answer
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"exp": NOW - 12}, "expired, 12.0 s late"),
+        ({"iat": NOW + 10.5}, "not_yet_valid, 10.5 s early by 'iat'"),
+        ({"nbf": NOW + 3600}, "not_yet_valid, 3600.0 s early by 'nbf'"),
+    ],
+)
+def test_error_says_by_how_many_seconds_a_token_is_early_or_late(
+    claims: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(TokenError) as raised:
+        verified(make_verifier(), mint(**claims))
+
+    assert raised.value.reason == reason
+
+
+PARTIES: dict[str, tuple[dict[str, Any], str]] = {
+    "azp": ({"azp": "web"}, "accept"),
+    "client-id": ({"client_id": "web"}, "accept"),
+    "cid": ({"cid": "web"}, "accept"),
+    "appid": ({"appid": "web"}, "accept"),
+    "another-of-them": ({"azp": "cli"}, "accept"),
+    "azp-before-client-id": ({"azp": "evil", "client_id": "web"}, "authorized_party"),
+    "client-id-before-cid": ({"client_id": "evil", "cid": "web"}, "authorized_party"),
+    "azp-of-ours": ({"azp": "web", "client_id": "evil"}, "accept"),
+    "azp-null": ({"azp": None, "client_id": "web"}, "accept"),
+    "azp-empty": ({"azp": "", "cid": "web"}, "accept"),
+    "client-id-empty": ({"client_id": "", "appid": "web"}, "accept"),
+    "cid-null": ({"cid": None, "appid": "web"}, "accept"),
+    "azp-list": ({"azp": ["web"], "client_id": "web"}, "authorized_party"),
+    "azp-number": ({"azp": 0, "client_id": "web"}, "authorized_party"),
+    "azp-false": ({"azp": False, "client_id": "web"}, "authorized_party"),
+    "prefix": ({"azp": "web2"}, "authorized_party"),
+    "case": ({"azp": "WEB"}, "authorized_party"),
+    "absent": ({}, "authorized_party"),
+    "all-empty": ({"azp": "", "cid": "", "appid": None}, "authorized_party"),
+    "in-the-audience-alone": ({"aud": ["web"]}, "authorized_party"),
+}
+
+
+@pytest.mark.parametrize(("claims", "answer"), PARTIES.values(), ids=PARTIES)
+def test_token_is_of_a_client_that_may_call(claims: dict[str, Any], answer: str) -> None:
+    assert verdict(make_verifier(authorized_parties=["web", "cli"]), mint(**claims)) == answer
+
+
+REQUIRED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "equal": ({"type": "access"}, {"type": "access"}, "accept"),
+    "another": ({"type": "access"}, {"type": "other"}, "claims"),
+    "case": ({"type": "access"}, {"type": "Access"}, "claims"),
+    "absent": ({"type": "access"}, {}, "claims"),
+    "null": ({"type": "access"}, {"type": None}, "claims"),
+    "in-a-list": ({"type": "access"}, {"type": ["access"]}, "claims"),
+    "all-of-them": ({"type": "access", "a": 1}, {"type": "access"}, "claims"),
+    "true": ({"ok": True}, {"ok": True}, "accept"),
+    "true-is-no-1": ({"ok": True}, {"ok": 1}, "claims"),
+    "1-is-no-true": ({"ok": 1}, {"ok": True}, "claims"),
+    "0-is-no-false": ({"ok": 0}, {"ok": False}, "claims"),
+    "number": ({"ok": 1}, {"ok": 1.0}, "accept"),
+    "list": ({"ok": [1, "a"]}, {"ok": [1, "a"]}, "accept"),
+    "list-longer": ({"ok": [1]}, {"ok": [1, 2]}, "claims"),
+    "list-of-true": ({"ok": [1]}, {"ok": [True]}, "claims"),
+    "object": ({"ok": {"a": 1}}, {"ok": {"a": 1}}, "accept"),
+    "object-more": ({"ok": {"a": 1}}, {"ok": {"a": 1, "b": 2}}, "claims"),
+    "object-of-true": ({"ok": {"a": 1}}, {"ok": {"a": True}}, "claims"),
+    "nested": ({"org.id": "acme"}, {"org": {"id": "acme"}}, "accept"),
+    "nested-another": ({"org.id": "acme"}, {"org": {"id": "evil"}}, "claims"),
+    "dotted-before-nested": ({"org.id": "acme"}, {"org.id": "x", "org": {"id": "acme"}}, "claims"),
+}
+
+
+@pytest.mark.parametrize(("required", "claims", "answer"), REQUIRED.values(), ids=REQUIRED)
+def test_required_claims_are_equal(
+    required: dict[str, Any], claims: dict[str, Any], answer: str
+) -> None:
+    assert verdict(make_verifier(require_claims=required), mint(**claims)) == answer
+
+
+def test_required_claims_are_those_that_were_passed() -> None:
+    required: dict[str, Any] = {"org": {"id": "acme"}}
+    verifier = make_verifier(require_claims=required)
+    required["org"]["id"] = "evil"
+    required["type"] = "access"
+
+    assert verdict(verifier, mint(org={"id": "acme"})) == "accept"
+    assert verdict(verifier, mint(org={"id": "evil"})) == "claims"
+
+
 @pytest.mark.parametrize("claims", [{}, {"nbf": 0}, {"iat": 0}])
 def test_clock_that_answers_nan_refuses(claims: dict[str, Any]) -> None:
     verifier = make_verifier(now=lambda: float("nan"))
@@ -122,7 +233,11 @@ ISSUERS: dict[str, tuple[dict[str, Any], Any, str]] = {
     "object": ({"iss": {ISSUER: ISSUER}}, ISSUER, "issuer"),
     "opt-out": ({"iss": "anybody"}, None, "accept"),
     "opt-out-missing": ({}, None, "accept"),
-    "opt-out-null": ({"iss": None}, None, "issuer"),
+    "opt-out-null": ({"iss": None}, None, "accept"),
+    "opt-out-empty": ({"iss": ""}, None, "accept"),
+    "opt-out-number": ({"iss": 0}, None, "issuer"),
+    "opt-out-false": ({"iss": False}, None, "issuer"),
+    "opt-out-empty-list": ({"iss": []}, None, "issuer"),
     "opt-out-list": ({"iss": [ISSUER]}, None, "issuer"),
 }
 
@@ -155,8 +270,12 @@ AUDIENCES: dict[str, tuple[dict[str, Any], Any, str]] = {
     "opt-out": ({"aud": "anybody"}, None, "accept"),
     "opt-out-list": ({"aud": ["a", "b"]}, None, "accept"),
     "opt-out-missing": ({}, None, "accept"),
-    "opt-out-empty-list": ({"aud": []}, None, "audience"),
-    "opt-out-null": ({"aud": None}, None, "audience"),
+    "opt-out-empty-list": ({"aud": []}, None, "accept"),
+    "opt-out-null": ({"aud": None}, None, "accept"),
+    "opt-out-empty": ({"aud": ""}, None, "accept"),
+    "opt-out-false": ({"aud": False}, None, "audience"),
+    "opt-out-object": ({"aud": {}}, None, "audience"),
+    "opt-out-list-of-null": ({"aud": [None]}, None, "audience"),
     "opt-out-number": ({"aud": 1}, None, "audience"),
     "opt-out-list-with-number": ({"aud": [API, 1]}, None, "audience"),
 }
@@ -253,13 +372,13 @@ SCOPES: dict[str, tuple[Any, Any]] = {
     "backslash": ("a\\b", "scopes"),
     "cyrillic": ("\u0430dmin", "scopes"),
     "fullwidth": ("\uff41", "scopes"),
-    "space-in-element": (["a admin"], "scopes"),
-    "number-in-list": (["a", 1], "scopes"),
-    "nested-list": ([["a"]], "scopes"),
-    "empty-element": ([""], "scopes"),
+    "space-in-element": (["a admin"], set()),
+    "number-in-list": (["a", 1], {"a"}),
+    "nested-list": ([["a"]], set()),
+    "empty-element": ([""], set()),
     "number": (1, "scopes"),
     "true": (True, "scopes"),
-    "object": ({"a": True}, "scopes"),
+    "object": ({"a": True, "b": False}, {"a"}),
     "too-many": ([str(each) for each in range(513)], "scopes"),
 }
 

@@ -140,3 +140,26 @@ def test_verified_header_cannot_be_changed() -> None:
 
     with pytest.raises(TypeError):
         verified.header["alg"] = "none"  # type: ignore[index]
+
+
+def encrypted(header: str, rest: str = "..aXY.Y3Q.dGFn") -> str:
+    return b64(header) + rest
+
+
+DIRECT = '{"alg":"dir","enc":"A256GCM"}'
+ENCRYPTED: dict[str, tuple[str, str]] = {
+    "direct": (encrypted(DIRECT), "encrypted"),
+    "with-a-key": (encrypted(DIRECT, ".a2V5.aXY.Y3Q.dGFn"), "encrypted"),
+    "without-enc": (encrypted('{"alg":"dir"}'), "malformed"),
+    "no-json": (encrypted("header"), "malformed"),
+    "no-base64": ("!..aXY.Y3Q.dGFn", "malformed"),
+    "header-too-long": (encrypted(f'{{"enc":"{"x" * 2048}"}}'), "malformed"),
+    "four-segments": (encrypted(DIRECT, ".aXY.Y3Q.dGFn"), "malformed"),
+    "six-segments": (encrypted(DIRECT, "..aXY.Y3Q.dGFn.eA"), "malformed"),
+    "signed-with-enc": (mint(header={"enc": "A256GCM"}), "header"),
+}
+
+
+@pytest.mark.parametrize(("token", "answer"), ENCRYPTED.values(), ids=ENCRYPTED)
+def test_encrypted_token_is_told_apart_from_a_malformed_one(token: str, answer: str) -> None:
+    assert verdict(make_verifier(), token) == answer

@@ -1,11 +1,17 @@
 """Tokens that only their issuer can read (RFC 7662): what it says, and what is wrong with it."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from fastapi.testclient import TestClient
 from pydantic import model_validator
 
+from fastapi_scopes import ScopeGuard
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.verifiers import IntrospectionVerifier
 from tests.issuers.answers import Behaviour, Framing
 from tests.issuers.faults import (
     BROKEN_CONNECTIONS,
@@ -23,6 +29,7 @@ from tests.issuers.faults import (
 )
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.introspecting import (
+    SETTINGS,
     UNAVAILABLE,
     answer_to,
     answers_to,
@@ -30,6 +37,7 @@ from tests.verifiers.introspecting import (
     make_introspecting,
 )
 from tests.verifiers.minting import NOW
+from tests.verifiers.publishing import Clock
 
 
 def test_claims_are_what_the_issuer_says(issuer: FaultyIssuer) -> None:
@@ -127,20 +135,20 @@ MEMBERS: Mapping[str, tuple[Behaviour, str]] = {
     "exp-true": (members(exp=True), "claims"),
     "exp-past": (members(exp=NOW), "expired"),
     "exp-fraction": (members(exp=NOW + 0.5), "accept"),
-    "nbf-future": (members(nbf=NOW + 1), "not_yet_valid"),
-    "iat-future": (members(iat=NOW + 1), "not_yet_valid"),
+    "nbf-future": (members(nbf=NOW + 11), "not_yet_valid"),
+    "iat-future": (members(iat=NOW + 11), "not_yet_valid"),
     "cnf": (members(cnf={"jkt": "x"}), "confirmation"),
-    "cnf-null": (members(cnf=None), "confirmation"),
+    "cnf-null": (members(cnf=None), "accept"),
     "sub-number": (members(sub=7), "claims"),
-    "sub-null": (members(sub=None), "claims"),
+    "sub-null": (members(sub=None), "accept"),
     "jti-list": (members(jti=["one"]), "claims"),
     "client-id-number": (members(client_id=7), "claims"),
     "scope-missing": (without("scope"), "accept"),
     "scope-null": (members(scope=None), "accept"),
     "scope-list": (members(scope=["a", "b"]), "accept"),
     "scope-number": (members(scope=1), "scopes"),
-    "scope-object": (members(scope={"a": True}), "scopes"),
-    "scope-list-with-number": (members(scope=["a", 1]), "scopes"),
+    "scope-object": (members(scope={"a": True}), "accept"),
+    "scope-list-with-number": (members(scope=["a", 1]), "accept"),
     "scope-outside-the-grammar": (members(scope='a "b"'), "scopes"),
     "scopes-of-its-own": (members(scopes=["admin"]), "accept"),
     "id-token": (members(token_use="id"), "type"),
@@ -160,7 +168,7 @@ KINDS_OF_TOKEN: Mapping[str, tuple[Behaviour, str]] = {
     "mac": (members(token_type="mac"), "type"),
     "dpop-without-a-key": (members(token_type="DPoP"), "type"),
     "dpop": (members(token_type="DPoP", cnf={"jkt": "x"}), "confirmation"),
-    "null": (members(token_type=None), "type"),
+    "null": (members(token_type=None), "accept"),
     "list": (members(token_type=["Bearer"]), "type"),
     "empty": (members(token_type=""), "type"),
 }
@@ -262,3 +270,63 @@ def test_connection_that_breaks_between_two_requests_is_made_anew(issuer: Faulty
     issuer.introspection.switch(lambda good: good, lambda good: good.framed(Framing.CLOSE))
 
     assert answers_to(verifier, token, token, token) == ["accept"] * 3
+
+
+WITHOUT_EXP: Mapping[str, Behaviour] = {"missing": without("exp"), "null": members(exp=None)}
+
+
+@pytest.mark.parametrize("ttl", [0, 10])
+@pytest.mark.parametrize("behaviour", WITHOUT_EXP.values(), ids=WITHOUT_EXP)
+def test_token_without_an_end_is_taken_where_that_is_permitted(
+    issuer: FaultyIssuer, behaviour: Behaviour, ttl: int
+) -> None:
+    issuer.introspection.switch(behaviour)
+    clock, token = Clock(), issuer.mint_opaque("a")
+    verifier = make_introspecting(issuer, now=clock, allow_no_exp=True, cache_ttl=ttl)
+
+    claims = claims_from(verifier, token)
+    assert (claims.exp, claims.scopes) == (NOW + ttl, {"a"})
+    clock.move(9)
+    assert claims_from(verifier, token).exp == (NOW + 10 if ttl else NOW + 9)
+    clock.move(1)
+    assert answer_to(verifier, token) == "accept"
+    assert issuer.introspection.count == (2 if ttl else 3)
+
+
+def test_end_that_is_there_counts_where_none_is_permitted_too(issuer: FaultyIssuer) -> None:
+    verifier = make_introspecting(issuer, allow_no_exp=True)
+
+    assert claims_from(verifier, issuer.mint_opaque("a", exp=NOW + 5)).exp == NOW + 5
+    issuer.introspection.switch(members(exp=NOW))
+    assert answer_to(verifier, issuer.mint_opaque("a")) == "expired"
+    issuer.introspection.switch(members(exp="never"))
+    assert answer_to(verifier, issuer.mint_opaque("a")) == "claims"
+
+
+@pytest.mark.parametrize("has_exp", [True, False])
+def test_connection_without_an_end_is_left_alone(issuer: FaultyIssuer, has_exp: bool) -> None:
+    verifier = make_introspecting(issuer, allow_no_exp=True)
+    if not has_exp:
+        issuer.introspection.switch(without("exp"))
+    clock = Clock()
+    guard = ScopeGuard({"GET /": []}, verifier=verifier, end_at_exp=True, now=clock)
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/")
+    async def chunks() -> StreamingResponse:
+        async def stream() -> AsyncIterator[bytes]:
+            yield b"first "
+            clock.move(3600)
+            yield b"second"
+
+        return StreamingResponse(stream())
+
+    client = TestClient(guard.protect(app))
+    answer = client.get("/", headers={"Authorization": f"Bearer {issuer.mint_opaque('a')}"})
+
+    assert answer.text == ("first " if has_exp else "first second")
+
+
+def test_flag_that_is_no_bool_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="allow_no_exp is no bool"):
+        IntrospectionVerifier(**SETTINGS, allow_no_exp="no")  # type: ignore[arg-type]

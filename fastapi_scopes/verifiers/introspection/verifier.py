@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import json
 import logging
 import math
 import re
@@ -28,7 +29,6 @@ from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenOptions
-from fastapi_scopes.verifiers.tokens.compact import MAX_TOKEN_CHARS
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
 __all__ = ["IntrospectionVerifier"]
@@ -73,6 +73,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         issuer: str | Sequence[str] | None,
         audience: str | Sequence[str] | None,
         allow_http: bool = False,
+        allow_no_exp: bool = False,
         timeout: float = 5,
         **options: Unpack[TokenOptions[ClaimsT]],
     ) -> None:
@@ -86,13 +87,15 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         problems = [
             *_client_problems(client_id, client_secret),
             *seconds_problems(timeout=timeout),
-            *flag_problems(allow_http=allow_http),
+            *flag_problems(allow_http=allow_http, allow_no_exp=allow_no_exp),
         ]
         unfit = url_problem(endpoint, allow_http=allow_http)
         if unfit is not None:
             problems.append(unfit.of("endpoint"))
         with collecting(problems):
-            self._profile = AccessTokenProfile(told)
+            self._profile = AccessTokenProfile(
+                told, lifetime=told.cache_ttl if allow_no_exp else None
+            )
         ConfigurationError.raise_for(problems)
         self._endpoint = IntrospectionEndpoint(
             endpoint,
@@ -104,10 +107,16 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         self._now = told.now
         ttl, size = told.cache_ttl, told.cache_size
         self._is_keeping = ttl > 0 and size > 0
-        self._active: TokenCache[VettedClaims[Any]] = TokenCache(ttl=ttl, size=size)
+        self._active: TokenCache[VettedClaims[Any]] = TokenCache(
+            ttl=ttl, size=size, max_chars=told.max_token_chars
+        )
         # A cache of its own, so that a flood of invented tokens displaces no active one.
-        self._refused: TokenCache[TokenFault] = TokenCache(ttl=ttl, size=size)
-        self._recent: TokenCache[bool] = TokenCache(ttl=MAX_TTL, size=max(size, _MAX_REQUESTS))
+        self._refused: TokenCache[tuple[TokenFault, str]] = TokenCache(
+            ttl=ttl, size=size, max_chars=told.max_token_chars
+        )
+        self._recent: TokenCache[bool] = TokenCache(
+            ttl=MAX_TTL, size=max(size, _MAX_REQUESTS), max_chars=told.max_token_chars
+        )
         """Tokens that were active a while ago."""
         self._running: WeakKeyDictionary[asyncio.AbstractEventLoop, _Running] = WeakKeyDictionary()
 
@@ -119,22 +128,28 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         """The issuers of which an answer must name one; None accepts any."""
         return self._profile.issuers
 
+    @property
+    def max_token_chars(self) -> int:
+        """The longest token that is read, in characters."""
+        return self._profile.max_token_chars
+
     def issuers_granting(self, scope: str) -> frozenset[str] | None:
         """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
 
     async def verify_shared(self, token: str) -> SharedClaims[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""
+        # First of all: everything else takes longer with a longer token.
+        if isinstance(token, str) and len(token) > self._profile.max_token_chars:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TokenError(TokenFault.TOO_LARGE)
         if not is_bearer_token(token):
             raise TokenError(TokenFault.MALFORMED)
-        if len(token) > MAX_TOKEN_CHARS:
-            raise TokenError(TokenFault.TOO_LARGE)
         now = self._now()
         vetted = self._active.get(token, now)
         if vetted is None:
             refused = self._refused.get(token, now)
             if refused is not None:
-                raise TokenError(refused)
+                raise TokenError(*refused)
             # A caller that is cancelled must not cancel the request that others wait for.
             vetted = await asyncio.shield(self._request_about(token, now))
         if vetted.shared_claims is None:
@@ -186,12 +201,13 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         body = await self._endpoint.ask(token)
         now = self._now()
         try:
-            _require_active_access_token(body)
-            vetted = self._profile.vet(body, now)
+            answer = _active_answer_of(body)
+            vetted = self._profile.vet(answer, now)
+            vetted.text = json.dumps(vetted.parsed)
         except TokenError as error:
             # A token that is not valid yet will be valid in a moment.
             if error.code != TokenFault.NOT_YET_VALID:
-                self._refused.put(token, error.code, now, until=math.inf)
+                self._refused.put(token, (error.code, error.detail), now, until=math.inf)
             raise
         # As old as the question: a token revoked while the issuer answers may be active in it.
         self._active.put(token, vetted, asked_at, until=vetted.expires_at)
@@ -206,9 +222,12 @@ def _forget(running: _Running, key: object) -> None:
         request.exception()
 
 
-def _require_active_access_token(body: bytes) -> None:
+def _active_answer_of(body: bytes) -> dict[str, object]:
     try:
-        answer = parse_json_object(body)
+        # Servers write null for what they have no value of.
+        answer = {
+            name: value for name, value in parse_json_object(body).items() if value is not None
+        }
     except ValueError:
         _log.warning("an introspection answer is no strict JSON object")
         raise VerifierUnavailable from None
@@ -221,6 +240,7 @@ def _require_active_access_token(body: bytes) -> None:
     known = ("bearer", "dpop") if "cnf" in answer else ("bearer",)
     if not isinstance(kind, str) or kind.lower() not in known:
         raise TokenError(TokenFault.TYPE)
+    return answer
 
 
 def _client_problems(client_id: object, client_secret: object) -> Iterator[ConfigurationProblem]:

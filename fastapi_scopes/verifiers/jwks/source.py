@@ -14,6 +14,7 @@ from fastapi_scopes.verifiers._settings import is_number_within
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
 from fastapi_scopes.verifiers.keys.published import read_published_keys
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys
+from fastapi_scopes.verifiers.tokens.expected_issuers import metadata_issuer_of
 
 __all__ = ["JWKSSource", "PublishedKeys", "metadata_urls"]
 
@@ -78,7 +79,7 @@ class JWKSSource:
         return PublishedKeys(keys, document.max_age)
 
     async def _discover(self) -> str:
-        openid_url, oauth_url = metadata_urls(self._issuer or "")
+        openid_url, oauth_url = metadata_urls(metadata_issuer_of(self._issuer or ""))
         try:
             return self._jwks_uri_of(await self._fetched(openid_url), openid_url)
         except FetchError as error:

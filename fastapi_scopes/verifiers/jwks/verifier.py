@@ -15,6 +15,7 @@ from fastapi_scopes.errors import (
 )
 from fastapi_scopes.verifiers._clocks import age_clock_for
 from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
+from fastapi_scopes.verifiers._jose import BoundKey
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.base import (
     SharedClaims,
@@ -33,11 +34,13 @@ from fastapi_scopes.verifiers.options import (
     JWTOptions,
     ResolvedOptions,
 )
+from fastapi_scopes.verifiers.tokens.claims import claims_of
 from fastapi_scopes.verifiers.tokens.compact import (
     UnverifiedJWS,
     parse_compact_jws,
-    verified_payload,
+    signing_key_of,
 )
+from fastapi_scopes.verifiers.tokens.expected_issuers import metadata_issuer_of
 from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
 
 __all__ = ["JWKSVerifier"]
@@ -110,7 +113,9 @@ class JWKSVerifier(Generic[ClaimsT]):
         self._keys = IssuerKeys(
             source.ask,
             schedule=Schedule(ttl, cooldown, max_age, timeout),
-            new_cache=lambda: TokenCache(ttl=told.cache_ttl, size=told.cache_size),
+            new_cache=lambda: TokenCache(
+                ttl=told.cache_ttl, size=told.cache_size, max_chars=told.max_token_chars
+            ),
             name=self._name,
             now=age_clock_for(told.now),
         )
@@ -122,6 +127,11 @@ class JWKSVerifier(Generic[ClaimsT]):
     def issuers(self) -> frozenset[str] | None:
         """The issuer that a token must name, in a set; None accepts any."""
         return self._profile.issuers
+
+    @property
+    def max_token_chars(self) -> int:
+        """The longest token that is read, in characters."""
+        return self._profile.max_token_chars
 
     def grants_by_name(self, scope: str) -> bool:
         """Tell whether *scope* is written out in *allowed_scopes*; a wildcard does not count."""
@@ -158,21 +168,24 @@ class JWKSVerifier(Generic[ClaimsT]):
         return (await awaited_claims(self.verify_shared(token))).copy()
 
     async def _vetted(self, token: str, held: Held[KeyGeneration], seen: int) -> VettedClaims[Any]:
-        unverified = parse_compact_jws(token, self._algorithms)
+        unverified = parse_compact_jws(
+            token, self._algorithms, max_chars=self._profile.max_token_chars
+        )
         self._profile.require_type(unverified.header)
-        held, payload = await self._verified(unverified, held, seen)
+        held, key = await self._signing_key_of(unverified, held, seen)
         now = self._now()
-        vetted = self._profile.model(self._profile.vet(payload, now))
+        vetted = self._profile.vet(claims_of(unverified.payload), now, key_issuers=key.issuers)
+        self._profile.model(vetted)
         held.value.cache.put(token, vetted, now, until=vetted.expires_at)
         return vetted
 
-    async def _verified(
+    async def _signing_key_of(
         self, unverified: UnverifiedJWS, held: Held[KeyGeneration], seen: int
-    ) -> tuple[Held[KeyGeneration], bytes]:
-        """Return the payload of *unverified*, and the keys of which one has verified it."""
+    ) -> tuple[Held[KeyGeneration], BoundKey]:
+        """Return the key that has signed *unverified*, after the keys that it is one of."""
         while True:
             try:
-                return held, verified_payload(unverified, held.value.keys)
+                return held, signing_key_of(unverified, held.value.keys)
             except TokenError:
                 # A known key refused it. Where no key has that name, one may have it by now.
                 if held.value.keys.has_kid(unverified.kid):
@@ -197,7 +210,7 @@ def _place_problems(
             setting="issuer",
         )
     elif isinstance(issuer, str) and issuer and jwks_uri is None:
-        yield from _url_problems("issuer", issuer, allow_http)
+        yield from _url_problems("issuer", metadata_issuer_of(issuer), allow_http)
         if "?" in issuer:
             yield ConfigurationProblem(
                 "has a query, so its metadata has no place",

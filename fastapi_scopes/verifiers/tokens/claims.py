@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi_scopes.core.scopes import parse_scopes
 from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
+from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers
+from fastapi_scopes.verifiers.tokens.scopes_claim import claim_at
 
 __all__ = [
     "Expectations",
     "claims_of",
     "require_access_token_claims",
     "require_access_token_type",
-    "require_current",
-    "scopes_of",
+    "require_claims",
 ]
+
+_MAX_DEPTH = 64
 
 _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
 
@@ -24,6 +26,9 @@ _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _TYPES = _ACCESS_TOKEN_TYPES | {"jwt", "application/jwt"}
 
 _TEXT_CLAIMS = ("sub", "client_id", "jti")
+
+# OpenID Connect Core 2, RFC 9068 2.2; then Okta, and Microsoft in its first version.
+_PARTY_CLAIMS = ("azp", "client_id", "cid", "appid")
 
 # RFC 9068 2.2.
 _REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
@@ -38,17 +43,26 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations:
     """The claims that a token must have to be valid here; None skips a check."""
 
-    issuers: frozenset[str] | None
+    issuers: ExpectedIssuers | None
     audiences: frozenset[str] | None
+    parties: frozenset[str] | None = None
+    """The clients of which a token must name one."""
+    required: Mapping[str, object]
+    """Claims, and what each must equal."""
     leeway: float = 0
+    """The seconds by which `exp` may have passed."""
+    skew: float = 0
+    """The seconds by which `nbf` and `iat` may lie ahead."""
     strict: bool = False
     """Whether the token must have everything that RFC 9068 asks for."""
     takes_bound: bool = False
     """Whether a token that is bound to a key (`cnf`) is taken: a proof checker sees it later."""
+    takes_endless: bool = False
+    """Whether a token without `exp` is taken."""
 
 
 def require_access_token_type(header: Mapping[str, object], *, strict: bool = False) -> None:
@@ -65,7 +79,7 @@ def require_access_token_type(header: Mapping[str, object], *, strict: bool = Fa
         raise TokenError(TokenFault.TYPE)
 
 
-def require_access_token_claims(claims: Mapping[str, object], scopes_claim: str) -> None:
+def require_access_token_claims(claims: Mapping[str, object]) -> None:
     """Check that *claims* are not those of another kind of token, such as an ID token.
 
     An ID token is for the client (RFC 8725 3.11) and authorizes nothing here. A nonce alone is
@@ -75,7 +89,7 @@ def require_access_token_claims(claims: Mapping[str, object], scopes_claim: str)
         TokenError: it is an ID token, a refresh token, a logout token or the like.
     """
     is_hashed = not _ID_TOKEN_HASHES.isdisjoint(claims)
-    is_nonced = "nonce" in claims and _claim_at(claims, scopes_claim) is None
+    is_nonced = "nonce" in claims and {"scope", "scp", "client_id"}.isdisjoint(claims)
     # RFC 8417 2.2: a security event, of which logout is one.
     is_event = is_json_object(claims.get("events"))
     if is_hashed or is_nonced or is_event:
@@ -93,46 +107,76 @@ def _is_access_token_kind(claims: Mapping[str, object], name: str) -> bool:
     return kind.lower() in _KINDS[name] or (kind.lower() == "dpop" and "cnf" in claims)
 
 
-def claims_of(payload: bytes, expected: Expectations, now: float) -> dict[str, object]:
-    """Return the claims in *payload*, every registered claim checked.
+def claims_of(payload: bytes) -> dict[str, object]:
+    """Return the claims in *payload*, none of them checked yet.
 
     Raises:
-        TokenError: *payload* is no claims set, or not one that is valid here and *now*.
+        TokenError: *payload* is no claims set.
     """
     try:
         claims = parse_json_object(payload)
     except ValueError:
         raise TokenError(TokenFault.PAYLOAD) from None
+    # Fewer brackets than levels are allowed, wherever they stand, go no deeper.
+    if payload.count(b"{") + payload.count(b"[") > _MAX_DEPTH and _is_deep(claims):
+        raise TokenError(TokenFault.PAYLOAD)
+    return claims
+
+
+def _is_deep(claims: object) -> bool:
+    """Tell whether *claims* are more than 64 levels deep: a copy could exhaust the stack."""
+    level = [claims]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def require_claims(claims: Mapping[str, object], expected: Expectations, now: float) -> None:
+    """Check every registered claim of *claims*, and what else is *expected* of them *now*.
+
+    Raises:
+        TokenError: they are not valid here.
+    """
     # RFC 9449 7.2: a token that is bound to a key is no bearer token; it needs a proof.
     if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
         raise TokenError(TokenFault.CONFIRMATION)
     # An empty claim identifies nobody.
-    if expected.strict and any(claims.get(name) in (None, "") for name in _REQUIRED_CLAIMS):
+    if expected.strict and any(claims.get(name) in (None, "", []) for name in _REQUIRED_CLAIMS):
         raise TokenError(TokenFault.CLAIMS)
     for name in _TEXT_CLAIMS:
         if not isinstance(claims.get(name, ""), str):
             raise TokenError(TokenFault.CLAIMS)
-    require_current(claims, expected.leeway, now)
+    _require_current(claims, expected, now)
     _require_issuer(claims, expected.issuers)
     _require_audience(claims, expected.audiences)
-    return claims
+    if expected.parties is not None and _party_of(claims) not in expected.parties:
+        raise TokenError(TokenFault.AUTHORIZED_PARTY)
+    for name, value in expected.required.items():
+        if not _is_equal(claim_at(claims, name), value):
+            raise TokenError(TokenFault.CLAIMS, f"{name!r} is not what require_claims asks for")
 
 
-def require_current(claims: Mapping[str, object], leeway: float, now: float) -> None:
-    """Check that *claims* hold *now*: before `exp`, not before `nbf`, not issued in the future.
-
-    Raises:
-        TokenError: they do not hold, or a time is no number.
-    """
-    if "exp" not in claims:
-        raise TokenError(TokenFault.CLAIMS)
-    # RFC 7519 4.1.4: on or after exp is too late. Written so that a clock that answers NaN
-    # refuses.
-    if not now < _numeric_date(claims, "exp") + leeway:
-        raise TokenError(TokenFault.EXPIRED)
+def _require_current(claims: Mapping[str, object], expected: Expectations, now: float) -> None:
+    if "exp" in claims:
+        exp = _numeric_date(claims, "exp")
+        # RFC 7519 4.1.4: on or after exp is too late. Written so that a clock that answers NaN
+        # refuses.
+        if not now < exp + expected.leeway:
+            raise TokenError(TokenFault.EXPIRED, f"{now - exp:.1f} s late")
+    elif not expected.takes_endless:
+        raise TokenError(TokenFault.CLAIMS, "there is no 'exp'")
     for name in ("nbf", "iat"):
-        if name in claims and not _numeric_date(claims, name) <= now + leeway:
-            raise TokenError(TokenFault.NOT_YET_VALID)
+        if name in claims:
+            begin = _numeric_date(claims, name)
+            if not begin <= now + expected.skew:
+                raise TokenError(TokenFault.NOT_YET_VALID, f"{begin - now:.1f} s early by {name!r}")
 
 
 def _numeric_date(claims: Mapping[str, object], name: str) -> float:
@@ -145,49 +189,41 @@ def _numeric_date(claims: Mapping[str, object], name: str) -> float:
     return value
 
 
-def _require_issuer(claims: Mapping[str, object], issuers: frozenset[str] | None) -> None:
-    issuer = claims.get("iss", "")
-    if not isinstance(issuer, str) or (issuers is not None and issuer not in issuers):
+def _require_issuer(claims: Mapping[str, object], issuers: ExpectedIssuers | None) -> None:
+    issuer = claims.get("iss")
+    # null is as good as absent; and nothing else of another type is.
+    if not isinstance(issuer, str | None):
+        raise TokenError(TokenFault.ISSUER)
+    if issuers is not None and not issuers.include_issuer_of(claims):
         raise TokenError(TokenFault.ISSUER)
 
 
 def _require_audience(claims: Mapping[str, object], audiences: frozenset[str] | None) -> None:
-    named = _audience_of(claims["aud"]) if "aud" in claims else []
+    # RFC 7519 4.1.3: a string or an array of strings. Issuers write null or [] where no audience
+    # was asked for.
+    audience = claims.get("aud")
+    named = audience if is_json_array(audience) else [] if audience is None else [audience]
+    if not all(isinstance(each, str) for each in named):
+        raise TokenError(TokenFault.AUDIENCE)
     if audiences is not None and audiences.isdisjoint(named):
         raise TokenError(TokenFault.AUDIENCE)
 
 
-def _audience_of(value: object) -> list[str]:
-    values = value if is_json_array(value) else [value]
-    named = [each for each in values if isinstance(each, str)]
-    # RFC 7519 4.1.3: a string or an array of strings; an empty one addresses nobody.
-    if not named or len(named) != len(values):
-        raise TokenError(TokenFault.AUDIENCE)
-    return named
+def _party_of(claims: Mapping[str, object]) -> str | None:
+    """Return the client that *claims* were issued to, or None where they name none."""
+    for name in _PARTY_CLAIMS:
+        party = claims.get(name)
+        if party not in (None, ""):
+            return party if isinstance(party, str) else None
+    return None
 
 
-def scopes_of(claims: Mapping[str, object], name: str) -> frozenset[str]:
-    """Return the scopes in the claim *name*; none where the claim is absent.
-
-    At every level a member of exactly that name wins (``https://example.com/scopes`` has dots
-    and is one name); otherwise the text up to the first dot names an object to look into, as
-    in ``realm_access.roles``.
-
-    Raises:
-        TokenError: the claim is no text and no list, or holds a text that is no scope (RFC 6749
-            3.3).
-    """
-    try:
-        return parse_scopes(_claim_at(claims, name))
-    except ValueError:
-        raise TokenError(TokenFault.SCOPES) from None
-
-
-def _claim_at(claims: Mapping[str, object], name: str) -> object:
-    if name in claims:
-        return claims[name]
-    outer, dot, rest = name.partition(".")
-    inner = claims.get(outer)
-    if not dot or not is_json_object(inner):
-        return None
-    return _claim_at(inner, rest)
+def _is_equal(value: object, wanted: object) -> bool:
+    """Tell whether two JSON values are equal; a bool is no number, as it is to Python."""
+    if is_json_object(value) and is_json_object(wanted):
+        return value.keys() == wanted.keys() and all(
+            _is_equal(value[name], wanted[name]) for name in wanted
+        )
+    if is_json_array(value) and is_json_array(wanted):
+        return len(value) == len(wanted) and all(map(_is_equal, value, wanted))
+    return isinstance(value, bool) is isinstance(wanted, bool) and value == wanted

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import decode_base64url, parse_json_object
-from fastapi_scopes.verifiers._jose import is_signed_with
+from fastapi_scopes.verifiers._jose import BoundKey, is_signed_with
 from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
@@ -14,19 +15,19 @@ from fastapi_scopes.verifiers.options import AlgorithmName
 
 __all__ = [
     "MAX_HEADER_BYTES",
-    "MAX_TOKEN_CHARS",
     "UnverifiedJWS",
     "VerifiedJWS",
     "parse_compact_jws",
+    "signing_key_of",
     "unverified_issuer_of",
-    "verified_payload",
     "verify_compact_jws",
 ]
 
-MAX_TOKEN_CHARS = 16 * 1024
-"""The longest token that is read."""
 MAX_HEADER_BYTES = 2 * 1024
 """The longest decoded header that is parsed."""
+
+# RFC 7516 7.1.
+_JWE_SEGMENTS = 5
 
 # RFC 7515 4.1.11: an extension that is not understood refuses the token, and none is. RFC 7797
 # has b64 without crit in the wild, RFC 7516 has enc and zip: those are JWE.
@@ -71,11 +72,13 @@ def verify_compact_jws(
     verification_keys, problems = read_keys(keys, algorithms)
     ConfigurationError.raise_for(problems)
     unverified = parse_compact_jws(token, verification_keys.algorithms)
-    payload = verified_payload(unverified, verification_keys)
-    return VerifiedJWS(MappingProxyType(dict(unverified.header)), payload)
+    signing_key_of(unverified, verification_keys)
+    return VerifiedJWS(MappingProxyType(dict(unverified.header)), unverified.payload)
 
 
-def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJWS:
+def parse_compact_jws(
+    token: object, algorithms: frozenset[str], *, max_chars: int = MAX_TOKEN_CHARS
+) -> UnverifiedJWS:
     """Return *token* taken apart, its algorithm one of *algorithms*, nothing verified yet.
 
     Raises:
@@ -83,7 +86,7 @@ def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJW
     """
     if not isinstance(token, str):
         raise TokenError(TokenFault.MALFORMED)
-    header_segment, payload_segment, signature_segment = _segments_of(token)
+    header_segment, payload_segment, signature_segment = _segments_of(token, max_chars)
     header = _header_of(_decoded(header_segment))
     # RFC 7515 5.2: every segment is base64url, the payload's may be empty.
     signature = _decoded(signature_segment)
@@ -98,7 +101,7 @@ def parse_compact_jws(token: object, algorithms: frozenset[str]) -> UnverifiedJW
     return UnverifiedJWS(signing_input, signature, header, payload, algorithm, _kid_of(header))
 
 
-def unverified_issuer_of(token: object) -> str:
+def unverified_issuer_of(token: object, *, max_chars: int = MAX_TOKEN_CHARS) -> str:
     """Return the unverified `iss` of *token*, only to choose the verifier that then checks it.
 
     Raises:
@@ -106,7 +109,7 @@ def unverified_issuer_of(token: object) -> str:
     """
     if not isinstance(token, str):
         raise TokenError(TokenFault.MALFORMED)
-    _, payload_segment, _ = _segments_of(token)
+    _, payload_segment, _ = _segments_of(token, max_chars)
     try:
         issuer = parse_json_object(_decoded(payload_segment)).get("iss")
     except ValueError:
@@ -116,8 +119,8 @@ def unverified_issuer_of(token: object) -> str:
     return issuer
 
 
-def verified_payload(unverified: UnverifiedJWS, keys: VerificationKeys) -> bytes:
-    """Return the payload of *unverified*, its signature verified by one of *keys*.
+def signing_key_of(unverified: UnverifiedJWS, keys: VerificationKeys) -> BoundKey:
+    """Return the one of *keys* that has signed *unverified*, whose payload is verified then.
 
     Raises:
         TokenError: no key fits the token, or the signature is wrong.
@@ -128,18 +131,29 @@ def verified_payload(unverified: UnverifiedJWS, keys: VerificationKeys) -> bytes
     signed = (unverified.signing_input, unverified.signature)
     for key in candidates:
         if is_signed_with(key, *signed, algorithm=unverified.algorithm):
-            return unverified.payload
+            return key
     raise TokenError(TokenFault.SIGNATURE)
 
 
-def _segments_of(token: str) -> list[str]:
+def _segments_of(token: str, max_chars: int) -> list[str]:
     # First of all: everything else takes longer with a longer token.
-    if len(token) > MAX_TOKEN_CHARS:
+    if len(token) > max_chars:
         raise TokenError(TokenFault.TOO_LARGE)
-    segments = token.split(".")
+    segments = token.split(".", _JWE_SEGMENTS)
+    if len(segments) == _JWE_SEGMENTS and _is_jwe_header(segments[0]):
+        raise TokenError(TokenFault.ENCRYPTED)
     if len(segments) != 3:
         raise TokenError(TokenFault.MALFORMED)
     return segments
+
+
+def _is_jwe_header(segment: str) -> bool:
+    # RFC 7516 4.1.2: every JWE has `enc`, and no JWS has.
+    try:
+        data = decode_base64url(segment)
+        return len(data) <= MAX_HEADER_BYTES and "enc" in parse_json_object(data)
+    except ValueError:
+        return False
 
 
 def _decoded(segment: str) -> bytes:

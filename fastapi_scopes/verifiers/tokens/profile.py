@@ -1,9 +1,10 @@
 """The checks that a verifier makes on an access token, and the claims that come of it."""
 
+import copy
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, cast
 
@@ -21,17 +22,16 @@ from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, SharedCl
 from fastapi_scopes.verifiers.options import ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import (
     Expectations,
-    claims_of,
     require_access_token_claims,
     require_access_token_type,
-    scopes_of,
+    require_claims,
 )
+from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers, require_key_issuer
 from fastapi_scopes.verifiers.tokens.limits import ScopeLimits
 from fastapi_scopes.verifiers.tokens.option_problems import option_problems
+from fastapi_scopes.verifiers.tokens.scopes_claim import ScopesReader
 
 __all__ = ["AccessTokenProfile", "VettedClaims"]
-
-_MAX_DEPTH: Final = 64
 
 _FIELDS: Final = frozenset(Claims.model_fields)
 
@@ -44,19 +44,19 @@ _log = logging.getLogger("fastapi_scopes")
 class VettedClaims(Generic[ClaimsT]):
     """Claims that were verified, and went through the model, once for all requests."""
 
-    text: str = field(repr=False)
-    """A JSON object, known to be strict."""
     scopes: frozenset[str] = field(repr=False)
     expires_at: float
-    """When they are too old, leeway included."""
+    """When they are too old, leeway included; infinity where they do not say."""
     begins_at: float
-    """When they begin to hold, leeway not included."""
+    """When they begin to hold, the skew of clocks not included."""
     issuer: str | None = field(repr=False)
     jti: object = field(repr=False)
     confirmation: str | None = field(repr=False)
     """The `cnf` claim as JSON, so that nobody changes it for the next request."""
     parsed: dict[str, object] | None = field(default=None, repr=False)
-    """The parsed *text*; None once a claims model was given it, which may have changed it."""
+    """The claims; None once a claims model was given them, which may have changed them."""
+    text: str = field(default="", repr=False)
+    """The claims as JSON, where a model may be given them more than once."""
     shared_claims: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
     """What the model made of them; None where it was not asked yet."""
     claims_at_hand: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
@@ -66,20 +66,28 @@ class VettedClaims(Generic[ClaimsT]):
 class AccessTokenProfile(Generic[ClaimsT]):
     """The checks of one verifier on access tokens, JWTs or opaque ones.
 
+    Claims without `exp` are taken where there is a *lifetime*, in seconds, which they then have.
+
     Raises:
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(self, options: ResolvedOptions[ClaimsT]) -> None:
+    def __init__(self, options: ResolvedOptions[ClaimsT], *, lifetime: float | None = None) -> None:
         ConfigurationError.raise_for(option_problems(options))
         self._expected = Expectations(
-            _texts_of(options.issuer),
-            _texts_of(options.audience),
-            options.leeway,
-            options.strict,
-            options.proof is not None,
+            issuers=ExpectedIssuers.of(options.issuer, options.tenants),
+            audiences=_texts_of(options.audience),
+            parties=_texts_of(options.authorized_parties),
+            required=copy.deepcopy(dict(options.require_claims or {})),
+            leeway=options.leeway,
+            skew=max(options.leeway, options.clock_skew),
+            strict=options.strict,
+            takes_bound=options.proof is not None,
+            takes_endless=lifetime is not None,
         )
-        self._scopes_claim = options.scopes_claim
+        self._lifetime = lifetime or 0
+        self.max_token_chars: int = options.max_token_chars
+        self._scopes = ScopesReader(options.scopes_claim)
         self._claims_model = options.claims_model
         allowed = options.allowed_scopes
         self._limits = ScopeLimits.parse(allowed) if allowed is not None else None
@@ -89,7 +97,8 @@ class AccessTokenProfile(Generic[ClaimsT]):
     @property
     def issuers(self) -> frozenset[str] | None:
         """The issuers of which a token must name one; None asks for none."""
-        return self._expected.issuers
+        expected = self._expected.issuers
+        return expected.names if expected is not None else None
 
     def is_listed(self, scope: str) -> bool:
         """Tell whether *scope* is by name one of those that the issuers are limited to."""
@@ -107,30 +116,36 @@ class AccessTokenProfile(Generic[ClaimsT]):
         """
         require_access_token_type(header, strict=self._expected.strict)
 
-    def vet(self, text: bytes, now: float) -> VettedClaims[ClaimsT]:
-        """Return what *text*, verified to be the issuer's words, says *now*.
+    def vet(
+        self,
+        claims: dict[str, object],
+        now: float,
+        *,
+        key_issuers: Collection[str] | None = None,
+    ) -> VettedClaims[ClaimsT]:
+        """Return what *claims*, verified to be the issuer's words, say *now*.
+
+        *key_issuers* are the issuers for which the key is published; None is any issuer.
 
         Raises:
-            TokenError: it is no claims set, or not one that is valid here.
+            TokenError: they are not valid here.
         """
-        claims = claims_of(text, self._expected, now)
-        # Fewer brackets than levels are allowed, wherever they stand, go no deeper.
-        if text.count(b"{") + text.count(b"[") > _MAX_DEPTH and _is_deep(claims):
-            raise TokenError(TokenFault.PAYLOAD)
-        require_access_token_claims(claims, self._scopes_claim)
-        scopes = scopes_of(claims, self._scopes_claim)
+        require_claims(claims, self._expected, now)
+        require_key_issuer(claims, key_issuers)
+        require_access_token_claims(claims)
+        scopes = self._scopes.scopes_of(claims)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
         confirmation = claims.get("cnf")
-        # `claims_of` has seen that these are numbers.
+        is_endless = "exp" not in claims
+        if is_endless:
+            claims["exp"] = now + self._lifetime
+        # `require_claims` has seen that these are numbers.
         times = cast("dict[str, float]", claims)
-        begins_at = max(times.get("nbf", -math.inf), times.get("iat", -math.inf))
-        expires_at = times["exp"] + self._expected.leeway
         return VettedClaims(
-            text.decode(),
             scopes,
-            expires_at,
-            begins_at,
+            math.inf if is_endless else times["exp"] + self._expected.leeway,
+            max(times.get("nbf", -math.inf), times.get("iat", -math.inf)),
             cast("str | None", claims.get("iss")),
             claims.get("jti"),
             json.dumps(confirmation) if is_json_object(confirmation) else None,
@@ -150,6 +165,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
         claims["scopes"] = vetted.scopes
         vetted.shared_claims = _copyable(_modelled(claims, self._claims_model))
+        vetted.shared_claims.is_endless = vetted.expires_at == math.inf
         is_proof_asked = self._proof is not None and vetted.confirmation is not None
         if self._revocations is None and not is_proof_asked:
             vetted.claims_at_hand = vetted.shared_claims
@@ -167,7 +183,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         # RFC 7519 4.1.4, 4.1.5. Written so that a clock that answers NaN refuses.
         if not now < vetted.expires_at:
             raise TokenError(TokenFault.EXPIRED)
-        if not vetted.begins_at <= now + self._expected.leeway:
+        if not vetted.begins_at <= now + self._expected.skew:
             raise TokenError(TokenFault.NOT_YET_VALID)
         if self._revocations is not None:
             await self._require_not_revoked(vetted)
@@ -217,21 +233,6 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
         _log.error("claims model %s raised %s", model.__qualname__, type(bug).__name__)
     # Outside of `except`: a ValidationError quotes claims, and would be this one's context.
     raise TokenError(TokenFault.CLAIMS)
-
-
-def _is_deep(claims: object) -> bool:
-    """Tell whether *claims* are more than 64 levels deep: a copy could exhaust the stack."""
-    level = [claims]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return False
-    return any(isinstance(each, dict | list) for each in level)
 
 
 def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:

@@ -1,0 +1,180 @@
+"""Reads the scopes of a token out of the claims that hold them: ``scopes_claim=`` of a verifier."""
+
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from inspect import iscoroutinefunction
+from itertools import islice
+from typing import Any, Final, cast
+
+from fastapi_scopes.core.scopes import MAX_SCOPES, is_scope_token, parse_scopes
+from fastapi_scopes.errors import Assignment, ConfigurationProblem, TokenError, TokenFault
+from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object
+from fastapi_scopes.verifiers.options import ScopesClaim
+
+__all__ = ["ScopesReader", "claim_at", "scopes_claim_problems"]
+
+_log = logging.getLogger("fastapi_scopes")
+
+_USUAL_NAMES: Final = ("scope", "scp", "scopes", "permissions", "roles", "groups")
+
+# A function may return more than the scopes that a token may carry, but not without end.
+_MAX_VALUES: Final = 16 * 1024
+
+_warned: set[tuple[str, str]] = set()
+"""The settings, and the claims beside them, of which this process has warned."""
+
+
+class ScopesReader:
+    """Reads the scopes of tokens, as *scopes_claim* says; `scopes_claim_problems` found none."""
+
+    def __init__(self, scopes_claim: ScopesClaim) -> None:
+        self._function: Callable[[dict[str, Any]], Iterable[str]] | None = None
+        self._prefixes: dict[str, str] = {}
+        # Of another type than it is written as, or checkers differ about what is left.
+        given = cast("object", scopes_claim)
+        if isinstance(given, str):
+            self._prefixes = {given: ""}
+        elif isinstance(given, Sequence):
+            self._prefixes = dict.fromkeys(cast("Sequence[str]", given), "")
+        elif isinstance(given, Mapping):
+            self._prefixes = dict(cast("Mapping[str, str]", given))
+        else:
+            self._function = cast("Callable[[dict[str, Any]], Iterable[str]]", given)
+        self._name = ", ".join(map(repr, self._prefixes)) or "a function"
+
+    def scopes_of(self, claims: dict[str, object]) -> frozenset[str]:
+        """Return the scopes in *claims*.
+
+        Of a list, an object and what a function returns, that which is no scope (RFC 6749 3.3) is
+        dropped: it can satisfy no rule.
+
+        Raises:
+            TokenError: a claim has another type, or is a text that is no list of scopes; there
+                are too many scopes; the function raised an exception, or returned no scopes.
+        """
+        read = self._read if self._function is None else self._call
+        values = list(islice(read(claims), _MAX_VALUES))
+        scopes = frozenset(map(str.__str__, filter(is_scope_token, cast("list[str]", values))))
+        if len(scopes) > MAX_SCOPES:
+            raise TokenError(TokenFault.SCOPES)
+        dropped = len(values) - sum(map(is_scope_token, values))
+        if dropped:
+            # Not the values: they may be anything, such as the names of people.
+            _log.info("%d values of %s are no scopes, and grant nothing", dropped, self._name)
+        if not scopes:
+            self._warn_of_other_names(claims)
+        return scopes
+
+    def _read(self, claims: dict[str, object]) -> Iterator[object]:
+        for name, prefix in self._prefixes.items():
+            foreign = tuple(each for each in self._prefixes.values() if each not in ("", prefix))
+            for value in _values_in(claim_at(claims, name)):
+                if not isinstance(value, str) or not is_scope_token(value):
+                    yield None
+                # INVARIANT: no claim makes scopes that look like those of another
+                # (attacks/test_scopes_claim.py).
+                elif not value.startswith(foreign) and not _is_of(prefix + value, prefix, foreign):
+                    yield prefix + value
+
+    def _call(self, claims: dict[str, object]) -> Iterator[object]:
+        function = cast("Callable[[dict[str, Any]], Iterable[str]]", self._function)
+        try:
+            returned: object = function(copy.deepcopy(claims))
+            if not isinstance(returned, str | bytes):
+                return iter([*islice(cast("Iterable[object]", returned), _MAX_VALUES)])
+            reason = f"returned a {type(returned).__name__!r}"
+        except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
+            # Its text may quote them.
+            reason = f"raised {type(bug).__name__}"
+        _log.error("the function scopes_claim %s, the token is refused", reason)
+        raise TokenError(TokenFault.SCOPES)
+
+    def _warn_of_other_names(self, claims: Mapping[str, object]) -> None:
+        for name in _USUAL_NAMES:
+            if claims.get(name) and name not in self._prefixes:
+                if (self._name, name) not in _warned:
+                    _warned.add((self._name, name))
+                    _log.warning(
+                        "a token holds no scopes in %s, but a claim %r; set scopes_claim=%r if its "
+                        "scopes are there",
+                        *(self._name, name, name),
+                    )
+                return
+
+
+def _is_of(scope: str, prefix: str, foreign: Sequence[str]) -> bool:
+    """Tell whether a *scope* with this *prefix* begins with a longer one of *foreign*."""
+    return scope.startswith(tuple(each for each in foreign if len(each) > len(prefix)))
+
+
+def _values_in(claim: object) -> Sequence[object]:
+    """Return the values of a *claim*; none where it is absent.
+
+    A text is a list of scopes; of an object these are the names of the members that are neither
+    false nor null.
+
+    Raises:
+        TokenError: it has another type, or is a text that is no list of scopes.
+    """
+    if claim is None:
+        return ()
+    if isinstance(claim, str):
+        with suppress(ValueError):
+            return parse_scopes(claim)
+    if is_json_array(claim):
+        return claim
+    if is_json_object(claim):
+        return [name for name, value in claim.items() if value is not None and value is not False]
+    raise TokenError(TokenFault.SCOPES)
+
+
+def claim_at(claims: Mapping[str, object], name: str) -> object:
+    """Return the claim *name*, or None where it is absent.
+
+    At every level the longest member that exists is taken, and no shorter one is tried after it:
+    ``resource_access.api.example.com.roles`` finds the client ``api.example.com``, and
+    ``https://example.com/scopes``, which has dots too, is one name.
+    """
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        member = ".".join(parts[:end])
+        if member in claims:
+            inner = claims[member]
+            if end == len(parts):
+                return inner
+            return claim_at(inner, ".".join(parts[end:])) if is_json_object(inner) else None
+    return None
+
+
+def scopes_claim_problems(scopes_claim: object) -> Iterator[ConfigurationProblem]:
+    """Yield what is wrong with *scopes_claim*."""
+    if isinstance(scopes_claim, Mapping):
+        prefixes = cast("Mapping[object, object]", scopes_claim)
+        yield from _name_problems(prefixes, is_empty=not prefixes)
+        for prefix in prefixes.values():
+            if prefix != "" and not is_scope_token(prefix):
+                yield ConfigurationProblem(
+                    f"has the prefix {prefix!r}, with which no scope begins",
+                    "write one like 'role:', or ''",
+                    setting="scopes_claim",
+                )
+    elif isinstance(scopes_claim, Sequence) and not isinstance(scopes_claim, str | bytes):
+        names = cast("Sequence[object]", scopes_claim)
+        yield from _name_problems(names, is_empty=not names)
+    elif iscoroutinefunction(scopes_claim) or isinstance(scopes_claim, type):
+        yield ConfigurationProblem(
+            "is no plain function", "write def scopes_of(claims) -> list", setting="scopes_claim"
+        )
+    elif not callable(scopes_claim):
+        yield from _name_problems([scopes_claim], is_empty=False)
+
+
+def _name_problems(names: Iterable[object], *, is_empty: bool) -> Iterator[ConfigurationProblem]:
+    if is_empty or not all(isinstance(each, str) and each for each in names):
+        yield ConfigurationProblem(
+            "is no name of a claim, and no list or dict of names",
+            Assignment("scopes_claim", "scope"),
+            setting="scopes_claim",
+        )
