@@ -17,6 +17,7 @@ from fastapi_scopes.verifiers.options import (
     AnyTenant,
     JWTOptions,
     ScopesClaim,
+    TokenKind,
     TokenOptions,
 )
 from fastapi_scopes.verifiers.revocation import MemoryRevocationList, RedisRevocationList
@@ -39,6 +40,7 @@ __all__ = [
     "ScopeLimitedVerifier",
     "ScopesClaim",
     "SingleIssuerVerifier",
+    "TokenKind",
     "TokenOptions",
     "TokenVerifier",
 ]

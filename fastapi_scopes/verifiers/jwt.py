@@ -108,5 +108,6 @@ class JWTVerifier(Generic[ClaimsT]):
         )
         self._profile.require_type(unverified.header)
         key = signing_key_of(unverified, self._keys)
-        vetted = self._profile.vet(claims_of(unverified.payload), now, key_issuers=key.issuers)
+        claims, header = claims_of(unverified.payload), unverified.header
+        vetted = self._profile.vet(claims, now, header=header, key_issuers=key.issuers)
         return self._profile.model(vetted)

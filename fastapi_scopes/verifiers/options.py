@@ -21,6 +21,7 @@ __all__ = [
     "JWTOptions",
     "ResolvedOptions",
     "ScopesClaim",
+    "TokenKind",
     "TokenOptions",
 ]
 
@@ -53,6 +54,10 @@ ScopesClaim: TypeAlias = (
 or a function of a copy of the verified claims."""
 
 
+TokenKind: TypeAlias = Literal["access", "id", "any"]
+"""The kind of token that is taken: access tokens, ID tokens, or both."""
+
+
 class AnyTenant(Enum):
     """The type of `ANY_TENANT`."""
 
@@ -78,6 +83,9 @@ class TokenOptions(TypedDict, Generic[ClaimsT], total=False):
     Default: "scope"."""
     claims_model: type[ClaimsT]
     """A subclass of `Claims` for claims of your own."""
+    token_kind: TokenKind
+    """"access", "id", or "any" of both, for issuers whose access tokens carry the marks of ID
+    tokens; the latter two need an audience. No other kind is ever taken. Default: "access"."""
     tenants: Sequence[str] | AnyTenant | None
     """For an *issuer* with `{tenantid}` in it: the GUIDs that may stand there and in `tid`, or
     `ANY_TENANT`."""
@@ -127,6 +135,7 @@ class ResolvedOptions(Generic[ClaimsT]):
     scopes_claim: ScopesClaim = "scope"
     # Where nothing is passed ClaimsT is Claims, its default.
     claims_model: type[ClaimsT] = Claims  # type: ignore[assignment]
+    token_kind: TokenKind = "access"  # noqa: S105 - no password
     tenants: Sequence[str] | AnyTenant | None = None
     authorized_parties: Sequence[str] | None = None
     require_claims: Mapping[str, object] | None = None

@@ -18,8 +18,8 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 TIMES: Mapping[str, tuple[dict[str, Any], float, str]] = {
     "last-moment": ({"exp": NOW + 30}, 29.9, "accept"),
     "expired": ({"exp": NOW + 30}, 30, "expired"),
-    "nbf-by-a-clock-set-back": ({"nbf": NOW}, -1, "not_yet_valid"),
-    "iat-by-a-clock-set-back": ({"iat": NOW}, -1, "not_yet_valid"),
+    "nbf-by-a-clock-set-back": ({"nbf": NOW}, -11, "not_yet_valid"),
+    "iat-by-a-clock-set-back": ({"iat": NOW}, -11, "not_yet_valid"),
 }
 
 

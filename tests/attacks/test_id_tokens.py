@@ -44,7 +44,9 @@ ID_TOKENS: Mapping[str, Mapping[str, Any]] = {
     "hash-with-scopes": {"at_hash": HALF, "scope": "app:read"},
     "typ-with-scopes": {"typ": "ID", "scope": "app:read"},
     "token-use-with-scopes": {"token_use": "id", "scope": "app:read"},
-    "nonce-with-scopes-elsewhere": {"nonce": "n", "scp": "app:read", "scopes": ["app:read"]},
+    "nonce-with-scopes-elsewhere": {"nonce": "n", "scopes": ["app:read"]},
+    "nonce-with-nested-scopes": {"nonce": "n", "realm_access": {"roles": ["app:read"]}},
+    "nonce-with-roles-and-azp": {"nonce": "n", "roles": ["app:read"], "azp": "another-client"},
     "nonce-with-scopes-null": {"nonce": "n", "scope": None},
 }
 
@@ -63,6 +65,8 @@ OTHER_TOKENS: Mapping[str, Mapping[str, Any]] = {
     "token-use-null": {"token_use": None, "scope": "app:read"},
     "logout": {"events": LOGOUT, "sid": "s", "scope": "app:read"},
     "security-event": {"events": {}, "scope": "app:read"},
+    "events-in-a-list": {"events": [], "scope": "app:read"},
+    "events-null": {"events": None, "scope": "app:read"},
 }
 
 
@@ -105,15 +109,14 @@ ACCESS_TOKENS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "entra-nonce": ("scp", {"nonce": "n", "scp": "app:read", "ver": "1.0", "aio": "a"}),
     "nonce": ("scope", {"nonce": "n", "scope": "app:read"}),
     "nonce-with-no-scopes": ("scope", {"nonce": "n", "scope": ""}),
-    "nonce-with-nested-scopes": (
-        "realm_access.roles",
-        {"nonce": "n", "realm_access": {"roles": ["app:read"]}},
-    ),
+    "nonce-with-scopes-elsewhere": ("scope", {"nonce": "n", "scp": "app:read"}),
+    "nonce-of-a-client": ("scope", {"nonce": "n", "client_id": "c"}),
+    "nonce-with-typ": ("realm_access.roles", {"nonce": "n", "typ": "Bearer"}),
+    "nonce-with-token-use": ("roles", {"nonce": "n", "token_use": "access"}),
     "keycloak": ("scope", {"typ": "Bearer", "azp": "c", "scope": "app:read", "sid": "s"}),
     "keycloak-in-capitals": ("scope", {"typ": "BEARER", "scope": "app:read"}),
     "typ-of-a-header": ("scope", {"typ": "at+jwt", "scope": "app:read"}),
     "hydra": ("scope", {"token_use": "access_token", "scope": "app:read"}),
-    "events-of-the-applications-own": ("scope", {"events": ["a"], "scope": "app:read"}),
     "cognito": ("scope", {"token_use": "access", "client_id": "c", "scope": "app:read"}),
     "okta": ("scp", {"ver": 1, "cid": "c", "scp": ["app:read"], "auth_time": NOW}),
     "auth-time-and-acr": ("scope", {"auth_time": NOW, "acr": "0", "amr": ["pwd"], "azp": "c"}),

@@ -1,11 +1,13 @@
 """A template is the issuer of a tenant's tokens, never of another tenant's or of nobody's."""
 
+import json
 from typing import Any
 
 import pytest
 
-from fastapi_scopes.verifiers import ANY_TENANT
-from tests.verifiers.minting import mint
+from fastapi_scopes.verifiers import ANY_TENANT, Document, JWKSVerifier
+from tests.verifiers.kinds import outcome
+from tests.verifiers.minting import NOW, jwk, mint, rsa_key
 from tests.verifiers.verifying import configured, make_verifier, verdict
 
 OURS = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
@@ -100,3 +102,64 @@ def test_family_that_says_nothing_is_named_by_the_constructor(
 )
 def test_issuer_of_others_may_be_called_so(issuer: str) -> None:
     assert configured(issuer=issuer) == ()
+
+
+KEY_ISSUERS: dict[str, tuple[object, str]] = {
+    "its-own": (issuer_of(OURS), "accept"),
+    "template": (FAMILY, "accept"),
+    "none": (None, "accept"),
+    "another-tenant": (issuer_of(THEIRS), "issuer"),
+    "another-template": (OLD_FAMILY, "issuer"),
+    "slash": (issuer_of(OURS) + "/", "issuer"),
+    "number": (7, "unknown_key"),
+}
+
+
+@pytest.mark.parametrize(("issuer", "answer"), KEY_ISSUERS.values(), ids=KEY_ISSUERS)
+@pytest.mark.parametrize("expected", [FAMILY, issuer_of(OURS), None], ids=["family", "one", "any"])
+def test_key_verifies_tokens_of_the_issuer_that_it_is_published_for(
+    expected: str | None, issuer: object, answer: str
+) -> None:
+    other = jwk(rsa_key("other"), kid="other")
+    keys = {"keys": [other, jwk(rsa_key(), kid="k", issuer=issuer)]}
+    verifier = make_verifier(
+        keys,
+        algorithms=["RS256"],
+        issuer=expected,
+        tenants=[OURS, THEIRS] if expected == FAMILY else None,
+    )
+    token = mint(iss=issuer_of(OURS), tid=OURS, algorithm="RS256", header={"kid": "k"})
+
+    assert verdict(verifier, token) == answer
+
+
+def test_key_of_an_issuer_verifies_no_token_without_one() -> None:
+    keys = {"keys": [jwk(rsa_key(), issuer=issuer_of(OURS))]}
+    verifier = make_verifier(keys, algorithms=["RS256"])
+
+    assert verdict(verifier, mint(algorithm="RS256")) == "issuer"
+    assert verdict(verifier, mint(iss=None, algorithm="RS256")) == "issuer"
+    assert verdict(verifier, mint(iss=issuer_of(OURS), algorithm="RS256")) == "accept"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "answer"),
+    [(FAMILY, "accept"), (issuer_of("common"), "unavailable"), (issuer_of(OURS), "unavailable")],
+)
+def test_metadata_of_a_family_is_that_of_common_and_names_the_template(
+    issuer: str, answer: str
+) -> None:
+    asked: list[str] = []
+
+    async def fetch(url: str) -> Document:
+        asked.append(url)
+        metadata = {"issuer": issuer, "jwks_uri": "https://login.microsoftonline.com/keys"}
+        keys = {"keys": [jwk(rsa_key())]}
+        return Document(json.dumps(keys if url.endswith("/keys") else metadata).encode())
+
+    verifier = JWKSVerifier(
+        issuer=FAMILY, tenants=[OURS], audience=None, fetch=fetch, now=lambda: NOW
+    )
+
+    assert outcome(verifier, mint(iss=issuer_of(OURS), tid=OURS, algorithm="RS256")) == answer
+    assert asked[0] == f"{issuer_of('common')}/.well-known/openid-configuration"

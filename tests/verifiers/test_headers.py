@@ -21,7 +21,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "jku": {"jku": "https://attacker.example/jwks"},
     "x5u": {"x5u": "https://attacker.example/cert", "x5t": "x", "x5c": ["MIIB"]},
     "jwk": {"jwk": {"kty": "oct", "k": "AAAA"}},
-    "cty": {"cty": "JWT"},
+    "cty-of-others": {"cty": "application/json"},
     "unknown": {"x-extra": {"a": [1, 2.5, None]}},
     "extra-1-kib": {"x": "x" * 1024},
 }

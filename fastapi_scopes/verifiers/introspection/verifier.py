@@ -237,7 +237,8 @@ def _active_answer_of(body: bytes) -> dict[str, object]:
     # RFC 7662 2.1: the hint that an access token is meant is no more than that, and RFC 6749 5.1
     # gives each kind of access token a name.
     kind = answer.get("token_type", "Bearer")
-    known = ("bearer", "dpop") if "cnf" in answer else ("bearer",)
+    # Older servers write access_token.
+    known = ("bearer", "access_token", *(["dpop"] if "cnf" in answer else ()))
     if not isinstance(kind, str) or kind.lower() not in known:
         raise TokenError(TokenFault.TYPE)
     return answer

@@ -174,7 +174,8 @@ class JWKSVerifier(Generic[ClaimsT]):
         self._profile.require_type(unverified.header)
         held, key = await self._signing_key_of(unverified, held, seen)
         now = self._now()
-        vetted = self._profile.vet(claims_of(unverified.payload), now, key_issuers=key.issuers)
+        claims, header = claims_of(unverified.payload), unverified.header
+        vetted = self._profile.vet(claims, now, header=header, key_issuers=key.issuers)
         self._profile.model(vetted)
         held.value.cache.put(token, vetted, now, until=vetted.expires_at)
         return vetted

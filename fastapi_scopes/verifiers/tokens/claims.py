@@ -11,19 +11,12 @@ from fastapi_scopes.verifiers.tokens.scopes_claim import claim_at
 __all__ = [
     "Expectations",
     "claims_of",
-    "require_access_token_claims",
-    "require_access_token_type",
     "require_claims",
 ]
 
 _MAX_DEPTH = 64
 
 _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
-
-# RFC 7519 5.1, RFC 9068 2.1. Another type is another kind of token (RFC 8725 3.11), such as a
-# DPoP proof or a logout token, often signed with the same key.
-_ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
-_TYPES = _ACCESS_TOKEN_TYPES | {"jwt", "application/jwt"}
 
 _TEXT_CLAIMS = ("sub", "client_id", "jti")
 
@@ -32,15 +25,6 @@ _PARTY_CLAIMS = ("azp", "client_id", "cid", "appid")
 
 # RFC 9068 2.2.
 _REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
-
-# OpenID Connect Core 3.1.3.6 and 3.3.2.11: hashes of what an ID token was issued with. Issuers
-# that sign all kinds of token alike tell them apart in a claim of their own: ID tokens, but also
-# refresh, logout and registration tokens. A kind that is not listed here is no access token.
-_ID_TOKEN_HASHES = frozenset({"at_hash", "c_hash", "s_hash"})
-_KINDS = {
-    "typ": frozenset({"bearer", "jwt", "at+jwt", "application/at+jwt", "access", "access_token"}),
-    "token_use": frozenset({"access", "access_token"}),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,48 +47,6 @@ class Expectations:
     """Whether a token that is bound to a key (`cnf`) is taken: a proof checker sees it later."""
     takes_endless: bool = False
     """Whether a token without `exp` is taken."""
-
-
-def require_access_token_type(header: Mapping[str, object], *, strict: bool = False) -> None:
-    """Check that `typ` is that of an access token; without *strict* it may be JWT or absent.
-
-    Raises:
-        TokenError: it is of another kind.
-    """
-    if "typ" not in header and not strict:
-        return
-    kind = header.get("typ")
-    # RFC 7515 4.1.9: a media type, so in any case.
-    if not isinstance(kind, str) or kind.lower() not in (_ACCESS_TOKEN_TYPES if strict else _TYPES):
-        raise TokenError(TokenFault.TYPE)
-
-
-def require_access_token_claims(claims: Mapping[str, object]) -> None:
-    """Check that *claims* are not those of another kind of token, such as an ID token.
-
-    An ID token is for the client (RFC 8725 3.11) and authorizes nothing here. A nonce alone is
-    no sign of one, since some issuers copy it into access tokens; a nonce without scopes is.
-
-    Raises:
-        TokenError: it is an ID token, a refresh token, a logout token or the like.
-    """
-    is_hashed = not _ID_TOKEN_HASHES.isdisjoint(claims)
-    is_nonced = "nonce" in claims and {"scope", "scp", "client_id"}.isdisjoint(claims)
-    # RFC 8417 2.2: a security event, of which logout is one.
-    is_event = is_json_object(claims.get("events"))
-    if is_hashed or is_nonced or is_event:
-        raise TokenError(TokenFault.TYPE)
-    for name in _KINDS:
-        if name in claims and not _is_access_token_kind(claims, name):
-            raise TokenError(TokenFault.TYPE)
-
-
-def _is_access_token_kind(claims: Mapping[str, object], name: str) -> bool:
-    kind = claims[name]
-    if not isinstance(kind, str):
-        return False
-    # RFC 9449 5: a token that is bound to a key may be of this type; `cnf` was checked before.
-    return kind.lower() in _KINDS[name] or (kind.lower() == "dpop" and "cnf" in claims)
 
 
 def claims_of(payload: bytes) -> dict[str, object]:

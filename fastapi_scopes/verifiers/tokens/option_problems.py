@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS, TOKEN_CHARS_LIMIT
@@ -10,7 +10,7 @@ from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._settings import flag_problems, is_number_within
 from fastapi_scopes.verifiers.cache import cache_problems
 from fastapi_scopes.verifiers.keys.ring import elements_of
-from fastapi_scopes.verifiers.options import ResolvedOptions
+from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
 from fastapi_scopes.verifiers.tokens.expected_issuers import issuer_problems
 from fastapi_scopes.verifiers.tokens.limits import limit_problems
 from fastapi_scopes.verifiers.tokens.scopes_claim import scopes_claim_problems
@@ -26,6 +26,7 @@ def option_problems(options: ResolvedOptions[Any]) -> Iterator[ConfigurationProb
     yield from _texts_problems("issuer", options.issuer)
     yield from issuer_problems(_elements(options.issuer), options.tenants)
     yield from _texts_problems("audience", options.audience)
+    yield from _kind_problems(options)
     yield from scopes_claim_problems(options.scopes_claim)
     if isinstance(options.authorized_parties, str):
         # One text may be meant as one client, or as a list of them.
@@ -81,6 +82,24 @@ def _texts_problems(setting: str, value: object) -> Iterator[ConfigurationProble
     if not values or not all(isinstance(each, str) and each for each in values):
         yield ConfigurationProblem(
             "is no text and no list of texts", f"None asks for no {setting}", setting=setting
+        )
+
+
+def _kind_problems(options: ResolvedOptions[Any]) -> Iterator[ConfigurationProblem]:
+    kind = options.token_kind
+    if kind not in get_args(TokenKind):
+        yield ConfigurationProblem(
+            "is no kind of token", "write 'access', 'id' or 'any'", setting="token_kind"
+        )
+    elif kind != "access" and options.audience is None:
+        yield ConfigurationProblem(
+            f"is {kind!r}, and audience is None",
+            "name the client or the API: an ID token is told apart by that alone",
+            setting="token_kind",
+        )
+    elif kind != "access" and options.strict is True:
+        yield ConfigurationProblem(
+            f"is {kind!r}, and strict asks for access tokens", "drop one", setting="token_kind"
         )
 
 

@@ -19,14 +19,10 @@ from fastapi_scopes.errors import (
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, SharedClaims
-from fastapi_scopes.verifiers.options import ResolvedOptions
-from fastapi_scopes.verifiers.tokens.claims import (
-    Expectations,
-    require_access_token_claims,
-    require_access_token_type,
-    require_claims,
-)
+from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
+from fastapi_scopes.verifiers.tokens.claims import Expectations, require_claims
 from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers, require_key_issuer
+from fastapi_scopes.verifiers.tokens.kinds import require_kind, require_type
 from fastapi_scopes.verifiers.tokens.limits import ScopeLimits
 from fastapi_scopes.verifiers.tokens.option_problems import option_problems
 from fastapi_scopes.verifiers.tokens.scopes_claim import ScopesReader
@@ -86,6 +82,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
             takes_endless=lifetime is not None,
         )
         self._lifetime = lifetime or 0
+        self._kind: TokenKind = options.token_kind
         self.max_token_chars: int = options.max_token_chars
         self._scopes = ScopesReader(options.scopes_claim)
         self._claims_model = options.claims_model
@@ -109,30 +106,32 @@ class AccessTokenProfile(Generic[ClaimsT]):
         return self._limits is None or self.is_listed(scope)
 
     def require_type(self, header: Mapping[str, object]) -> None:
-        """Return where *header* is that of an access token.
+        """Return where *header* is that of a token of the kind that is taken.
 
         Raises:
             TokenError: it is not.
         """
-        require_access_token_type(header, strict=self._expected.strict)
+        require_type(header, self._kind, strict=self._expected.strict)
 
     def vet(
         self,
         claims: dict[str, object],
         now: float,
         *,
+        header: Mapping[str, object] | None = None,
         key_issuers: Collection[str] | None = None,
     ) -> VettedClaims[ClaimsT]:
         """Return what *claims*, verified to be the issuer's words, say *now*.
 
-        *key_issuers* are the issuers for which the key is published; None is any issuer.
+        *header* is that of their token, where it is a JWT; *key_issuers* are the issuers for which
+        its key is published, and None is any issuer.
 
         Raises:
             TokenError: they are not valid here.
         """
         require_claims(claims, self._expected, now)
         require_key_issuer(claims, key_issuers)
-        require_access_token_claims(claims)
+        require_kind(claims, self._kind, header=header)
         scopes = self._scopes.scopes_of(claims)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
