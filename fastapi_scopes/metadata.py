@@ -9,6 +9,7 @@ from typing import Final, cast
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
 from fastapi_scopes.verifiers._http import url_problem
 
@@ -76,12 +77,18 @@ def parse_resource(resource: object, authorization_servers: object) -> Protected
 
 
 def metadata_router(
-    resource: ProtectedResource, scopes: Iterable[str], *, admin_scope: str | None
+    resource: ProtectedResource,
+    scopes: Iterable[str],
+    *,
+    admin_scope: str | None,
+    requested: RequestedScopes,
 ) -> APIRouter:
-    """Return a router with one route: the metadata of *resource*, and *scopes* to ask for there."""
+    """Return a router with one route: the metadata of *resource*, with the names of *scopes*."""
     # What opens everything is nothing to ask for by default, and the other is no scope of a
     # resource but between a client and its authorization server (OpenID Connect Core 11).
-    listed = [each for each in scopes if each not in {admin_scope, "offline_access"}]
+    hidden = {admin_scope, "offline_access"}
+    names = requested.names_of(each for each in scopes if each not in hidden)
+    listed = [each for each in names if each not in hidden]
     # INVARIANT: the document is made here, once, so that nothing of a request gets into it
     # (attacks/test_metadata.py: test_nothing_of_a_request_is_in_the_metadata).
     document = resource.to_json(listed)

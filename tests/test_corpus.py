@@ -21,6 +21,7 @@ from fastapi_scopes.core.credentials import offers_of, parse_credentials
 from fastapi_scopes.core.decisions import Decision, decide
 from fastapi_scopes.core.grants import grants_of
 from fastapi_scopes.core.problems import ProtectionSpace, problem_of
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.requirements import AUTHENTICATED, DENY, OPTIONAL, PUBLIC
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import (
@@ -184,9 +185,9 @@ class DecideDoor:
         try:
             decision = self.decision(row)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(error)
+            return self._refusal(error, row.get("requested_as"))
         if not decision.allowed:
-            return self._refusal(decision)
+            return self._refusal(decision, row.get("requested_as"))
         return Answer(200, decision.claims.scopes if decision.claims else None)
 
     def decision(self, row: Row) -> Decision:
@@ -211,8 +212,9 @@ class DecideDoor:
             return None
         return asyncio.run(RowVerifier(row).verify(credentials.token))
 
-    def _refusal(self, refusal: Any) -> Answer:
-        problem = problem_of(refusal, ProtectionSpace("api"))
+    def _refusal(self, refusal: Any, requested_as: str | None) -> Answer:
+        space = ProtectionSpace("api", requested=RequestedScopes(requested_as))
+        problem = problem_of(refusal, space)
         headers = tuple((name.lower(), value) for name, value in problem.headers())
         return Answer(problem.status, None, problem.to_json(), headers)
 
@@ -235,7 +237,10 @@ class AppDoor:
 
     def guard_of(self, row: Row) -> ScopeGuard[Claims]:
         return ScopeGuard(
-            scope_map_of(row), verifier=RowVerifier(row), admin_scope=row.get("admin_scope")
+            scope_map_of(row),
+            verifier=RowVerifier(row),
+            admin_scope=row.get("admin_scope"),
+            requested_as=row.get("requested_as"),
         )
 
     def _over_socket(

@@ -121,6 +121,7 @@ def test_guard_says_of_itself_what_the_environment_says(environment: Setting) ->
         RESOURCE="https://api.example.com/mcp",
         AUTHORIZATION_SERVERS="https://login.example.com",
         CHALLENGE_SCOPES="app:read, app:write",
+        REQUESTED_AS="api://app/",
         END_AT_EXP="true",
     )
     scheme = OpenIdConnect(openIdConnectUrl="https://login.example.com/x")
@@ -129,6 +130,9 @@ def test_guard_says_of_itself_what_the_environment_says(environment: Setting) ->
     app.add_api_route("/x", lambda: "ran")
     with TestClient(app) as client:
         challenge = client.get("/x").headers["www-authenticate"]
+        token = mint("other")
+        lacking = client.get("/x", headers={"Authorization": f"Bearer {token}"})
+    assert ', scope="api://app/app:read", ' in lacking.headers["www-authenticate"]
     metadata = "https://api.example.com/.well-known/oauth-protected-resource/mcp"
     assert challenge == (
         f'Bearer realm="api", scope="app:read app:write", resource_metadata="{metadata}"'
@@ -652,6 +656,19 @@ def test_what_the_verifier_refuses_is_said_in_variables(
                 " write visible ASCII without space, quote or backslash"
             ],
             id="admin scope is none",
+        ),
+        pytest.param(
+            {"REQUESTED_AS": "api app/"},
+            [
+                "FASTAPI_SCOPES_REQUESTED_AS: 'api app/' begins no scope;"
+                " write a prefix like 'api://app/', or leave it out"
+            ],
+            id="requested as no scope",
+        ),
+        pytest.param(
+            {"REQUESTED_AS": " "},
+            ["FASTAPI_SCOPES_REQUESTED_AS is empty; fill it, or unset it"],
+            id="requested as nothing",
         ),
     ],
 )

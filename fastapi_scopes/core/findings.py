@@ -39,6 +39,7 @@ class FindingCode(StrEnum):
     NEVER_WINS = "never_wins"
     MATCHES_NOTHING = "matches_nothing"
     OPTION_WITHOUT_EFFECT = "option_without_effect"
+    REQUESTED_NAME = "requested_name"
     LOSES = "loses"
     SHARED = "shared"
     UNKNOWN_PATHS = "unknown_paths"

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, cast
 
 from fastapi_scopes.core.decisions import Decision, Reason
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.requirements import Alternative
 from fastapi_scopes.core.scopes import require_scope_token, scopes_in
 from fastapi_scopes.errors import (
@@ -33,6 +34,7 @@ __all__ = [
 
 # RFC 9110 5.6.4: the characters that stand unescaped in a quoted-string.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+_AS_THEY_ARE: Final = RequestedScopes()
 
 
 def require_realm(realm: object) -> str:
@@ -78,6 +80,8 @@ class ProtectionSpace:
     """The scopes that a client without a valid token is told to ask for, whatever the rule."""
     resource_metadata: str | None = None
     """The URL of the metadata of this resource server (RFC 9728 5.1)."""
+    requested: RequestedScopes = _AS_THEY_ARE
+    """The names by which clients ask for the scopes of rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,5 +230,6 @@ def _insufficient(
     alternatives: tuple[Alternative, ...], nearest: Alternative, space: ProtectionSpace
 ) -> Problem:
     _, code, _, detail = _INSUFFICIENT_SCOPE
-    challenge = _challenge_in(space, code, detail, scopes=nearest)
+    asked_for = space.requested.names_of(nearest)
+    challenge = _challenge_in(space, code, detail, scopes=asked_for)
     return Problem(*_INSUFFICIENT_SCOPE, required=alternatives, challenge=challenge)

@@ -1,18 +1,23 @@
 """What a guard is given, looked at before it is one."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from starlette.types import ASGIApp
 
+from fastapi_scopes.core.grants import Grants, grants_of
 from fastapi_scopes.core.problems import (
     ProtectionSpace,
     problem_of,
     require_challenge_scopes,
     require_realm,
 )
+from fastapi_scopes.core.requested_scopes import RequestedAs, RequestedScopes
+from fastapi_scopes.core.requirements import Alternative
+from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import (
     Assignment,
     ConfigurationError,
@@ -22,6 +27,7 @@ from fastapi_scopes.errors import (
     collecting,
 )
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
+from fastapi_scopes.openapi import BearerScheme, scheme_of
 from fastapi_scopes.perimeter import end_at_expiry
 from fastapi_scopes.verifiers.base import ScopeLimitedVerifier
 
@@ -29,9 +35,11 @@ __all__ = [
     "ClassSignature",
     "argument_problems",
     "ending_in",
-    "issuers_listing",
+    "granted_by",
     "published_by",
 ]
+
+_log = logging.getLogger("fastapi_scopes")
 
 
 class ClassSignature:
@@ -83,18 +91,21 @@ def argument_problems(
         )
 
 
-def issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str] | None:
-    """Return the issuers from which *admin_scope* counts; None is whomever *verifier* verifies.
+def granted_by(verifier: object, admin_scope: str | None) -> tuple[Grants, frozenset[str] | None]:
+    """Return how scopes grant, and the issuers from which *admin_scope* counts.
+
+    None is whomever *verifier* verifies.
 
     Raises:
-        ConfigurationError: there are none.
+        ConfigurationError: *admin_scope* is no scope, or counts from no issuer.
     """
+    grants = grants_of(admin_scope)
     if (
         admin_scope is None
         or isinstance(verifier, type)
         or not isinstance(verifier, ScopeLimitedVerifier)
     ):
-        return None
+        return grants, None
     listing = verifier.issuers_granting(admin_scope)
     if listing is not None and not listing:
         raise ConfigurationError.of(
@@ -104,42 +115,70 @@ def issuers_listing(verifier: object, admin_scope: str | None) -> frozenset[str]
             ),
             setting="admin_scope",
         )
-    return listing
+    return grants, listing
 
 
-def published_by(
+class Published(NamedTuple):
+    """What a guard publishes: its metadata, what is in its challenges, and its OpenAPI scheme."""
+
+    resource: ProtectedResource | None
+    space: ProtectionSpace
+    scheme: BearerScheme
+
+
+def published_by(  # noqa: PLR0913 - one keyword for each setting
+    scope_map: ScopeMap,
+    security_scheme: object,
+    *,
+    owner: type,
     realm: str,
     challenge_scopes: Sequence[str],
-    *,
+    requested_as: RequestedAs | None,
     admin_scope: str | None,
     resource: str | None,
     authorization_servers: Sequence[str],
-) -> tuple[ProtectionSpace, ProtectedResource | None]:
-    """Return what a guard publishes: what is in its challenges, and the metadata it serves.
+) -> Published:
+    """Return what a guard of the class *owner* publishes.
 
     Raises:
         ConfigurationError: naming every argument that cannot be published.
     """
     problems: list[ConfigurationProblem] = []
-    scopes: tuple[str, ...] = ()
+    requested, scopes = RequestedScopes(), Alternative()
     served: ProtectedResource | None = None
+    with collecting(problems):
+        requested = _requested_by(requested_as, scope_map, admin_scope)
+    with collecting(problems, setting="security_scheme"):
+        scheme = scheme_of(security_scheme, scope_map, requested, owner=owner)
     with collecting(problems):
         require_realm(realm)
     with collecting(problems):
-        scopes = require_challenge_scopes(challenge_scopes)
-    if admin_scope is not None and admin_scope in scopes:
-        problems.append(
-            ConfigurationProblem(
-                f"{admin_scope!r} is the admin scope, which clients would ask for by default",
-                "leave it out",
-                setting="challenge_scopes",
-            )
-        )
+        scopes = _challenged(challenge_scopes, admin_scope)
     with collecting(problems):
         served = parse_resource(resource, authorization_servers)
     ConfigurationError.raise_for(problems)
     metadata_url = served.metadata_url if served is not None else None
-    return ProtectionSpace(realm, scopes, metadata_url), served
+    return Published(served, ProtectionSpace(realm, scopes, metadata_url, requested), scheme)
+
+
+def _challenged(challenge_scopes: Sequence[str], admin_scope: str | None) -> Alternative:
+    scopes = require_challenge_scopes(challenge_scopes)
+    if admin_scope is not None and admin_scope in scopes:
+        raise ConfigurationError.of(
+            f"{admin_scope!r} is the admin scope, which clients would ask for by default",
+            "leave it out",
+            setting="challenge_scopes",
+        )
+    return scopes
+
+
+def _requested_by(
+    requested_as: RequestedAs | None, scope_map: ScopeMap, admin_scope: str | None
+) -> RequestedScopes:
+    """Return how clients ask for the scopes of *scope_map*, those with a description included."""
+    report = partial(_log.error, "requested_as fails, challenges leave out the scope: %s")
+    named = (*scope_map.scopes, *scope_map.descriptions)
+    return RequestedScopes(requested_as, named, admin_scope=admin_scope, report=report)
 
 
 def ending_in(

@@ -16,6 +16,7 @@ from fastapi_scopes._routing import (
 )
 from fastapi_scopes.core.coverage import Coverage, cover
 from fastapi_scopes.core.findings import Finding
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.scope_map import ScopeMap
 
 __all__ = ["cover_dependencies"]
@@ -25,6 +26,7 @@ def cover_dependencies(
     app: Starlette,
     guard: object,
     scope_map: ScopeMap,
+    requested: RequestedScopes,
     *,
     tree_of: Callable[[Starlette], RouteTree],
     is_guard: Callable[[object], bool],
@@ -33,8 +35,9 @@ def cover_dependencies(
     trees = [tree_of(inner) for _, inner in apps_in(app, tree_of)]
     for tree in trees:
         tree.refresh(anew=True)
-    endpoints = endpoints_of(app, guard, tree_of=tree_of, is_guard=is_guard)
-    coverage = cover(scope_map, endpoints).with_findings(_findings(app, tree_of, is_guard))
+    endpoints = [*endpoints_of(app, guard, tree_of=tree_of, is_guard=is_guard)]
+    found = [*_findings(app, tree_of, is_guard), *requested.findings_on(endpoints)]
+    coverage = cover(scope_map, endpoints).with_findings(found)
     has_dispatchers = any(is_dispatcher(each.router) for tree in trees for each in tree.indexes())
     return coverage.without_dead() if coverage.dead and has_dispatchers else coverage
 

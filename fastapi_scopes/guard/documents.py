@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from fastapi_scopes._routing import RouteTree
 from fastapi_scopes.authorization import Rulebook
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.scope_map import Rule
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi import (
@@ -36,7 +37,7 @@ class GuardDocuments:
         scheme: BearerScheme,
         *,
         is_guard: Callable[[object], bool],
-        rule_of_other: Callable[[object, str, Documented], Rule | None],
+        rule_of_other: Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]],
     ) -> None:
         self._guard = guard
         self._scheme = scheme
@@ -59,13 +60,18 @@ class GuardDocuments:
             raise ConfigurationError.of("the app is documented by another guard", KEEP_ONE)
 
     def show_dependencies(
-        self, app: FastAPI, rules: Rulebook, tree_of: Callable[[Starlette], RouteTree]
+        self, app: object, rules: Rulebook, tree_of: Callable[[Starlette], RouteTree]
     ) -> None:
         """Show *rules* where the guard is a dependency in *app*, or in an app mounted there.
 
         Raises:
-            ConfigurationError: another guard documents *app*.
+            ConfigurationError: *app* is no FastAPI app, or another guard documents it.
         """
+        if not isinstance(app, FastAPI):
+            raise ConfigurationError.of(
+                f"document() takes a FastAPI app, not {type(app).__name__!r}",
+                "leave it out: other apps have no OpenAPI document",
+            )
         self.require_undocumented(app)
         self._apps.add(app)
         places = DependencyMountPoints(app, self._guard, tree_of)

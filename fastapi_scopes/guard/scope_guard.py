@@ -6,7 +6,6 @@ This module does without postponed annotations: FastAPI reads the signature of `
 import time
 import types
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
 
 from fastapi import APIRouter, FastAPI
@@ -26,7 +25,7 @@ from fastapi_scopes.authorization import (
 )
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage
-from fastapi_scopes.core.grants import grants_of
+from fastapi_scopes.core.requested_scopes import RequestedAs, RequestedScopes
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import Rule, ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
@@ -34,15 +33,16 @@ from fastapi_scopes.guard.arguments import (
     ClassSignature,
     argument_problems,
     ending_in,
-    issuers_listing,
+    granted_by,
     published_by,
 )
 from fastapi_scopes.guard.checking import cover_dependencies
 from fastapi_scopes.guard.dependency import ENDLESS, DependencyEdge
-from fastapi_scopes.guard.documents import KEEP_ONE, GuardDocuments
+from fastapi_scopes.guard.documents import GuardDocuments
+from fastapi_scopes.guard.enclosure import Enclosure
 from fastapi_scopes.metadata import metadata_router
-from fastapi_scopes.openapi import Documented, scheme_of
-from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
+from fastapi_scopes.openapi import Documented
+from fastapi_scopes.perimeter import PerimeterOptions, perimeter_of
 from fastapi_scopes.responses import AccessRefused, access_refused
 from fastapi_scopes.verifiers.base import TokenVerifier
 
@@ -63,6 +63,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
     * *admin_scope* satisfies every scope that a rule asks for.
     * *realm* stands in every challenge; *challenge_scopes* in that of every 401, so they are
       published.
+    * *requested_as* is how clients ask for the scopes of the map where tokens name them shorter: a
+      prefix, or a function that returns the name of a scope, or None where it has none.
     * *bind* is called with the ASGI scope and the claims, once for each scope that reaches an
       endpoint with a token, right before that runs. What it raises is a refusal.
     * *resource*, an https URL, is the identifier of this resource server (RFC 9728), and
@@ -90,6 +92,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         realm: str = "api",
         bind: Callable[[MutableMapping[str, Any], C], None] | None = None,
         challenge_scopes: Sequence[str] = (),
+        requested_as: RequestedAs | None = None,
         resource: str | None = None,
         authorization_servers: Sequence[str] = (),
         security_scheme: SecurityBase | None = None,
@@ -106,35 +109,33 @@ class ScopeGuard(SecurityBase, Generic[C]):
         self._scope_map = ScopeMap({})
         with collecting(problems):
             self._scope_map = scope_map if isinstance(scope_map, ScopeMap) else ScopeMap(scope_map)
-        with collecting(problems, setting="security_scheme"):
-            self._scheme = scheme_of(security_scheme, self._scope_map, owner=type(self))
         with collecting(problems):
-            admitted = grants_of(admin_scope)
-        with collecting(problems):
-            space, self._resource = published_by(
-                realm,
-                challenge_scopes,
+            self._published = published_by(
+                self._scope_map,
+                security_scheme,
+                owner=type(self),
+                realm=realm,
+                challenge_scopes=challenge_scopes,
+                requested_as=requested_as,
                 admin_scope=admin_scope,
                 resource=resource,
                 authorization_servers=authorization_servers,
             )
         problems.extend(argument_problems(verifier, bind, end_at_exp=end_at_exp, now=now))
-        admin_issuers: frozenset[str] | None = None
         with collecting(problems):
-            admin_issuers = issuers_listing(verifier, admin_scope)
+            grants, admin_issuers = granted_by(verifier, admin_scope)
         ConfigurationError.raise_for(problems)
-        self._authorizer = Authorizer(verifier, admitted, space, bind, admin_issuers)
+        space, scheme = self._published.space, self._published.scheme
+        self._authorizer = Authorizer(verifier, grants, space, bind, admin_issuers)
         self._ending = ending_in(space, now) if end_at_exp else None
         self._rules = Rulebook(self._scope_map)
         self._edge = DependencyEdge(
             self, self._rules, self._authorizer, is_guard=_is_guard, ends_streams=end_at_exp
         )
-        self._documents = GuardDocuments(
-            self, self._scheme, is_guard=_is_guard, rule_of_other=_rule_of
-        )
+        self._documents = GuardDocuments(self, scheme, is_guard=_is_guard, rule_of_other=_rule_of)
         # What FastAPI's OpenAPI reads of a SecurityBase.
-        self.model = self._scheme.model
-        self.scheme_name = self._scheme.name
+        self.model = scheme.model
+        self.scheme_name = scheme.name
 
     async def __call__(self, connection: HTTPConnection) -> C | None:
         """Return the verified claims of *connection*, or None where no token was looked at.
@@ -182,24 +183,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 guard, is protected with other options, or has a router that matches in its own
                 way.
         """
-        if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError.of(
-                f"protect() takes a FastAPI or Starlette app, not {type(app).__name__!r}",
-                "protect the app inside, or mount this one in an app and protect that",
-            )
         options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
-        known = perimeter_of(app)
-        if known is None:
-            self._documents.require_undocumented(app)
-            self._enclose(app, options)
-        elif known.guard is not self:
-            raise ConfigurationError.of("the app is protected by another guard", KEEP_ONE)
-        elif known.options != options:
-            raise ConfigurationError.of(
-                "the app is protected with other options", "call protect() once"
-            )
-        else:
-            known.entrance()
+        documents, ending = self._documents, self._ending
+        enclosure = Enclosure(self, self._scope_map, self._authorizer, documents, _is_guard, ending)
+        enclosure.close(app, options)
         return app
 
     def document(self, app: F) -> F:
@@ -212,11 +199,6 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Raises:
             ConfigurationError: *app* is no FastAPI app, or is documented by another guard.
         """
-        if not isinstance(app, FastAPI):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError.of(
-                f"document() takes a FastAPI app, not {type(app).__name__!r}",
-                "leave it out: other apps have no OpenAPI document",
-            )
         self._documents.show_dependencies(app, self._rules, self._edge.tree_of)
         return app
 
@@ -228,8 +210,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Raises:
             ConfigurationError: *app* is no app; a route asks for scopes where its rule is
                 PUBLIC; with *raise_on_gap* also for every endpoint that is not ruled or not
-                enforced, for every rule that decides nothing, and for *end_at_exp* without
-                `protect`.
+                enforced, for every rule that decides nothing, for every scope of a route that
+                *requested_as* gives no name of its own, and for *end_at_exp* without `protect`.
         """
         if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError.of(
@@ -240,8 +222,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if perimeter is not None and perimeter.guard is self:
             coverage = perimeter.check()
         else:
+            requested, tree_of = self._published.space.requested, self._edge.tree_of
             coverage = cover_dependencies(
-                app, self, self._scope_map, tree_of=self._edge.tree_of, is_guard=_is_guard
+                app, self, self._scope_map, requested, tree_of=tree_of, is_guard=_is_guard
             )
             coverage = coverage.with_findings([ENDLESS] if self._ending is not None else [])
             if isinstance(app, FastAPI) and app in self._documents:
@@ -258,43 +241,35 @@ class ScopeGuard(SecurityBase, Generic[C]):
         Include it, without a prefix, in the app that answers for the host of *resource*. Its
         path, ``/.well-known/oauth-protected-resource`` and then that of *resource*, needs a
         rule like any other; PUBLIC lets clients read it before they have a token. It names the
-        scopes of the map, without the admin scope and ``offline_access``.
+        scopes of the map, as clients ask for them, without the admin scope and
+        ``offline_access``.
 
         Raises:
             ConfigurationError: the guard was given no *resource*.
         """
-        if self._resource is None:
+        resource, space, _ = self._published
+        if resource is None:
             raise ConfigurationError.of(
                 "metadata_router() is for a guard that knows its resource",
                 "pass it resource= and authorization_servers=",
             )
-        admin_scope = self._authorizer.grants.admin_scope
-        return metadata_router(self._resource, self._scope_map.scopes, admin_scope=admin_scope)
-
-    def _enclose(self, app: Starlette, options: PerimeterOptions) -> None:
-        def on_app_found(inner: Starlette) -> None:
-            show(inner)
-
-        perimeter = Perimeter(
-            app,
-            self,
-            scope_map=self._scope_map,
-            authorizer=self._authorizer,
-            options=options,
-            is_guard=_is_guard,
-            on_app_found=on_app_found,
-            end_at_expiry=self._ending,
+        return metadata_router(
+            resource,
+            self._scope_map.scopes,
+            admin_scope=self._authorizer.grants.admin_scope,
+            requested=space.requested,
         )
-        show = self._documents.show_perimeter(perimeter)
-        with suppress(ConfigurationError):
-            perimeter.find_apps()  # What is wrong in the app is said at the start.
 
 
 def _is_guard(call: object) -> bool:
     return isinstance(call, ScopeGuard)
 
 
-def _rule_of(guard: object, method: str, endpoint: Documented) -> Rule | None:
-    """Return what *guard*, a dependency of *endpoint*, asks for there."""
-    rules = guard._rules if isinstance(guard, ScopeGuard) else None
-    return rules.rule_for(method, endpoint.seen_by(guard)) if rules is not None else None
+def _rule_of(
+    guard: object, method: str, endpoint: Documented
+) -> tuple[Rule | None, RequestedScopes]:
+    """Return what *guard*, a dependency of *endpoint*, asks for there, and how clients do."""
+    if not isinstance(guard, ScopeGuard):
+        return None, RequestedScopes()
+    rules: Rulebook = guard._rules
+    return rules.rule_for(method, endpoint.seen_by(guard)), guard._published.space.requested

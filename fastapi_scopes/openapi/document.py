@@ -12,12 +12,13 @@ from fastapi_scopes._routing import ResolvedRoute
 from fastapi_scopes.authorization import Route
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.methods import ANY_METHOD, http_method
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.requirements import DENY, Requirement, conjunction_of
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi.operations import Documented, MountPoint
-from fastapi_scopes.openapi.rewriting import with_security
+from fastapi_scopes.openapi.rewriting import RequirementOf, ShownRequirement, with_security
 from fastapi_scopes.openapi.schemes import BearerScheme
 from fastapi_scopes.openapi.values import deep_copy
 
@@ -43,6 +44,8 @@ class MountPoints(Protocol):
 
 
 RuleFor = Callable[[str, Route | None], Rule | None]
+_Found = tuple[Requirement, RequestedScopes]
+"""The requirement of one guard, and how clients ask for its scopes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,44 +59,42 @@ class View:
     root: Starlette
     """The app that was passed to `ScopeGuard.protect` or `ScopeGuard.document`."""
     is_perimeter: bool
-    rule_of_other: Callable[[object, str, Documented], Rule | None]
-    """Returns the rule of another guard that is a dependency of the endpoint."""
+    rule_of_other: Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]]
+    """Returns the rule of another guard that is a dependency of the endpoint, and its names."""
     is_guard: Callable[[object], bool]
 
-    def requirements_for(self, app: FastAPI) -> Callable[[str, str], Iterator[Requirement]]:
+    def requirements_for(self, app: FastAPI) -> Callable[[str, str], Iterator[_Found]]:
         """Return a function that lists the requirements of an operation of *app*.
 
         It takes the path and the method, and goes through every mount point of *app*.
         """
         mount_points = list(self.mount_points.of(app))
 
-        def requirements(path: str, method: str) -> Iterator[Requirement]:
+        def requirements(path: str, method: str) -> Iterator[_Found]:
             for mount_point in mount_points:
                 yield from self._requirements_at(mount_point, path, method)
 
         return requirements
 
-    def _requirements_at(
-        self, mount_point: MountPoint, path: str, method: str
-    ) -> Iterator[Requirement]:
+    def _requirements_at(self, mount_point: MountPoint, path: str, method: str) -> Iterator[_Found]:
         endpoints = mount_point.endpoints_of_operation(path, method)
         rule_method = http_method(method)
         if not endpoints or method == ANY_METHOD:
             template = RouteTemplate.parse(mount_point.prefix + path)
             route = ResolvedRoute(template, Kind.API_ROUTE, frozenset({method}))
             known = None if method == ANY_METHOD else self.rule_for(rule_method, route)
-            yield _requirement_of(known)
+            yield _requirement_of(known), self.scheme.requested
         for each in endpoints:
             if each.is_decided:
-                yield _requirement_of(self.rule_for(rule_method, each.route))
+                rule = self.rule_for(rule_method, each.route)
+                yield _requirement_of(rule), self.scheme.requested
                 yield from self._requirements_of_other_guards(each, rule_method)
 
-    def _requirements_of_other_guards(
-        self, endpoint: Documented, method: str
-    ) -> Iterator[Requirement]:
+    def _requirements_of_other_guards(self, endpoint: Documented, method: str) -> Iterator[_Found]:
         for call in dict.fromkeys(filter(self.is_guard, endpoint.dependencies())):
             if call is not self.guard:
-                yield _requirement_of(self.rule_of_other(call, method, endpoint))
+                rule, requested = self.rule_of_other(call, method, endpoint)
+                yield _requirement_of(rule), requested
 
 
 def _requirement_of(rule: Rule | None) -> Requirement:
@@ -106,6 +107,23 @@ def _strictest(requirements: Sequence[Requirement]) -> Requirement:
     except ConfigurationError:
         # Together they come to more alternatives than a requirement may have.
         return DENY
+
+
+def _shown(found: Sequence[_Found], own: RequestedScopes) -> ShownRequirement:
+    """Return all the requirements as one.
+
+    Each scope has the name that its guard gives it; *own* ones come first, as those of the scheme.
+    """
+    requirement = _strictest([each for each, _ in found])
+    names = {
+        scope_token: requested.name_of(scope_token)
+        for each, requested in sorted(found, key=lambda each: each[1] is own)
+        for alternative in each.alternatives
+        for scope_token in alternative
+    }
+    named = (filter(None, map(names.get, each)) for each in requirement.alternatives)
+    shown = tuple(tuple(dict.fromkeys(each)) for each in named)
+    return ShownRequirement(requirement.access, requirement.alternatives, shown)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +155,8 @@ class Document:
         base = self._base(is_stale=cached is not None and not is_current)
         if cached is not None and is_current and base == cached.base:
             return cached.document
-        document = with_security(base, self._scheme(views), self._requirement_in(views))
+        scheme = self._scheme(views)
+        document = with_security(base, scheme, self._requirement_in(views, scheme.requested))
         self._cached = _CachedDocument(deep_copy(base), version, views, document)
         return document
 
@@ -162,12 +181,12 @@ class Document:
         own = (each for each in views if each.root is self._app)
         return next(own, views[0]).scheme
 
-    def _requirement_in(self, views: Sequence[View]) -> Callable[[str, str], Requirement | None]:
+    def _requirement_in(self, views: Sequence[View], own: RequestedScopes) -> RequirementOf:
         listing = [view.requirements_for(self._app) for view in views]
 
-        def requirement_of(path: str, method: str) -> Requirement | None:
+        def requirement_of(path: str, method: str) -> ShownRequirement | None:
             found = [each for requirements in listing for each in requirements(path, method)]
-            return _strictest(found) if found else None
+            return _shown(found, own) if found else None
 
         return requirement_of
 

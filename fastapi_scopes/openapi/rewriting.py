@@ -4,14 +4,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi_scopes.core.requirements import Access, Requirement
+from fastapi_scopes.core.requirements import Access, Alternative
 from fastapi_scopes.openapi.problems import Refusals
 from fastapi_scopes.openapi.schemes import BearerScheme, uses_authorization_header
 from fastapi_scopes.openapi.values import deep_copy, dereference, dict_in, is_dict
 
-__all__ = ["RequirementOf", "with_security"]
+__all__ = ["RequirementOf", "ShownRequirement", "with_security"]
 
-RequirementOf = Callable[[str, str], Requirement | None]
+
+@dataclass(frozen=True, slots=True)
+class ShownRequirement:
+    """The requirement of an operation, as a document shows it."""
+
+    access: Access
+    alternatives: tuple[Alternative, ...]
+    """Where `access` is SCOPES: the sets of scopes of which one is enough, as the map has them."""
+    requested: tuple[Alternative, ...]
+    """The same sets, as clients ask for them; without the scopes that nobody can ask for."""
+
+
+RequirementOf = Callable[[str, str], ShownRequirement | None]
 """Returns the requirement of an operation by path and method; None where no guard decides."""
 
 Entry = dict[str, list[str]]
@@ -35,7 +47,7 @@ class _Operation:
     """Whether it has no `security` of its own."""
 
 
-_DecidedOperations = Sequence[tuple[_Operation, Requirement]]
+_DecidedOperations = Sequence[tuple[_Operation, ShownRequirement]]
 
 
 def with_security(
@@ -50,7 +62,7 @@ def with_security(
     paths = document.get("paths") if is_dict(document) else None
     if not is_dict(paths) or not str(document.get("openapi")).startswith("3."):
         return document
-    decided: list[tuple[_Operation, Requirement]] = []
+    decided: list[tuple[_Operation, ShownRequirement]] = []
     undecided: list[_Operation] = []
     for path, item in paths.items():
         for operation in _operations_in(item, document):
@@ -102,16 +114,14 @@ class _Rewriting:
         self._drop_unused(used)
         if self._needs_scheme:
             requirements = [requirement for _, requirement in self._decided]
-            required = {
-                each for one in requirements for scopes in one.alternatives for each in scopes
-            }
-            self._schemes[self._name] = self._scheme.definition(required)
+            names = {each for one in requirements for scopes in one.requested for each in scopes}
+            self._schemes[self._name] = self._scheme.definition(names)
         for holder, name in ((self._components, "securitySchemes"), (self._document, "components")):
             if not holder[name]:
                 del holder[name]
         return has_changed or self._needs_scheme
 
-    def _write(self, operation: _Operation, requirement: Requirement) -> None:
+    def _write(self, operation: _Operation, requirement: ShownRequirement) -> None:
         value = operation.value
         for name in (_DENIED, _REQUIRED):
             value.pop(name, None)
@@ -128,7 +138,7 @@ class _Rewriting:
         if requirement.alternatives and self._scheme.is_http:
             value[_REQUIRED] = [list(each) for each in requirement.alternatives]
 
-    def _security_of(self, operation: _Operation, requirement: Requirement) -> list[Entry]:
+    def _security_of(self, operation: _Operation, requirement: ShownRequirement) -> list[Entry]:
         beside, without = self._own_security_of(operation)
         joined = [
             _joined(entry, own)
@@ -137,15 +147,14 @@ class _Rewriting:
         ]
         return [each for i, each in enumerate(joined) if each not in joined[:i]]
 
-    def _entries(self, requirement: Requirement) -> Iterator[Entry]:
+    def _entries(self, requirement: ShownRequirement) -> Iterator[Entry]:
         if requirement.access in _WITHOUT_TOKEN:
             yield {}
         if requirement.access is Access.SCOPES:
             # OpenAPI 3.0 4.8.30: only schemes with scopes of their own may hold some.
             hides_scopes = self._scheme.is_http and str(self._document["openapi"]).startswith("3.0")
             yield from (
-                {self._name: [] if hides_scopes else list(each)}
-                for each in requirement.alternatives
+                {self._name: [] if hides_scopes else list(each)} for each in requirement.requested
             )
         elif requirement.access is not Access.PUBLIC:
             yield {self._name: []}

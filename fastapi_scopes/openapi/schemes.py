@@ -9,6 +9,7 @@ from fastapi.openapi.models import HTTPBase, HTTPBearer, OAuth2, OpenIdConnect
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.security.base import SecurityBase
 
+from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi.values import deep_copy, is_dict
@@ -33,8 +34,11 @@ class BearerScheme:
     """The scheme as FastAPI's model of it."""
     native: Mapping[str, Any] = field(repr=False)
     """The scheme as JSON, as it stands in a document."""
-    scopes: tuple[str, ...] = ()
-    descriptions: Mapping[str, str] = field(default_factory=dict[str, str])
+    requested: RequestedScopes = field(repr=False)
+    scopes: tuple[str, ...]
+    """The scopes of the map, as clients ask for them."""
+    descriptions: Mapping[str, str]
+    """Their descriptions, by these names, and those of other scopes."""
 
     @property
     def is_http(self) -> bool:
@@ -46,7 +50,7 @@ class BearerScheme:
         return is_dict(definition) and _without_scopes(definition) == _without_scopes(self.native)
 
     def definition(self, more: Iterable[str]) -> dict[str, Any]:
-        """Return the scheme as JSON, with the scopes of the map and *more* scopes of routes."""
+        """Return the scheme as JSON, with the scopes of the map and *more* of routes."""
         definition: dict[str, Any] = deep_copy(self.native)
         scopes = sorted({*self.scopes, *more})
         texts = {each: self.descriptions.get(each, "") for each in scopes}
@@ -59,7 +63,9 @@ class BearerScheme:
         return definition
 
 
-def scheme_of(security_scheme: object, scope_map: ScopeMap, *, owner: type) -> BearerScheme:
+def scheme_of(
+    security_scheme: object, scope_map: ScopeMap, requested: RequestedScopes, *, owner: type
+) -> BearerScheme:
     """Return the scheme for *security_scheme*, an object of `fastapi.security`.
 
     None is HTTP bearer, named after the class *owner*.
@@ -72,32 +78,30 @@ def scheme_of(security_scheme: object, scope_map: ScopeMap, *, owner: type) -> B
         # The name of a class may have letters that OpenAPI does not allow in names of components.
         is_usable = _COMPONENT.fullmatch(owner.__name__)
         bearer = HTTPBearer(bearerFormat="JWT")
-        return _scheme(bearer, owner.__name__ if is_usable else "ScopeGuard", scope_map)
+        name = owner.__name__ if is_usable else "ScopeGuard"
+        return _scheme(bearer, name, scope_map, requested)
     if isinstance(security_scheme, type):
         raise ConfigurationError.of(
-            f"is the class {security_scheme.__name__!r}",
-            "pass an instance of it",
+            f"is the class {security_scheme.__name__!r}", "pass an instance of it"
         )
     model: object = getattr(security_scheme, "model", None)
     lacking, remedy = _lacking_in(model)
     if lacking:
-        raise ConfigurationError.of(
-            f"is a {type(security_scheme).__name__!r} without {lacking}",
-            remedy,
-        )
+        kind = type(security_scheme).__name__
+        raise ConfigurationError.of(f"is a {kind!r} without {lacking}", remedy)
     if not isinstance(security_scheme, SecurityBase) or not _carries_bearer(model):
         raise ConfigurationError.of(
             f"is a {type(security_scheme).__name__!r}, which carries no bearer token in the "
             "Authorization header",
             _WAY_OUT,
         )
-    name: object = getattr(security_scheme, "scheme_name", None)
-    if not isinstance(name, str) or not _COMPONENT.fullmatch(name):
+    given: object = getattr(security_scheme, "scheme_name", None)
+    if not isinstance(given, str) or not _COMPONENT.fullmatch(given):
         raise ConfigurationError.of(
-            f"is named {name!r}",
+            f"is named {given!r}",
             "use letters, digits, '.', '-' and '_' alone in scheme_name=",
         )
-    return _scheme(security_scheme.model, name, scope_map)
+    return _scheme(security_scheme.model, given, scope_map, requested)
 
 
 def _lacking_in(model: object) -> tuple[str, str]:
@@ -114,10 +118,15 @@ def _carries_bearer(model: object) -> bool:
     return is_bearer or isinstance(model, OAuth2 | OpenIdConnect)
 
 
-def _scheme(model: SecurityBaseModel, name: str, scope_map: ScopeMap) -> BearerScheme:
+def _scheme(
+    model: SecurityBaseModel, name: str, scope_map: ScopeMap, requested: RequestedScopes
+) -> BearerScheme:
+    scopes = requested.names_of(scope_map.scopes)
+    named = [(requested.name_of(each), text) for each, text in scope_map.descriptions.items()]
+    descriptions = {each: text for each, text in named if each is not None}
     described = model.model_copy(deep=True)
     if isinstance(described, OAuth2):
-        texts = {each: scope_map.descriptions.get(each, "") for each in scope_map.scopes}
+        texts = {each: descriptions.get(each, "") for each in scopes}
         for each in _FLOWS:
             flow = getattr(described.flows, each)
             if flow is not None:
@@ -130,7 +139,7 @@ def _scheme(model: SecurityBaseModel, name: str, scope_map: ScopeMap) -> BearerS
             f"cannot be written as JSON: {type(error).__name__}",
             "take out of it what is no JSON",
         ) from None
-    return BearerScheme(name, described, native, scope_map.scopes, scope_map.descriptions)
+    return BearerScheme(name, described, native, requested, scopes, descriptions)
 
 
 def _flows_in(definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

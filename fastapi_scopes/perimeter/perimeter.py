@@ -83,6 +83,7 @@ class Perimeter:
             app,
             guard,
             scope_map=scope_map,
+            requested=authorizer.space.requested,
             options=options,
             is_guard=is_guard,
             on_app_found=on_app_found,

@@ -64,6 +64,7 @@ class SettingsFields(BaseSettings):
     admin_scope: str | None = None
     realm: str = "api"
     challenge_scopes: _Texts | None = None
+    requested_as: str | None = None
     resource: str | None = None
     authorization_servers: _Texts | None = None
     end_at_exp: bool = False

@@ -107,6 +107,7 @@ class ScopesSettings(SettingsFields):
                 realm=self.realm,
                 bind=bind,
                 challenge_scopes=self.challenge_scopes or (),
+                requested_as=self.requested_as,
                 resource=self.resource,
                 authorization_servers=self.authorization_servers or (),
                 security_scheme=security_scheme,
