@@ -179,6 +179,9 @@ def of_published_keys(issuer: FaultyIssuer) -> dict[str, str]:
     return {"JWKS_URI": issuer.key_set.url, "ALLOW_HTTP": "true"}
 
 
+FAMILY = "https://login.example.com/{tenantid}/v2.0"
+TENANT, OTHER_TENANT = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "12")
+LATER = minting.NOW + 5
 KINDS = pytest.mark.parametrize("keys_of", [of_given_key, of_published_keys])
 
 
@@ -206,6 +209,49 @@ def outcome(verifier: TokenVerifier[C_co], token: str) -> str:
         pytest.param(
             {"SCOPES_CLAIM": "scp"}, {}, {"scp": "c", "scope": "a"}, "c", id="scopes_claim"
         ),
+        pytest.param(
+            {"SCOPES_CLAIM": "scp, roles"}, {}, {"scp": "c", "roles": ["d"]}, "c d", id="two claims"
+        ),
+        pytest.param(
+            {"SCOPES_CLAIM": ' {"scp": "", "roles": "role:"}'},
+            {},
+            {"scp": "c", "roles": ["d"]},
+            "c role:d",
+            id="claims with prefixes",
+        ),
+        pytest.param({"TOKEN_KIND": "any"}, {}, {"at_hash": "h"}, "a:read b", id="token_kind"),
+        pytest.param({}, {}, {"at_hash": "h"}, "type", id="token_kind by default"),
+        pytest.param(
+            {"ISSUER": FAMILY, "TENANTS": f"{TENANT}, {OTHER_TENANT}"},
+            {},
+            {"iss": FAMILY.replace("{tenantid}", TENANT), "tid": TENANT},
+            "a:read b",
+            id="tenants",
+        ),
+        pytest.param(
+            {"ISSUER": FAMILY, "TENANTS": OTHER_TENANT},
+            {},
+            {"iss": FAMILY.replace("{tenantid}", TENANT), "tid": TENANT},
+            "issuer",
+            id="another tenant",
+        ),
+        pytest.param(
+            {"ISSUER": FAMILY, "TENANTS": "ANY_TENANT"},
+            {},
+            {"iss": FAMILY.replace("{tenantid}", TENANT), "tid": TENANT},
+            "a:read b",
+            id="any tenant",
+        ),
+        pytest.param({"AUTHORIZED_PARTIES": "x, y"}, {}, {"azp": "y"}, "a:read b", id="party"),
+        pytest.param(
+            {"AUTHORIZED_PARTIES": "x"}, {}, {"azp": "y"}, "authorized_party", id="another party"
+        ),
+        pytest.param(
+            {"REQUIRE_CLAIMS": '{"type": "access"}'}, {}, {"type": "x"}, "claims", id="required"
+        ),
+        pytest.param({"CLOCK_SKEW": "0"}, {}, {"iat": LATER}, "not_yet_valid", id="no skew"),
+        pytest.param({}, {}, {"iat": LATER}, "a:read b", id="clock_skew by default"),
+        pytest.param({"MAX_TOKEN_CHARS": "100"}, {}, {}, "too_large", id="max_token_chars"),
         pytest.param({"ALLOWED_SCOPES": "a:*"}, {}, {}, "a:read", id="allowed_scopes"),
         pytest.param({}, {}, {"header": {"typ": "JWT"}}, "a:read b", id="not strict"),
         pytest.param({"STRICT": "true"}, {}, {"header": {"typ": "JWT"}}, "type", id="strict"),
@@ -362,6 +408,21 @@ def test_all_malformed_variables_are_named_at_once_and_none_is_quoted(
     assert "a-secret" not in shown
     assert "another-secret" not in shown
     assert SECRET not in shown
+
+
+@pytest.mark.parametrize("name", ["SCOPES_CLAIM", "REQUIRE_CLAIMS"])
+def test_malformed_json_is_named_and_not_quoted(environment: Setting, name: str) -> None:
+    environment(**OPEN, VERIFICATION_KEY=SECRET, **{name: '{"a-secret": }'})
+    with pytest.raises(ConfigurationError) as caught:
+        ScopesSettings()
+    assert f"FASTAPI_SCOPES_{name} is malformed: value error, Expecting value" in str(caught.value)
+    assert "a-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_scopes_claim_may_be_a_function(environment: Setting) -> None:
+    environment(**HS256, VERIFICATION_KEY=SECRET)
+    verifier = ScopesSettings(scopes_claim=lambda claims: claims["bits"]).verifier()
+    assert verified(verifier, mint(bits=["a"])).scopes == {"a"}
 
 
 @pytest.mark.parametrize(
@@ -611,6 +672,25 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
                 " write '*' nowhere else",
             ],
             id="limits",
+        ),
+        pytest.param(
+            {**OPEN, "JWKS_URI": f"{ISSUER}/keys", "TOKEN_KIND": "id", "TENANTS": "x"},
+            [
+                "FASTAPI_SCOPES_TENANTS is set, and issuer has no {tenantid} in it; leave it out",
+                "FASTAPI_SCOPES_TENANTS[0] is no GUID; write the tenant ID, not its domain",
+                "FASTAPI_SCOPES_TOKEN_KIND is 'id', and audience is None; name the client or the"
+                " API: an ID token is told apart by that alone",
+            ],
+            id="tenants and kind",
+        ),
+        pytest.param(
+            {"ISSUER": FAMILY, "AUDIENCE": "api"},
+            [
+                "FASTAPI_SCOPES_ISSUER has {tenantid} in it, and tenants is not set; write"
+                " FASTAPI_SCOPES_TENANTS=00000000-0000-0000-0000-000000000000 with the GUIDs of"
+                " yours, or ANY_TENANT"
+            ],
+            id="family without tenants",
         ),
         pytest.param(
             {**HS256, "ALGORITHMS": "HS256,RS256"},

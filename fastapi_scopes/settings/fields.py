@@ -1,7 +1,9 @@
 """The fields of settings, and where they come from."""
 
+import json
 import os
-from typing import Annotated, ClassVar, Final
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -14,9 +16,11 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.errors import ConfigurationError, collecting
 from fastapi_scopes.settings.sources import misspelt_in_dotenv, misspelt_in_secrets
 from fastapi_scopes.settings.variables import PREFIX, misspelt_in, problem_of, unknown_variable
+from fastapi_scopes.verifiers.options import ANY_TENANT, AnyTenant, TokenKind
 
 __all__ = ["SettingsFields"]
 
@@ -27,7 +31,33 @@ def _split(value: object) -> object:
     return [each.strip() for each in value.split(",")] if isinstance(value, str) else value
 
 
+def _parse_json(value: object) -> object:
+    # The message of a JSONDecodeError has places in the text, and nothing of it.
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _parse_scopes_claim(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return _parse_json(value) if value.lstrip().startswith("{") else _split_several(value)
+
+
+def _split_several(value: str) -> object:
+    return _split(value) if "," in value else value
+
+
+def _parse_tenants(value: object) -> object:
+    return ANY_TENANT if value == ANY_TENANT.value else _split(value)
+
+
 _Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+_ScopesClaim = Annotated[
+    str | tuple[str, ...] | dict[str, str] | Callable[[dict[str, Any]], Iterable[str]],
+    NoDecode,
+    BeforeValidator(_parse_scopes_claim),
+]
+_Tenants = Annotated[tuple[str, ...] | AnyTenant, NoDecode, BeforeValidator(_parse_tenants)]
+_JSONObject = Annotated[dict[str, object], NoDecode, BeforeValidator(_parse_json)]
 
 
 class SettingsFields(BaseSettings):
@@ -55,8 +85,17 @@ class SettingsFields(BaseSettings):
     )
     algorithms: _Texts | None = None
     """Default: RS256 for a verification key, as AgentOS has it; else that of `JWKSVerifier`."""
-    scopes_claim: str = "scope"
+    scopes_claim: _ScopesClaim = "scope"
+    """A claim, several with commas, or a JSON object of claims and prefixes."""
+    token_kind: TokenKind = "access"  # noqa: S105 - no password
+    tenants: _Tenants | None = None
+    """GUIDs, or the word ANY_TENANT."""
+    authorized_parties: _Texts | None = None
+    require_claims: _JSONObject | None = None
+    """A JSON object."""
     leeway: float = 0
+    clock_skew: float = 10
+    max_token_chars: int = MAX_TOKEN_CHARS
     strict: bool = False
     allowed_scopes: _Texts | None = None
     cache_ttl: float = 60

@@ -62,7 +62,13 @@ class ScopesSettings(SettingsFields):
         options: JWTOptions[ClaimsT] = {
             "scopes_claim": self.scopes_claim,
             "claims_model": claims_model,
+            "token_kind": self.token_kind,
+            "tenants": self.tenants,
+            "authorized_parties": self.authorized_parties,
+            "require_claims": self.require_claims,
             "leeway": self.leeway,
+            "clock_skew": self.clock_skew,
+            "max_token_chars": self.max_token_chars,
             "strict": self.strict,
             "allowed_scopes": self.allowed_scopes,
             "revocations": revocations,

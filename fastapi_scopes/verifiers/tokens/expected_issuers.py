@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
-from fastapi_scopes.errors import ConfigurationProblem, TokenError, TokenFault
+from fastapi_scopes.errors import Assignment, ConfigurationProblem, TokenError, TokenFault
 from fastapi_scopes.verifiers.options import ANY_TENANT, AnyTenant
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
 
 _TENANT: Final = "{tenantid}"
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NO_GUID: Final = "00000000-0000-0000-0000-000000000000"
 _MICROSOFT: Final = re.compile(
     r"(?:login\.(?:microsoftonline\.(?:com|us)|partner\.microsoftonline\.cn|microsoft\.com)"
     r"|login\.windows\.net|sts\.windows\.net|login\.chinacloudapi\.cn)"
@@ -116,7 +117,7 @@ def _tenant_problems(tenants: object, *, has_family: bool) -> Iterator[Configura
         if has_family:
             yield ConfigurationProblem(
                 f"has {_TENANT} in it, and tenants is not set",
-                "write tenants=[...] with their GUIDs, or tenants=verifiers.ANY_TENANT",
+                Assignment("tenants", [_NO_GUID], rest="with the GUIDs of yours, or ANY_TENANT"),
                 setting="issuer",
             )
         return
@@ -129,7 +130,7 @@ def _tenant_problems(tenants: object, *, has_family: bool) -> Iterator[Configura
     if isinstance(tenants, str) or not isinstance(tenants, Sequence) or not tenants:
         yield ConfigurationProblem(
             "is no list of GUIDs, or an empty one",
-            "write tenants=['00000000-...'], or tenants=verifiers.ANY_TENANT",
+            Assignment("tenants", [_NO_GUID], rest="with the GUIDs of yours, or ANY_TENANT"),
             setting="tenants",
         )
         return
