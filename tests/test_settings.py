@@ -420,7 +420,7 @@ def test_malformed_json_is_named_and_not_quoted(environment: Setting, name: str)
 
 
 def test_scopes_claim_may_be_a_function(environment: Setting) -> None:
-    environment(**HS256, VERIFICATION_KEY=SECRET)
+    environment(**HS256)
     verifier = ScopesSettings(scopes_claim=lambda claims: claims["bits"]).verifier()
     assert verified(verifier, mint(bits=["a"])).scopes == {"a"}
 
