@@ -5,7 +5,9 @@ An issuer signs all of its tokens alike, so a good signature says nothing about 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from enum import Enum, auto
+from functools import lru_cache
 from typing import Final, cast
 
 from fastapi_scopes.errors import TokenError, TokenFault
@@ -69,7 +71,14 @@ _RESPONSE_CLAIMS: Final = frozenset({"code", "error", "access_token", "id_token"
 
 # UAA: the name of a refresh token.
 _REFRESH_JTI: Final = re.compile(r"[0-9a-f]{32}-r")
-_FASTAPI_USERS: Final = re.compile(r"fastapi-users:(?!auth\Z).*", re.DOTALL)
+_FASTAPI_USERS: Final = ("fastapi-users:reset", "fastapi-users:verify", "fastapi-users:oauth-state")
+
+
+class _Role(Enum):
+    """What the name of a claim is about."""
+
+    KIND = auto()
+    FLAG = auto()
 
 
 def require_type(header: Mapping[str, object], kind: TokenKind, *, strict: bool = False) -> None:
@@ -100,28 +109,54 @@ def require_kind(
     Raises:
         TokenError: they are those of another kind.
     """
-    special = _special_mark_of(claims)
+    # The usual case: no name says anything of the kind.
+    marked = [name for name in claims if _role_of(name) is not None]
+    special = _special_mark_of(claims, marked)
     if special is not None:
         raise TokenError(TokenFault.TYPE, f"by {special}")
-    is_access = _is_marked_as_access(claims, header or {})
-    if kind == "id" and is_access:
-        raise TokenError(TokenFault.TYPE, "it is marked as an access token")
-    if kind == "access" and _is_marked_as_id(claims):
+    kinds = [_plain(each) for name in marked for each in _kinds_in(claims, name)]
+    if kind == "access" and _is_marked_as_id(claims, kinds):
         raise TokenError(TokenFault.TYPE, "it is marked as an ID token")
     # A nonce alone is a hint: some issuers copy it into access tokens.
-    if kind == "access" and "nonce" in claims and not is_access:
+    is_hinted = kind == "access" and "nonce" in claims
+    if is_hinted and not _is_marked_as_access(claims, kinds, header):
         raise TokenError(TokenFault.TYPE, "by a 'nonce' and no mark of an access token")
+    if kind == "id" and _is_marked_as_access(claims, kinds, header):
+        raise TokenError(TokenFault.TYPE, "it is marked as an access token")
+    # RFC 7523 3: in an assertion the client is both; and it asks for no scopes in it.
+    issuer = claims.get("iss")
+    if issuer and issuer == claims.get("sub"):
+        own = {**claims, "client_id": None}
+        if not _is_marked_as_access(own, kinds, header):
+            raise TokenError(TokenFault.TYPE, "by 'iss' and 'sub', which are equal")
 
 
-def _special_mark_of(claims: Mapping[str, object]) -> str | None:
-    """Return what marks *claims* as those of neither an access token nor an ID token, or None."""
-    for name in _CLOSED:
-        if name in claims and not _is_known(name, claims[name], is_bound="cnf" in claims):
+def _special_mark_of(claims: Mapping[str, object], marked: Collection[str]) -> str | None:
+    """Return what marks *claims* as those of neither an access token nor an ID token, or None.
+
+    *marked* are the names of those that say something of the kind.
+    """
+    for name in marked:
+        if _is_special(name, claims):
             return repr(name)
-    special = sorted(_SPECIAL_CLAIMS.intersection(claims))
-    if special:
-        return repr(special[0])
-    return next((mark for mark, has in _MARKS.items() if has(claims)), None)
+    if not _SPECIAL_CLAIMS.isdisjoint(claims):
+        return repr(min(_SPECIAL_CLAIMS.intersection(claims)))
+    if _has_odd_value(claims):
+        return "a value that only other tokens have"
+    # JARM 2.1.
+    if not _RESPONSE_CLAIMS.isdisjoint(claims) and ("state" in claims or "sub" not in claims):
+        return "the parameters of a response"
+    return None
+
+
+def _is_special(name: str, claims: Mapping[str, object]) -> bool:
+    """Tell whether the claim *name*, which says something of the kind, says a special one."""
+    value = claims[name]
+    if name in _CLOSED:
+        return not _is_known(name, value, is_bound="cnf" in claims)
+    if _role_of(name) is _Role.FLAG:
+        return value is True or value == "true"
+    return any(map(_is_special_kind, _kinds_in(claims, name)))
 
 
 def _is_known(name: str, value: object, *, is_bound: bool) -> bool:
@@ -133,63 +168,55 @@ def _is_known(name: str, value: object, *, is_bound: bool) -> bool:
     return plain in _CLOSED[name] | _ID_VALUES or is_dpop or (name, plain) == ("typ", "jwt")
 
 
-def _names_special_kind(claims: Mapping[str, object]) -> bool:
-    return any(map(_is_special_kind, _kinds_in(claims)))
-
-
-def _has_flag(claims: Mapping[str, object]) -> bool:
-    true = (name for name, value in claims.items() if value is True or value == "true")
-    return any(len(name) <= _MAX_CHARS and _FLAG.fullmatch(_plain(name)) for name in true)
-
-
 def _has_odd_value(claims: Mapping[str, object]) -> bool:
     """Tell whether a library or an issuer gives such a value to no access token."""
     jti, scope, audience = claims.get("jti"), claims.get("scope"), claims.get("aud")
-    if isinstance(jti, str) and _REFRESH_JTI.fullmatch(jti):
+    if isinstance(jti, str) and jti.endswith("-r") and _REFRESH_JTI.fullmatch(jti):
         return True
     # In place of a scope, libraries write the kind there.
-    if isinstance(scope, str) and _plain(scope).endswith("token") and _is_special_kind(scope):
+    if isinstance(scope, str) and scope.lower().endswith("token") and _is_special_kind(scope):
         return True
     # Gitea and Forgejo.
     if "gnt" in claims and claims.get("tt") not in (None, 0):
         return True
     named = audience if is_json_array(audience) else [audience]
-    return any(isinstance(each, str) and _FASTAPI_USERS.fullmatch(each) for each in named)
+    return any(isinstance(each, str) and each.startswith(_FASTAPI_USERS) for each in named)
 
 
-def _is_response(claims: Mapping[str, object]) -> bool:
-    found = _RESPONSE_CLAIMS.intersection(claims)
-    return bool(found) and ("state" in claims or "sub" not in claims)
-
-
-def _is_client_assertion(claims: Mapping[str, object]) -> bool:
-    # RFC 7523 3: the client is both; and it asks for no scopes in it.
-    issuer = claims.get("iss")
-    is_own = isinstance(issuer, str) and issuer != "" and issuer == claims.get("sub")
-    return is_own and not _is_marked_as_access({**claims, "client_id": None}, {})
-
-
-def _is_marked_as_access(claims: Mapping[str, object], header: Mapping[str, object]) -> bool:
+def _is_marked_as_access(
+    claims: Mapping[str, object], kinds: Collection[str], header: Mapping[str, object] | None
+) -> bool:
     if any(claims.get(name) is not None for name in _ACCESS_CLAIMS):
         return True
-    if str(header.get("typ", "")).lower() in _ACCESS_TOKEN_TYPES:
+    if header is not None and str(header.get("typ", "")).lower() in _ACCESS_TOKEN_TYPES:
         return True
-    return any(_plain(each) in _ACCESS_VALUES for each in _kinds_in(claims))
+    return not _ACCESS_VALUES.isdisjoint(kinds)
 
 
-def _is_marked_as_id(claims: Mapping[str, object]) -> bool:
+def _is_marked_as_id(claims: Mapping[str, object], kinds: Collection[str]) -> bool:
     # SuperTokens numbers its kinds.
     is_numbered = claims.get("stt") == 2
-    is_hashed = not _ID_TOKEN_HASHES.isdisjoint(claims)
-    return is_hashed or is_numbered or any(_plain(each) in _ID_VALUES for each in _kinds_in(claims))
+    return is_numbered or not (_ID_TOKEN_HASHES.isdisjoint(claims) and _ID_VALUES.isdisjoint(kinds))
 
 
-def _kinds_in(claims: Mapping[str, object]) -> Iterator[str]:
-    """Yield the texts in the claims that name a kind."""
-    for name, value in claims.items():
-        if len(name) <= _MAX_CHARS and _plain(name) in _OPEN:
-            values = value if is_json_array(value) else [value]
-            yield from (each for each in values if isinstance(each, str))
+def _kinds_in(claims: Mapping[str, object], name: str) -> list[str]:
+    """Return the texts in the claim *name* where it names a kind."""
+    if _role_of(name) is not _Role.KIND:
+        return []
+    value = claims[name]
+    values = value if is_json_array(value) else [value]
+    return [each for each in values if isinstance(each, str)]
+
+
+@lru_cache(maxsize=1024)
+def _role_of(name: str) -> _Role | None:
+    """Return what the claim *name*, however it is written, says of a token; None is nothing."""
+    if len(name) > _MAX_CHARS:
+        return None
+    plain = _plain(name)
+    if plain in _OPEN:
+        return _Role.KIND
+    return _Role.FLAG if _FLAG.fullmatch(plain) else None
 
 
 def _is_special_kind(value: str) -> bool:
@@ -203,12 +230,3 @@ def _is_special_kind(value: str) -> bool:
 def _plain(text: str) -> str:
     """Return *text* without case and signs, so that `refresh-token` is `RefreshToken`."""
     return _SIGNS.sub("", text.lower())
-
-
-_MARKS: Final[Mapping[str, Callable[[Mapping[str, object]], bool]]] = {
-    "a claim that names its kind": _names_special_kind,
-    "a claim that is true": _has_flag,
-    "a value that other tokens have": _has_odd_value,
-    "the parameters of a response": _is_response,
-    "'iss' and 'sub', which are equal": _is_client_assertion,
-}

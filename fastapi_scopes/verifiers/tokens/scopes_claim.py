@@ -42,6 +42,7 @@ class ScopesReader:
             self._prefixes = dict(cast("Mapping[str, str]", given))
         else:
             self._function = cast("Callable[[dict[str, Any]], Iterable[str]]", given)
+        self._foreign = tuple(filter(None, self._prefixes.values()))
         self._name = ", ".join(map(repr, self._prefixes)) or "a function"
 
     def scopes_of(self, claims: dict[str, object]) -> frozenset[str]:
@@ -54,12 +55,12 @@ class ScopesReader:
             TokenError: a claim has another type, or is a text that is no list of scopes; there
                 are too many scopes; the function raised an exception, or returned no scopes.
         """
-        read = self._read if self._function is None else self._call
-        values = list(islice(read(claims), _MAX_VALUES))
-        scopes = frozenset(map(str.__str__, filter(is_scope_token, cast("list[str]", values))))
+        values = self._read(claims) if self._function is None else self._call(claims)
+        tokens = [each for each in values if is_scope_token(each)]
+        scopes = frozenset(cast("list[str]", tokens))
         if len(scopes) > MAX_SCOPES:
             raise TokenError(TokenFault.SCOPES)
-        dropped = len(values) - sum(map(is_scope_token, values))
+        dropped = len(values) - len(tokens)
         if dropped:
             # Not the values: they may be anything, such as the names of people.
             _log.info("%d values of %s are no scopes, and grant nothing", dropped, self._name)
@@ -67,23 +68,32 @@ class ScopesReader:
             self._warn_of_other_names(claims)
         return scopes
 
-    def _read(self, claims: dict[str, object]) -> Iterator[object]:
+    def _read(self, claims: dict[str, object]) -> list[object]:
+        found: list[object] = []
         for name, prefix in self._prefixes.items():
-            foreign = tuple(each for each in self._prefixes.values() if each not in ("", prefix))
-            for value in _values_in(claim_at(claims, name)):
-                if not isinstance(value, str) or not is_scope_token(value):
-                    yield None
-                # INVARIANT: no claim makes scopes that look like those of another
-                # (attacks/test_scopes_claim.py).
-                elif not value.startswith(foreign) and not _is_of(prefix + value, prefix, foreign):
-                    yield prefix + value
+            values = _values_in(claim_at(claims, name))
+            found.extend(values if not self._foreign else self._own_of(values, prefix))
+        return found
 
-    def _call(self, claims: dict[str, object]) -> Iterator[object]:
+    def _own_of(self, values: Sequence[object], prefix: str) -> Iterator[object]:
+        foreign = tuple(each for each in self._foreign if each != prefix)
+        longer = tuple(each for each in foreign if len(each) > len(prefix))
+        for value in values:
+            if not isinstance(value, str) or not is_scope_token(value):
+                yield None
+            # INVARIANT: no claim makes scopes that look like those of another
+            # (attacks/test_scopes_claim.py).
+            elif not value.startswith(foreign) and not (prefix + value).startswith(longer):
+                yield prefix + value
+
+    def _call(self, claims: dict[str, object]) -> list[object]:
         function = cast("Callable[[dict[str, Any]], Iterable[str]]", self._function)
         try:
             returned: object = function(copy.deepcopy(claims))
             if not isinstance(returned, str | bytes):
-                return iter([*islice(cast("Iterable[object]", returned), _MAX_VALUES)])
+                values = islice(cast("Iterable[object]", returned), _MAX_VALUES)
+                # A text of a type of the application's own, such as an enum, is made a plain one.
+                return [str.__str__(each) if isinstance(each, str) else each for each in values]
             reason = f"returned a {type(returned).__name__!r}"
         except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
             # Its text may quote them.
@@ -102,11 +112,6 @@ class ScopesReader:
                         *(self._name, name, name),
                     )
                 return
-
-
-def _is_of(scope: str, prefix: str, foreign: Sequence[str]) -> bool:
-    """Tell whether a *scope* with this *prefix* begins with a longer one of *foreign*."""
-    return scope.startswith(tuple(each for each in foreign if len(each) > len(prefix)))
 
 
 def _values_in(claim: object) -> Sequence[object]:
@@ -137,6 +142,8 @@ def claim_at(claims: Mapping[str, object], name: str) -> object:
     ``resource_access.api.example.com.roles`` finds the client ``api.example.com``, and
     ``https://example.com/scopes``, which has dots too, is one name.
     """
+    if name in claims:
+        return claims[name]
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
         member = ".".join(parts[:end])
