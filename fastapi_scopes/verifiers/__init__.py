@@ -2,10 +2,13 @@
 
 from fastapi_scopes.verifiers._http import Document, Fetch
 from fastapi_scopes.verifiers.base import (
+    DiscoveringVerifier,
+    IssuerEndpoints,
     ProofChecker,
     RevocationList,
     ScopeLimitedVerifier,
     TokenVerifier,
+    WarmableVerifier,
 )
 from fastapi_scopes.verifiers.introspection import IntrospectionVerifier
 from fastapi_scopes.verifiers.issuers import IssuersVerifier, SingleIssuerVerifier
@@ -26,9 +29,11 @@ __all__ = [
     "ANY_TENANT",
     "AlgorithmName",
     "AnyTenant",
+    "DiscoveringVerifier",
     "Document",
     "Fetch",
     "IntrospectionVerifier",
+    "IssuerEndpoints",
     "IssuersVerifier",
     "JWKSVerifier",
     "JWTOptions",
@@ -43,4 +48,5 @@ __all__ = [
     "TokenKind",
     "TokenOptions",
     "TokenVerifier",
+    "WarmableVerifier",
 ]

@@ -1,6 +1,7 @@
 """Protocols: what a guard calls on a verifier, and what a verifier calls on its plug-ins."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Final, Generic, Protocol, cast, runtime_checkable
 
@@ -10,12 +11,15 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import TokenError, TokenFault
 
 __all__ = [
+    "DiscoveringVerifier",
+    "IssuerEndpoints",
     "ProofChecker",
     "RevocationList",
     "ScopeLimitedVerifier",
     "SharedClaims",
     "SharedClaimsOrAwaitable",
     "TokenVerifier",
+    "WarmableVerifier",
     "awaited_claims",
     "copies_from",
     "shared_claims_of",
@@ -179,6 +183,40 @@ class ScopeLimitedVerifier(Protocol):
         """Return the issuers that may grant *scope*, listed by name; None is every issuer.
 
         A guard accepts its admin scope from these issuers alone.
+        """
+        ...
+
+
+@runtime_checkable
+class WarmableVerifier(Protocol):
+    """A verifier that can ask for its keys before the first token comes."""
+
+    async def warm_up(self) -> None:
+        """Ask for the keys now; what goes wrong is logged, and begins no cooldown.
+
+        `protect` awaits it when the app starts, for at most the seconds that an attribute
+        `timeout` of the verifier says, or 5.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerEndpoints:
+    """The URLs at which clients of an issuer get tokens (RFC 6749 3)."""
+
+    authorization_url: str
+    token_url: str
+
+
+@runtime_checkable
+class DiscoveringVerifier(Protocol):
+    """A verifier that reads in the issuer's metadata where clients get tokens."""
+
+    def discover_endpoints(self) -> Callable[[], IssuerEndpoints | None]:
+        """Have `warm_up` read the endpoints; return a function that tells them once known.
+
+        Raises:
+            ConfigurationError: there is no metadata to read them in.
         """
         ...
 

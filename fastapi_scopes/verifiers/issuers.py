@@ -1,5 +1,6 @@
 """One verifier for the tokens of several issuers, each with keys and scope limits of its own."""
 
+import asyncio
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from fastapi_scopes.verifiers.base import (
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.compact import unverified_issuer_of
+from fastapi_scopes.verifiers.warm_ups import timeout_of, warm_up
 
 __all__ = ["IssuersVerifier", "SingleIssuerVerifier"]
 
@@ -87,6 +89,15 @@ class IssuersVerifier(Generic[ClaimsT]):
         return frozenset(
             issuer for issuer, each in self._by_issuer.items() if each.grants_by_name(scope)
         )
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that `warm_up` takes at most: the longest `timeout` of a member."""
+        return max(map(timeout_of, self._by_issuer.values()))
+
+    async def warm_up(self) -> None:
+        """Warm up all members that can be, at once; it raises nothing, what fails is logged."""
+        await asyncio.gather(*map(warm_up, self._by_issuer.values()))
 
     def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as the verifier of its issuer keeps them, without a copy."""

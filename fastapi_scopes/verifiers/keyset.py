@@ -7,6 +7,7 @@ called at any time; methods that begin or end an attempt need one caller at a ti
                               |                                                 |
                               +--fail--> nothing held, for a cooldown           +--fail--> still
                                                                     held, due after a cooldown
+    a warm-up that fails leaves all as it was
     keys that are held are dropped max_age after they were fetched
 """
 
@@ -66,6 +67,8 @@ class Attempt:
     """Counted from 1; a later attempt has a higher one."""
     begun_at: float
     is_for_unknown_key: bool = False
+    is_warm_up: bool = False
+    """Whether no token waits for it: its failure begins no cooldown."""
 
 
 class KeySet(Generic[K]):
@@ -121,6 +124,12 @@ class KeySet(Generic[K]):
         """Return a new attempt, or None where fresh keys are not due."""
         return self._begun(now) if self.is_due(now) else None
 
+    def begin_warm_up(self, now: float) -> Attempt | None:
+        """Return a new attempt, in a cooldown too, or None where keys are fresh or asked for."""
+        if self.fresh(now) is not None or self._is_asking(now):
+            return None
+        return self._begun(now, is_warm_up=True)
+
     def begin_for_unknown_key(self, now: float) -> Attempt | None:
         """Return a new attempt for a key that is not held, or None where it is too soon."""
         if not self._may_begin(now) or self._is_within_cooldown(self._asked_for_unknown_at, now):
@@ -141,8 +150,10 @@ class KeySet(Generic[K]):
 
     def fail(self, attempt: Attempt, now: float) -> None:
         """Note that the issuer could not be asked, or gave no keys; the held keys stay."""
-        if attempt is self._attempt:
-            self._attempt = None
+        if attempt is not self._attempt:
+            return
+        self._attempt = None
+        if not attempt.is_warm_up:
             self._failed_at = now
 
     def abandon(self, attempt: Attempt | None = None) -> None:
@@ -170,10 +181,13 @@ class KeySet(Generic[K]):
         return max(self._held.stale_at - now, self.retry_after(now), given_up_at - now, 0)
 
     def _may_begin(self, now: float) -> bool:
+        return not self._is_asking(now) and not self._is_within_cooldown(self._failed_at, now)
+
+    def _is_asking(self, now: float) -> bool:
         attempt = self._attempt
-        if attempt is not None and self._is_within(self._schedule.patience, attempt.begun_at, now):
-            return False
-        return not self._is_within_cooldown(self._failed_at, now)
+        return attempt is not None and self._is_within(
+            self._schedule.patience, attempt.begun_at, now
+        )
 
     def _is_within_cooldown(self, moment: float | None, now: float) -> bool:
         return moment is not None and self._is_within(self._schedule.cooldown, moment, now)
@@ -181,7 +195,9 @@ class KeySet(Generic[K]):
     def _is_within(self, seconds: float, moment: float, now: float) -> bool:
         return moment <= now < moment + seconds
 
-    def _begun(self, now: float, *, is_for_unknown_key: bool = False) -> Attempt:
+    def _begun(
+        self, now: float, *, is_for_unknown_key: bool = False, is_warm_up: bool = False
+    ) -> Attempt:
         self._attempts += 1
-        self._attempt = Attempt(self._attempts, now, is_for_unknown_key)
+        self._attempt = Attempt(self._attempts, now, is_for_unknown_key, is_warm_up)
         return self._attempt

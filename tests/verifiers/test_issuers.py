@@ -1,5 +1,6 @@
 """`IssuersVerifier` and `allowed_scopes`: what they take, and what they give."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -214,3 +215,42 @@ def test_scope_that_is_none_refuses_the_token_also_beside_limits() -> None:
     assert (
         verdict(make_verifier(allowed_scopes=["a:read"]), mint(scope="a:read \u00e9")) == "scopes"
     )
+
+
+class Warmed:
+    """A member that is warm once *others* have begun to warm up as well."""
+
+    def __init__(self, issuer: str, barrier: asyncio.Barrier) -> None:
+        self.issuers = frozenset({issuer})
+        self._barrier = barrier
+
+    def grants_by_name(self, scope: str) -> bool:
+        return False
+
+    async def verify(self, token: str) -> Any:
+        return None
+
+    async def warm_up(self) -> None:
+        await self._barrier.wait()
+
+
+def test_members_are_warmed_up_at_once() -> None:
+    async def warm() -> bool:
+        barrier = asyncio.Barrier(3)
+        members = [Warmed(FIRST, barrier), Warmed(SECOND, barrier)]
+        # The third cannot be warmed up.
+        verifier = IssuersVerifier([*members, make_member("https://third.example")])
+        warming = asyncio.create_task(verifier.warm_up())
+        await barrier.wait()
+        await warming
+        return barrier.broken
+
+    assert asyncio.run(warm()) is False
+
+
+def test_longest_timeout_of_a_member_is_that_of_all() -> None:
+    first = make_published(jwk(ec_key()), issuer=FIRST, timeout=7)
+    second = make_published(jwk(ec_key()), issuer=SECOND, timeout=0.5)
+
+    assert IssuersVerifier([first, second]).timeout == 7
+    assert IssuersVerifier([second]).timeout == 0.5

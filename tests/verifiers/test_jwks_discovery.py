@@ -90,6 +90,20 @@ async def test_openid_metadata_is_asked_before_that_of_rfc_8414(
     assert issuer.urls == [openid, oauth, JWKS_URI]
 
 
+@pytest.mark.parametrize(
+    "page",
+    [b"<!doctype html>", b"\r\n\t <html>", b"\xef\xbb\xbf<?xml version='1.0'?>"],
+    ids=["html", "after-blanks", "xml-with-a-mark"],
+)
+@looped
+async def test_page_in_place_of_openid_metadata_is_none(page: bytes) -> None:
+    issuer = described(page)
+    issuer.documents[OAUTH] = metadata()
+
+    assert await outcome_of(discovering(issuer), issuer.mint()) == "accept"
+    assert issuer.urls == [OPENID, OAUTH, JWKS_URI]
+
+
 @looped
 async def test_openid_metadata_is_enough() -> None:
     issuer = described()
@@ -143,7 +157,7 @@ REFUSED: dict[str, bytes] = {
     "jwks-uri-with-fragment": metadata(jwks_uri=f"{JWKS_URI}#k1"),
     "jwks-uri-no-url": metadata(jwks_uri="https://issuer.example:port/"),
     "jwks-uri-twice": b'{"jwks_uri": "%b", ' % JWKS_URI.encode() + metadata()[1:],
-    "no-json": b"<!doctype html>",
+    "no-json": b"{",
     "no-object": b"[" + metadata() + b"]",
     "no-utf-8": metadata().decode().encode("utf-16"),
     "empty": b"",

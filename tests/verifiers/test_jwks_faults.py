@@ -46,17 +46,18 @@ KEY_SET_FAULTS: Mapping[str, Behaviour] = {
     **faults.BROKEN_DOCUMENTS,
     **faults.BROKEN_KEY_SETS,
 }
+# A page with a status of 200 is what an app in the browser answers where there is nothing.
+ABSENT = ("status-400", "status-403", "status-404", "status-410", "html-404", "html")
+ANSWERS = {**faults.BROKEN_DOCUMENTS, **faults.REFUSED_STATUSES}
 METADATA_FAULTS: Mapping[str, Behaviour] = {
     **TRANSPORT,
-    **faults.BROKEN_DOCUMENTS,
     **faults.BROKEN_METADATA,
     **{
         name: fault
-        for name, fault in faults.REFUSED_STATUSES.items()
-        if not name.startswith(("status-4", "html-4"))
+        for name, fault in ANSWERS.items()
+        if not name.startswith(("status-4", "html-4")) and name != "html"
     },
 }
-ABSENT = ("status-400", "status-403", "status-404", "status-410", "html-404")
 
 
 @pytest.mark.parametrize("fault", KEY_SET_FAULTS.values(), ids=KEY_SET_FAULTS)
@@ -122,13 +123,17 @@ def test_metadata_of_rfc_8414_is_asked_where_there_is_no_other(
     absent: str, path: str, clock: Clock
 ) -> None:
     with FaultyIssuer(path, now=clock) as issuer:
-        issuer.metadata.switch(faults.REFUSED_STATUSES[absent])
+        issuer.metadata.switch(ANSWERS[absent])
 
         assert outcomes(make_fetching(issuer), issuer.mint("a:read")) == ["accept"]
         assert (issuer.metadata.count, issuer.oauth_metadata.count) == (1, 1)
 
 
-@pytest.mark.parametrize("fault", METADATA_FAULTS.values(), ids=METADATA_FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [*METADATA_FAULTS.values(), ANSWERS["html"]],
+    ids=[*METADATA_FAULTS, "html"],
+)
 def test_faulty_metadata_of_rfc_8414_leads_to_no_key_set(
     fault: Behaviour, issuer: FaultyIssuer
 ) -> None:

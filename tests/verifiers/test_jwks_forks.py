@@ -77,6 +77,33 @@ def test_child_has_the_keys_of_its_parent() -> None:
     assert in_child(lambda: outcome_of(verifier, issuer.mint(jti="in the child"))) == "accept"
 
 
+def test_child_has_the_keys_of_its_parent_s_warm_up() -> None:
+    issuer = Issuer()
+    verifier = issuer.verifier()
+    asyncio.run(verifier.warm_up())
+    issuer.error = ConnectionError()
+
+    assert in_child(lambda: outcome_of(verifier, issuer.mint())) == "accept"
+
+
+@looped
+async def test_child_waits_for_no_warm_up_of_its_parent() -> None:
+    issuer = Issuer()
+    verifier = issuer.verifier()
+    issuer.hold()
+    warming = asyncio.create_task(verifier.warm_up())
+    await issuer.wait_for_fetches(1)
+
+    async def ask() -> str:
+        issuer.release()
+        await verifier.warm_up()
+        return await outcome_of(verifier, issuer.mint())
+
+    assert in_child(ask) == "accept"
+    issuer.release()
+    await warming
+
+
 def test_child_of_a_cold_parent_fetches_for_itself() -> None:
     issuer = Issuer()
     verifier = issuer.verifier()

@@ -61,6 +61,16 @@ class Interleavings(RuleBasedStateMachine):
             self.asked_for_unknown.append(self.now)
         self.note_begun(attempt)
 
+    @rule()
+    def begin_warm_up(self) -> None:
+        # Nobody who can repeat it asks for it, so no cooldown holds it back.
+        is_wanted = self.state.fresh(self.now) is None and not self.is_under_way()
+        attempt = self.state.begin_warm_up(self.now)
+        assert (attempt is not None) is is_wanted
+        if attempt is not None:
+            self.begun.append(attempt)
+            self.live = attempt
+
     @precondition(lambda self: self.begun)
     @rule(data=st.data(), lifetime=LIFETIMES)
     def succeed(self, data: Any, lifetime: float | None) -> None:
@@ -76,7 +86,8 @@ class Interleavings(RuleBasedStateMachine):
         self.state.fail(attempt, self.now)
         if attempt is self.live:
             self.live = None
-            self.failures.append(self.now)
+            if not attempt.is_warm_up:
+                self.failures.append(self.now)
 
     @precondition(lambda self: self.begun)
     @rule(data=st.data())

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -86,7 +86,7 @@ class IssuerKeys:
 
     def __init__(
         self,
-        ask: Callable[[], Awaitable[PublishedKeys]],
+        ask: Callable[[float], Coroutine[Any, Any, PublishedKeys]],
         *,
         schedule: Schedule,
         new_cache: Callable[[], TokenCache[VettedClaims[Any]]],
@@ -106,6 +106,11 @@ class IssuerKeys:
     def attempts(self) -> int:
         """How many attempts have begun so far."""
         return self._state.attempts
+
+    async def warm_up(self) -> None:
+        """Ask for the keys now, where none are fresh; an issuer that gives none is logged."""
+        await self._wait_for(self._begin(self._state.begin_warm_up))
+        self._keep_fresh()
 
     def at_hand(self) -> Held[KeyGeneration] | None:
         """Return the keys that hold now, or None where anything has to be done for them first."""
@@ -129,8 +134,8 @@ class IssuerKeys:
             return self._state.usable(self._now()) or await self._wait_for_first()
         if self._state.is_due(now):
             self._begin(self._state.begin)
-        elif asyncio.get_running_loop() not in self._timers:
-            self._schedule_refresh()
+        else:
+            self._keep_fresh()
         return held
 
     async def newer_than(self, held: Held[KeyGeneration], seen: int) -> Held[KeyGeneration] | None:
@@ -184,14 +189,10 @@ class IssuerKeys:
             pending = process.pending = _Pending(attempt)
         # In an empty context: it serves many requests and belongs to none.
         pending.task = asyncio.get_running_loop().create_task(
-            self._ask_in_time(), context=contextvars.Context()
+            self._ask(self._schedule.timeout), context=contextvars.Context()
         )
         pending.task.add_done_callback(lambda task: self._finish(pending, task))
         return pending
-
-    async def _ask_in_time(self) -> PublishedKeys:
-        async with asyncio.timeout(self._schedule.timeout):
-            return await self._ask()
 
     def _finish(self, pending: _Pending, task: asyncio.Task[PublishedKeys]) -> None:
         process = self._current_process()
@@ -203,7 +204,8 @@ class IssuerKeys:
         self._schedule_refresh()
         if failure is not None:
             # Last, so that nobody waits for a slow log handler.
-            _log.warning("no keys of %s: %s", self._name, failure)
+            level = logging.ERROR if pending.attempt.is_warm_up else logging.WARNING
+            _log.log(level, "no keys of %s: %s", self._name, failure)
 
     def _record(self, attempt: Attempt, task: asyncio.Task[PublishedKeys]) -> str | None:
         """Hold the keys that *attempt* brought, or return the reason why it brought none."""
@@ -234,6 +236,10 @@ class IssuerKeys:
         # old keys still writes to the old one.
         # Held by test_token_verified_while_its_key_goes_is_not_kept.
         return KeyGeneration(keys, self._new_cache())
+
+    def _keep_fresh(self) -> None:
+        if asyncio.get_running_loop() not in self._timers:
+            self._schedule_refresh()
 
     def _schedule_refresh(self) -> None:
         """Set a timer that refreshes the keys when they are due, also where no request comes.

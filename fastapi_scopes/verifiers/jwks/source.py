@@ -1,7 +1,8 @@
 """Fetches the JWK set of an issuer, at the URL that its metadata (RFC 8414) names."""
 
+import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +12,8 @@ from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import MAX_BODY_BYTES, Document, Fetch, FetchError, url_problem
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers._settings import is_number_within
+from fastapi_scopes.verifiers.jwks.diagnosis import is_page, mistake_in, without_query
+from fastapi_scopes.verifiers.jwks.endpoints import DiscoveredEndpoints
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
 from fastapi_scopes.verifiers.keys.published import read_published_keys
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys
@@ -60,71 +63,131 @@ class JWKSSource:
         self._algorithms = algorithms
         self._allow_http = allow_http
         self._fetch = fetch
+        self.endpoints: DiscoveredEndpoints = DiscoveredEndpoints(
+            str(issuer), allow_http=allow_http
+        )
+        """Where clients of the issuer get tokens, as its metadata says."""
 
-    async def ask(self) -> PublishedKeys:
-        """Return the keys that the issuer publishes now.
+    async def ask(self, seconds: float) -> PublishedKeys:
+        """Return the keys that the issuer publishes now, asked for within *seconds*.
 
         Raises:
-            FetchError: there are no usable ones. Anything that `fetch` raises passes through.
+            FetchError: there are no usable ones; the text says what to do about it.
         """
-        uri = self._configured_uri or self._discovered_uri or await self._discover()
+        try:
+            return await self._published(_deadline_in(seconds))
+        except FetchError as error:
+            if "; " in str(error):
+                raise
+            settings = "jwks_uri=" if self._configured_uri else "issuer=, or pass jwks_uri="
+            text = f"{error}; if that address is wrong, correct {settings}"
+            raise FetchError(text) from None
+
+    async def find_endpoints(self, seconds: float) -> None:
+        """Read the metadata within *seconds*, where that is for the endpoints alone."""
+        if self._configured_uri is None or not self.endpoints.is_wanted:
+            return
+        try:
+            await self._metadata(_deadline_in(seconds))
+        except FetchError as error:
+            self.endpoints.miss(str(error))
+
+    async def _published(self, deadline: float) -> PublishedKeys:
+        uri = self._configured_uri or self._discovered_uri or await self._discover(deadline)
         # Kept only after a success: else the next attempt discovers it anew, it may have moved.
         self._discovered_uri = None
-        document = await self._fetched(uri)
+        document = await self._fetched(uri, deadline)
         try:
             keys = read_published_keys(document.body, self._algorithms)
         except KeyRefusedError as refused:
-            raise FetchError(f"what is at {_without_query(uri)} {refused}") from None
+            said = mistake_in(document.body, uri) or refused
+            raise FetchError(f"what is at {without_query(uri)} {said}") from None
         self._discovered_uri = uri
         return PublishedKeys(keys, document.max_age)
 
-    async def _discover(self) -> str:
+    async def _discover(self, deadline: float) -> str:
+        metadata, place = await self._metadata(deadline)
+        uri = metadata.get("jwks_uri")
+        if not isinstance(uri, str) or url_problem(uri, allow_http=self._allow_http) is not None:
+            raise FetchError(
+                f"{place} names no JWK set that may be fetched; pass jwks_uri=, or allow_http= "
+                "where it has no TLS"
+            )
+        return uri
+
+    async def _metadata(self, deadline: float) -> tuple[Mapping[str, object], str]:
         openid_url, oauth_url = metadata_urls(metadata_issuer_of(self._issuer or ""))
         try:
-            return self._jwks_uri_of(await self._fetched(openid_url), openid_url)
+            return self._metadata_in(await self._fetched(openid_url, deadline), openid_url)
         except FetchError as error:
             if not error.is_absent:
                 raise
-        return self._jwks_uri_of(await self._fetched(oauth_url), oauth_url)
-
-    async def _fetched(self, url: str) -> Document:
+            absent = error
         try:
-            return _within_limits(await _answer_of(self._fetch(url)))
+            return self._metadata_in(await self._fetched(oauth_url, deadline), oauth_url)
         except FetchError as error:
-            raise FetchError(f"{_without_query(url)} {error}", is_absent=error.is_absent) from None
+            if not error.is_absent:
+                raise
+            raise FetchError(f"{absent}, and {error}") from None
 
-    def _jwks_uri_of(self, document: Document, url: str) -> str:
-        place = f"the metadata at {_without_query(url)}"
+    async def _fetched(self, url: str, deadline: float) -> Document:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return _within_limits(await _answer_of(self._fetch(url)))
+        except TimeoutError:
+            raise FetchError(f"{without_query(url)} gave no answer in time") from None
+        except FetchError as error:
+            raise FetchError(f"{without_query(url)} {error}", is_absent=error.is_absent) from None
+        except Exception as error:  # noqa: BLE001 - fetch= is the developer's code
+            # The text of a foreign error may hold anything.
+            name = type(error).__name__
+            raise FetchError(f"{without_query(url)} is not fetched: {name}") from None
+
+    def _metadata_in(self, document: Document, url: str) -> tuple[Mapping[str, object], str]:
+        """Return the metadata in *document*, and how an error names its place."""
+        if is_page(document.body):
+            # An app in the browser often answers every path with its one page.
+            raise FetchError(f"{url} is an HTML page", is_absent=True)
+        place = f"the metadata at {url}"
         try:
             metadata = parse_json_object(document.body)
         except ValueError:
             raise FetchError(f"{place} is no strict JSON object") from None
         # RFC 8414 3.3: other metadata than that issuer's must not be used.
         if metadata.get("issuer") != self._issuer:
-            raise FetchError(f"{place} has another 'issuer'; it must be equal, to the last slash")
-        uri = metadata.get("jwks_uri")
-        if not isinstance(uri, str) or url_problem(uri, allow_http=self._allow_http) is not None:
-            raise FetchError(f"{place} names no JWK set that may be fetched")
-        return uri
+            raise FetchError(
+                f"{place} has another 'issuer'; it must be equal, to the last slash: "
+                f"{self._issuer_to_write(metadata.get('issuer'))}"
+            )
+        self.endpoints.note(metadata)
+        return metadata, place
+
+    def _issuer_to_write(self, stated: object) -> str:
+        # Of what the document says nothing is quoted, so a slash alone is told.
+        bare = (self._issuer or "").rstrip("/")
+        near = next((each for each in (bare, f"{bare}/") if each == stated), None)
+        return "write issuer= as it stands there" if near is None else f"write issuer={near!r}"
+
+
+def _deadline_in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
 
 
 async def _answer_of(answering: object) -> object:
     if not isinstance(answering, Awaitable):
-        raise FetchError("is not fetched: fetch= is no async function")
+        raise FetchError(
+            "is not fetched: fetch= is no async function; write async def fetch(url) -> Document"
+        )
     return await cast("Awaitable[object]", answering)
 
 
 def _within_limits(document: object) -> Document:
     if not isinstance(document, Document):
-        raise FetchError(f"is not fetched: fetch= returned a {type(document).__name__!r}")
+        kind = type(document).__name__
+        raise FetchError(f"is not fetched: fetch= returned a {kind!r}; return a Document")
     if len(document.body) > MAX_BODY_BYTES:
         raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
     max_age: object = document.max_age
     if max_age is not None and not is_number_within(max_age, 0, math.inf):
         raise FetchError("has an age that is no number of seconds")
     return document
-
-
-def _without_query(url: str) -> str:
-    # A query may hold a secret, so it is never logged.
-    return url.partition("?")[0]

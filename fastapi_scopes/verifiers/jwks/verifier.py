@@ -1,6 +1,7 @@
 """The verifier for JWT access tokens whose keys an issuer publishes."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Unpack
 
 from typing_extensions import TypeVar
@@ -18,6 +19,7 @@ from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
 from fastapi_scopes.verifiers._jose import BoundKey
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.base import (
+    IssuerEndpoints,
     SharedClaims,
     SharedClaimsOrAwaitable,
     awaited_claims,
@@ -103,7 +105,11 @@ class JWKSVerifier(Generic[ClaimsT]):
         self._name = issuer or str(jwks_uri).partition("?")[0]
         self._now = told.now
         self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
-        source = JWKSSource(
+        self._schedule = Schedule(ttl, cooldown, max_age, timeout)
+        self._has_metadata = issuer is not None and not any(
+            _place_problems(issuer, None, allow_http)
+        )
+        self._source = JWKSSource(
             issuer=issuer,
             jwks_uri=jwks_uri,
             algorithms=algorithms_of(algorithms),
@@ -111,8 +117,8 @@ class JWKSVerifier(Generic[ClaimsT]):
             fetch=fetch or HTTPFetch(timeout=timeout),
         )
         self._keys = IssuerKeys(
-            source.ask,
-            schedule=Schedule(ttl, cooldown, max_age, timeout),
+            self._source.ask,
+            schedule=self._schedule,
             new_cache=lambda: TokenCache(
                 ttl=told.cache_ttl, size=told.cache_size, max_chars=told.max_token_chars
             ),
@@ -140,6 +146,35 @@ class JWKSVerifier(Generic[ClaimsT]):
     def issuers_granting(self, scope: str) -> frozenset[str] | None:
         """Return the issuers that may grant *scope*, listed by name; None is every issuer."""
         return None if self._profile.may_grant(scope) else frozenset()
+
+    async def warm_up(self) -> None:
+        """Ask the issuer for its keys now, so that the first request finds them.
+
+        The issuer has *timeout* seconds to answer. Its faults are not raised but logged, as errors
+        that say what to write; the first token then asks again at once.
+        """
+        finding = self._source.find_endpoints(self.timeout)
+        await asyncio.gather(self._keys.warm_up(), finding)
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that the issuer has to answer."""
+        return self._schedule.timeout
+
+    def discover_endpoints(self) -> Callable[[], IssuerEndpoints | None]:
+        """Have `warm_up` read the endpoints of the issuer; return what tells them once known.
+
+        Raises:
+            ConfigurationError: *issuer* is no URL at which metadata could be.
+        """
+        if not self._has_metadata:
+            raise ConfigurationError.of(
+                "needs a verifier with an issuer= that is a URL with metadata",
+                "pass OAuth2AuthorizationCodeBearer(...)",
+            )
+        endpoints = self._source.endpoints
+        endpoints.is_wanted = True
+        return lambda: endpoints.found
 
     def verify_shared(self, token: str) -> SharedClaimsOrAwaitable[ClaimsT]:
         """Return the claims of *token* as they are kept, without a copy."""

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
+from fastapi_scopes.errors import Assignment
 from fastapi_scopes.verifiers._encodings import decode_base64url, is_json_array, is_json_object
-from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm
+from fastapi_scopes.verifiers.keys.kinds import kinds_of
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 
@@ -49,8 +51,26 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
     ]
     if not usable:
         names = ", ".join(each.name for each in algorithms)
-        raise KeyRefusedError(f"is a JWK set without a usable key for {names}")
+        raise KeyRefusedError(
+            f"is a JWK set without a usable key for {names}", _way_out(jwks, algorithms)
+        )
     return usable
+
+
+def _way_out(jwks: Sequence[JWK], algorithms: Sequence[Algorithm]) -> str | Assignment:
+    """Return what to do about *jwks*, none of which can be used for *algorithms*."""
+    others = [each for each in ALGORITHMS.values() if each not in algorithms]
+    usable = _usable(_unambiguous(jwks), others)
+    fitting = [next(each.name for each in others if key.fits(each)) for key in usable]
+    if fitting:
+        names = sorted(set(fitting))
+        return Assignment("algorithms", names, lead=f"its keys are for {', '.join(names)}: write")
+    if not jwks:
+        return "it holds no key at all, so ask the issuer"
+    return (
+        f"its keys ({kinds_of(jwks)}) are for another use, weak, malformed, or two have one 'kid', "
+        "so ask the issuer"
+    )
 
 
 def _unambiguous(jwks: Iterable[JWK]) -> list[JWK]:
