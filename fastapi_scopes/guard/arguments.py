@@ -27,7 +27,7 @@ from fastapi_scopes.errors import (
     collecting,
 )
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
-from fastapi_scopes.openapi import BearerScheme, scheme_of
+from fastapi_scopes.openapi import CurrentScheme, current_scheme
 from fastapi_scopes.perimeter import end_at_expiry
 from fastapi_scopes.verifiers.base import ScopeLimitedVerifier
 
@@ -123,7 +123,7 @@ class Published(NamedTuple):
 
     resource: ProtectedResource | None
     space: ProtectionSpace
-    scheme: BearerScheme
+    scheme: CurrentScheme
 
 
 def published_by(  # noqa: PLR0913 - one keyword for each setting
@@ -131,6 +131,7 @@ def published_by(  # noqa: PLR0913 - one keyword for each setting
     security_scheme: object,
     *,
     owner: type,
+    verifier: object,
     realm: str,
     challenge_scopes: Sequence[str],
     requested_as: RequestedAs | None,
@@ -149,7 +150,9 @@ def published_by(  # noqa: PLR0913 - one keyword for each setting
     with collecting(problems):
         requested = _requested_by(requested_as, scope_map, admin_scope)
     with collecting(problems, setting="security_scheme"):
-        scheme = scheme_of(security_scheme, scope_map, requested, owner=owner)
+        scheme = current_scheme(
+            security_scheme, scope_map, requested, owner=owner, verifier=verifier
+        )
     with collecting(problems):
         require_realm(realm)
     with collecting(problems):

@@ -13,7 +13,7 @@ from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.scope_map import Rule
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi import (
-    BearerScheme,
+    CurrentScheme,
     DependencyMountPoints,
     Documented,
     ProtectedMountPoints,
@@ -34,7 +34,7 @@ class GuardDocuments:
     def __init__(
         self,
         guard: object,
-        scheme: BearerScheme,
+        scheme: CurrentScheme,
         *,
         is_guard: Callable[[object], bool],
         rule_of_other: Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]],

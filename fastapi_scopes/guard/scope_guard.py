@@ -6,7 +6,7 @@ This module does without postponed annotations: FastAPI reads the signature of `
 import time
 import types
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.models import SecurityBase as SecurityBaseModel
@@ -70,13 +70,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
     * *resource*, an https URL, is the identifier of this resource server (RFC 9728), and
       *authorization_servers* are the issuers of its tokens.
     * *security_scheme*, one of `fastapi.security`, shows in the OpenAPI document how to get a
-      token, and decides nothing.
+      token, and decides nothing. "discover" takes the URLs from the metadata of the issuer.
     * *end_at_exp*: behind `protect`, a streamed response ends and a socket is closed when the
       token expires; `exp` itself counts, whatever the leeway. *now* is the clock of that, the
       verifier's if it has one of its own.
     """
 
-    model: SecurityBaseModel
     scheme_name: str
     __signature__: ClassVar[ClassSignature] = ClassSignature()
     if not TYPE_CHECKING:
@@ -95,7 +94,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         requested_as: RequestedAs | None = None,
         resource: str | None = None,
         authorization_servers: Sequence[str] = (),
-        security_scheme: SecurityBase | None = None,
+        security_scheme: SecurityBase | Literal["discover"] | None = None,
         end_at_exp: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -114,6 +113,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
                 self._scope_map,
                 security_scheme,
                 owner=type(self),
+                verifier=verifier,
                 realm=realm,
                 challenge_scopes=challenge_scopes,
                 requested_as=requested_as,
@@ -133,9 +133,13 @@ class ScopeGuard(SecurityBase, Generic[C]):
             self, self._rules, self._authorizer, is_guard=_is_guard, ends_streams=end_at_exp
         )
         self._documents = GuardDocuments(self, scheme, is_guard=_is_guard, rule_of_other=_rule_of)
-        # What FastAPI's OpenAPI reads of a SecurityBase.
-        self.model = scheme.model
-        self.scheme_name = scheme.name
+        # What FastAPI's OpenAPI reads of a SecurityBase, beside `model`.
+        self.scheme_name = scheme().name
+
+    @property
+    def model(self) -> SecurityBaseModel:  # type: ignore[override]
+        """The security scheme, as FastAPI's OpenAPI reads it."""
+        return self._published.scheme().model
 
     async def __call__(self, connection: HTTPConnection) -> C | None:
         """Return the verified claims of *connection*, or None where no token was looked at.
@@ -169,21 +173,24 @@ class ScopeGuard(SecurityBase, Generic[C]):
         strict: bool = True,
         docs: RequirementLike | None = None,
         hide_unknown: bool = False,
+        warm_up: bool = True,
     ) -> A:
         """Return *app*, on which from now on the map decides everything, before a body is read.
 
         Map keys are relative to *app*, prefixes of mounts included. The app does not start
         while anything in it is without a rule; with *strict* off that is logged, and denied.
         *docs* is for the docs pages on which the map, presets aside, is silent. With *hide_unknown*
-        only verified callers learn that a path or a method does not exist. The OpenAPI documents
-        of the app and of those mounted in it show the rules.
+        only verified callers learn that a path or a method does not exist. With *warm_up* the start
+        awaits `verifier.warm_up()`, where there is one. OpenAPI documents show the rules.
 
         Raises:
             ConfigurationError: *app* is no app, is protected or documented already by another
                 guard, is protected with other options, or has a router that matches in its own
                 way.
         """
-        options = PerimeterOptions(strict=strict, docs=docs, hide_unknown=hide_unknown)
+        options = PerimeterOptions(
+            strict=strict, docs=docs, hide_unknown=hide_unknown, warm_up=warm_up
+        )
         documents, ending = self._documents, self._ending
         enclosure = Enclosure(self, self._scope_map, self._authorizer, documents, _is_guard, ending)
         enclosure.close(app, options)

@@ -17,6 +17,7 @@ from fastapi_scopes.core.requirements import DENY, Requirement, conjunction_of
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.openapi.discovery import CurrentScheme
 from fastapi_scopes.openapi.operations import Documented, MountPoint
 from fastapi_scopes.openapi.rewriting import RequirementOf, ShownRequirement, with_security
 from fastapi_scopes.openapi.schemes import BearerScheme
@@ -53,7 +54,7 @@ class View:
     """What one guard shows in OpenAPI documents, as a perimeter or as a dependency."""
 
     guard: object
-    scheme: BearerScheme
+    current_scheme: CurrentScheme
     rule_for: RuleFor
     mount_points: MountPoints
     root: Starlette
@@ -62,6 +63,11 @@ class View:
     rule_of_other: Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]]
     """Returns the rule of another guard that is a dependency of the endpoint, and its names."""
     is_guard: Callable[[object], bool]
+
+    @property
+    def scheme(self) -> BearerScheme:
+        """The scheme of the guard, as it is known now."""
+        return self.current_scheme()
 
     def requirements_for(self, app: FastAPI) -> Callable[[str, str], Iterator[_Found]]:
         """Return a function that lists the requirements of an operation of *app*.
@@ -149,13 +155,14 @@ class Document:
     def __call__(self) -> dict[str, Any]:
         """Return the document; the same object while nothing changed."""
         views = tuple(self._views_in_force())
-        version = [view.mount_points.version() for view in views]
+        # Where its URLs are discovered, the scheme is another one once they are known.
+        scheme = self._scheme(views)
+        version = [scheme, *(view.mount_points.version() for view in views)]
         cached = self._cached
         is_current = cached is not None and views == cached.views and version == cached.version
         base = self._base(is_stale=cached is not None and not is_current)
         if cached is not None and is_current and base == cached.base:
             return cached.document
-        scheme = self._scheme(views)
         document = with_security(base, scheme, self._requirement_in(views, scheme.requested))
         self._cached = _CachedDocument(deep_copy(base), version, views, document)
         return document

@@ -21,7 +21,7 @@ _COMPONENT: Final = re.compile(r"[a-zA-Z0-9._-]+")
 _FLOWS: Final = ("implicit", "password", "clientCredentials", "authorizationCode")
 _WAY_OUT: Final = (
     "pass HTTPBearer(), OAuth2AuthorizationCodeBearer(...), OAuth2(flows=...) or "
-    "OpenIdConnect(...) of fastapi.security"
+    "OpenIdConnect(...) of fastapi.security, or 'discover'"
 )
 
 

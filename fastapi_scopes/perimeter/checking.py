@@ -1,6 +1,5 @@
 """The check of a protected app: finds what keeps it from serving."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from fastapi_scopes.perimeter.startup import (
     Check,
     PerimeterOptions,
     Problems,
+    is_on_asyncio,
 )
 
 __all__ = ["AppCheck"]
@@ -107,7 +107,7 @@ class AppCheck:
         What does not keep it from serving is logged.
         """
         found = await run(self._check(tree))
-        if self.ends_streams and not _is_on_asyncio():
+        if self.ends_streams and not is_on_asyncio():
             found += (_ASYNCIO_ALONE,)
         return found, await override_problem(self.app, self.guard)
 
@@ -126,11 +126,3 @@ class AppCheck:
                 _log.warning("%s", problem)
             found.clear()
         return tuple(found)
-
-
-def _is_on_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

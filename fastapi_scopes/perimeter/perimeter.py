@@ -35,14 +35,17 @@ from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.perimeter.checking import AppCheck
 from fastapi_scopes.perimeter.deciding import Decider
 from fastapi_scopes.perimeter.entrance import Entrance
+from fastapi_scopes.perimeter.overrides import override_of
 from fastapi_scopes.perimeter.passages import Passage, PassageContext
 from fastapi_scopes.perimeter.startup import (
     CheckedLifespan,
     PerimeterOptions,
     Problems,
+    is_on_asyncio,
     run_at_once,
 )
 from fastapi_scopes.responses import send_refusal
+from fastapi_scopes.verifiers.warm_ups import warm_up_in_time
 
 __all__ = ["Perimeter", "perimeter_of"]
 
@@ -75,6 +78,7 @@ class Perimeter:
         self.guard = guard
         self.options = options
         self.rules: Rulebook = Rulebook(scope_map, options.docs)
+        self._verifier = authorizer.verifier
         self._is_guard = is_guard
         self._on_app_found = on_app_found
         context = PassageContext(guard, authorizer, end_at_expiry)
@@ -165,6 +169,12 @@ class Perimeter:
             return await self.entrance().find_problems(run_at_once)
         except ConfigurationError as error:
             return error.problems
+
+    async def warm_up(self) -> None:
+        """Have the verifier ask for its keys; what goes wrong keeps nothing from starting."""
+        has_override = override_of(self.app, self.guard) is not self.guard
+        if self.options.warm_up and not has_override and is_on_asyncio():
+            await warm_up_in_time(self._verifier)
 
     async def check_passage(
         self, router: Router, asgi_scope: Scope, receive: Receive, send: Send

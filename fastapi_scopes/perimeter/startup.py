@@ -1,5 +1,6 @@
 """Runs the check of a protected app: when the app starts, or before its first request."""
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,6 +22,7 @@ __all__ = [
     "PerimeterOptions",
     "Problems",
     "Startable",
+    "is_on_asyncio",
     "run_at_once",
     "run_in_slices",
 ]
@@ -42,6 +44,8 @@ class PerimeterOptions:
     """The requirement for docs pages that no rule of the map, presets aside, is for."""
     hide_unknown: bool = False
     """Whether only verified callers learn that a path or a method has no route."""
+    warm_up: bool = True
+    """Whether the start asks for the keys of the verifier."""
 
     def require_docs(self) -> None:
         """Raise where *docs* is no requirement.
@@ -63,6 +67,10 @@ class Startable(Protocol):
         """Check the app; return what keeps it from starting, and log what does not."""
         ...
 
+    async def warm_up(self) -> None:
+        """Have the verifier ask for its keys; what goes wrong keeps nothing from starting."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedLifespan:
@@ -82,6 +90,7 @@ class CheckedLifespan:
         async with self.lifespan(app) as state:
             problems = await self.perimeter.problems_at_start()
             if not problems:
+                await self.perimeter.warm_up()
                 yield state
         ConfigurationError.raise_for(problems)
 
@@ -107,3 +116,12 @@ async def run_in_slices(check: Check) -> Problems:
         if perf_counter() - began > SLICE:
             await anyio.lowlevel.checkpoint()
             began = perf_counter()
+
+
+def is_on_asyncio() -> bool:
+    """Tell whether the event loop is that of asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

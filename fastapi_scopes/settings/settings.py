@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fastapi.security.base import SecurityBase
 from pydantic import SecretStr
@@ -94,7 +94,7 @@ class ScopesSettings(SettingsFields):
         revocations: RevocationList | None = None,
         proof: ProofChecker | None = None,
         bind: Callable[[MutableMapping[str, Any], ClaimsT], None] | None = None,
-        security_scheme: SecurityBase | None = None,
+        security_scheme: SecurityBase | Literal["discover"] | None = None,
         now: Callable[[], float] = time.time,
     ) -> ScopeGuard[ClaimsT]:
         """Return a guard by *scope_map* with the verifier for these settings.
