@@ -15,6 +15,7 @@ from fastapi_scopes import PUBLIC, Claims, ScopeGuard, ScopeMap
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.settings import ScopesSettings
 from fastapi_scopes.verifiers import (
+    ANY_TENANT,
     DiscoveringVerifier,
     IssuerEndpoints,
     IssuersVerifier,
@@ -156,6 +157,23 @@ def test_endpoints_that_are_gone_from_the_metadata_are_shown_no_more() -> None:
         issuer.clock.move(300)
         asyncio.run(verifier.warm_up())
     assert scheme_in(app) == BEARER
+
+
+def test_family_of_issuers_shows_the_endpoints_of_its_common_metadata() -> None:
+    microsoft = "https://login.microsoftonline.com"
+    template = f"{microsoft}/{{tenantid}}/v2.0"
+    common = f"{microsoft}/common/oauth2/v2.0"
+    issuer = Issuer()
+    issuer.documents[f"{microsoft}/common/v2.0/.well-known/openid-configuration"] = metadata(
+        issuer=template,
+        authorization_endpoint=f"{common}/authorize",
+        token_endpoint=f"{common}/token",
+    )
+    verifier = issuer.verifier(
+        issuer=template, tenants=ANY_TENANT, audience="https://api.example", jwks_uri=None
+    )
+
+    assert started(verifier) == code_flow(f"{common}/authorize", f"{common}/token")
 
 
 REFUSED: dict[str, dict[str, Any]] = {

@@ -48,7 +48,6 @@ class DiscoveredEndpoints:
             isinstance(url, str)
             and len(url) <= _MAX_CHARS
             and url.isascii()
-            and url.isprintable()
             and _NO_URL.isdisjoint(url)
             and url_problem(url, allow_http=self._allow_http) is None
         )
