@@ -102,6 +102,17 @@ def test_operation_asks_for_its_scopes_in_the_flow() -> None:
     assert "x-required-scopes" not in operation
 
 
+def test_flow_names_scopes_as_clients_ask_for_them() -> None:
+    verifier = described().verifier(jwks_uri=None)
+    guard = ScopeGuard(
+        RULES, verifier=verifier, security_scheme="discover", requested_as="api://app/"
+    )
+    app = guard.protect(make_app())
+    with TestClient(app):
+        flow = scheme_in(app)["flows"]["authorizationCode"]
+    assert flow["scopes"] == {"api://app/a:read": "Read"}
+
+
 def protect(guard: ScopeGuard[Any], verifier: Any) -> FastAPI:
     return guard.protect(make_app())
 
