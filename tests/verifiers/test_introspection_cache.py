@@ -217,3 +217,18 @@ def test_answer_that_is_kept_is_the_one_of_that_token(issuer: FaultyIssuer) -> N
         assert [claims_from(verifier, token).sub for token in tokens] == ["alice", "bob"]
     issuer.introspection.switch(members(sub="root"))
     assert claims_from(verifier, tokens[0]).sub == "alice"
+
+
+def test_late_token_is_late_by_as_much_where_its_answer_is_kept(issuer: FaultyIssuer) -> None:
+    clock, token = Clock(), issuer.mint_opaque("a", exp=NOW + 5)
+    verifier = make_introspecting(issuer, now=clock, cache_ttl=60, leeway=3)
+
+    def reason() -> str:
+        with pytest.raises(TokenError) as raised:
+            claims_from(verifier, token)
+        return raised.value.reason
+
+    assert answer_to(verifier, token) == "accept"
+    clock.move(9)
+    assert reason() == "expired, 4.0 s late"
+    assert reason() == "expired, 4.0 s late"

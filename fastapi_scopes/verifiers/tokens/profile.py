@@ -180,10 +180,12 @@ class AccessTokenProfile(Generic[ClaimsT]):
             VerifierUnavailable: whether it was revoked cannot be told.
         """
         # RFC 7519 4.1.4, 4.1.5. Written so that a clock that answers NaN refuses.
-        if not now < vetted.expires_at:
-            raise TokenError(TokenFault.EXPIRED)
-        if not vetted.begins_at <= now + self._expected.skew:
-            raise TokenError(TokenFault.NOT_YET_VALID)
+        late = now - vetted.expires_at
+        if not late < 0:
+            raise TokenError(TokenFault.EXPIRED, f"{late + self._expected.leeway:.1f} s late")
+        early = vetted.begins_at - now
+        if not early <= self._expected.skew:
+            raise TokenError(TokenFault.NOT_YET_VALID, f"{early:.1f} s early")
         if self._revocations is not None:
             await self._require_not_revoked(vetted)
         if self._proof is not None and vetted.confirmation is not None:
