@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from fastapi_scopes.verifiers import _jose
 from tests.verifiers.minting import (
     SECRET,
     b64,
@@ -115,3 +116,21 @@ HARMLESS: dict[str, Any] = {
 @pytest.mark.parametrize("secret", HARMLESS.values(), ids=HARMLESS)
 def test_secret_that_resembles_no_key_is_taken(secret: Any) -> None:
     assert verdict(make_verifier(secret), mint(key=secret)) == "accept"
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "PS256", "ES256", "Ed25519"])
+def test_engine_is_given_no_key_material(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # CVE-2026-85394 is in what the engine makes of a text or bytes that it is given as a key.
+    given: list[object] = []
+    verify = _jose._verify_signature  # type: ignore[attr-defined]
+
+    def spying(*signed: Any) -> Any:
+        given.append(signed[3])
+        return verify(*signed)
+
+    monkeypatch.setattr(_jose, "_verify_signature", spying)
+
+    token = mint(algorithm=algorithm)
+    assert verdict(make_verifier(algorithms=[algorithm]), token) == "accept"
+    assert [type(each).__module__ for each in given] == ["fastapi_scopes.verifiers._jose"]
+    assert all(isinstance(each, _jose.BoundKey) and each.algorithm == algorithm for each in given)
