@@ -668,7 +668,7 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
                 " make one with secrets.token_urlsafe(64)",
                 "FASTAPI_SCOPES_LEEWAY is no number of seconds from 0 to 300;"
                 " write FASTAPI_SCOPES_LEEWAY=60",
-                "FASTAPI_SCOPES_ALLOWED_SCOPES[0]: '*' is no scope and no 'prefix:*';"
+                "FASTAPI_SCOPES_ALLOWED_SCOPES[0] is no scope and no 'prefix:*';"
                 " write '*' nowhere else",
             ],
             id="limits",

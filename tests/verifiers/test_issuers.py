@@ -196,6 +196,33 @@ def test_wildcard_lists_nothing_by_name(scope: str) -> None:
     assert IssuersVerifier([limited]).issuers_granting(scope) == set()
 
 
+@pytest.mark.parametrize(
+    ("allowed", "scope", "is_granted"),
+    [
+        (["p:*"], "p:", False),
+        (["p:*"], "p:a", True),
+        (["p:*"], "p::", True),
+        (["p:*"], "p", False),
+        (["p:*", "p:"], "p:", True),
+        (["p:*", "p:q:*"], "p:q:", True),
+        (["p:q:*"], "p:q:", False),
+        (["p:q:*"], "p:q", False),
+    ],
+)
+def test_wildcard_stands_for_something(allowed: Any, scope: str, *, is_granted: bool) -> None:
+    verifier = make_verifier(allowed_scopes=allowed)
+
+    assert verified(verifier, mint(scope=scope)).scopes == ({scope} if is_granted else set())
+
+
+@pytest.mark.parametrize("allowed", [SECRET, SECRET.encode(), [SECRET + "*"], (f"a {SECRET}",)])
+def test_limits_that_are_wrong_are_never_quoted(allowed: Any) -> None:
+    said = "".join(configured(allowed_scopes=allowed))
+
+    assert "allowed_scopes" in said
+    assert SECRET[:8] not in said
+
+
 def test_limits_are_a_copy() -> None:
     allowed = ["a:read"]
     verifier = make_verifier(allowed_scopes=allowed)

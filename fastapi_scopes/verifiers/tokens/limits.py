@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
-from fastapi_scopes.core.scopes import is_scope_token, scopes_in
+from fastapi_scopes.core.scopes import is_scope_token
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
 
 __all__ = ["ScopeLimits", "limit_problems"]
@@ -14,7 +14,10 @@ _WILDCARD = ":*"
 
 @dataclass(frozen=True, slots=True)
 class ScopeLimits:
-    """The scopes that an issuer may grant, by name or by a prefix that ends with a colon."""
+    """The scopes that an issuer may grant, by name or by a prefix that ends with a colon.
+
+    A prefix stands for what begins with it and goes on: `p:*` does not admit the bare `p:`.
+    """
 
     names: frozenset[str]
     prefixes: tuple[str, ...]
@@ -28,9 +31,10 @@ class ScopeLimits:
 
     def within(self, scopes: frozenset[str]) -> frozenset[str]:
         """Return those of *scopes* that may be granted."""
-        return frozenset(
-            each for each in scopes if each in self.names or each.startswith(self.prefixes)
-        )
+        return frozenset(each for each in scopes if each in self.names or self._is_below(each))
+
+    def _is_below(self, scope: str) -> bool:
+        return any(scope.startswith(each) and scope != each for each in self.prefixes)
 
 
 def limit_problems(allowed: object) -> Iterator[ConfigurationProblem]:
@@ -38,14 +42,14 @@ def limit_problems(allowed: object) -> Iterator[ConfigurationProblem]:
     if allowed is None:
         return
     if isinstance(allowed, str) or not isinstance(allowed, Sequence):
-        meant = scopes_in(allowed) if isinstance(allowed, str) else []
-        remedy = Assignment("allowed_scopes", meant or ["app:read", "partner:*"])
+        remedy = Assignment("allowed_scopes", ["app:read", "partner:*"])
         yield ConfigurationProblem("is no list", remedy, setting="allowed_scopes")
         return
     for position, each in enumerate(cast("Sequence[object]", allowed)):
         if not _is_limit(each):
             yield ConfigurationProblem(
-                f"{each!r} is no scope and no 'prefix:*'",
+                # By position, never by value: where two arguments are swapped it is a secret.
+                "is no scope and no 'prefix:*'",
                 "write '*' nowhere else",
                 setting=f"allowed_scopes[{position}]",
             )
