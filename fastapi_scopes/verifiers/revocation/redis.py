@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import math
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from enum import Enum, auto
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
@@ -35,6 +37,25 @@ _UNEXPECTED: Final = (
 )
 
 
+# The connection is lost, or there was none to be had. redis-py has no type for either.
+_LOST: Final = ("Connection closed by server", "max number of clients reached")
+# Not known to redis-py by a type: a script blocks the server.
+_BUSY: Final = "BUSY "
+# Of the reasons why no connection came about: the pool of this process has none to give (redis-py
+# has a TimeoutError of its own for the server), the socket's mode, the certificate or no TLS.
+_WRONG_SETTINGS: Final = (TimeoutError, PermissionError, ssl.SSLError)
+_LOST_TLS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+class _State(Enum):
+    """What the last command showed of Redis."""
+
+    ANSWERS = auto()
+    AWAY = auto()
+    REFUSES = auto()
+    """Something is set up wrongly: a password, a permission, or what answers is no Redis."""
+
+
 class _OverloadError(Exception):
     """This process is too busy to ask; Redis itself may be well."""
 
@@ -42,10 +63,13 @@ class _OverloadError(Exception):
 class RedisRevocationList:
     """A revocation list in Redis, under *prefix*; Redis drops an entry after its token expired.
 
-    *client* is a ``redis.asyncio.Redis``; it belongs to one event loop, as redis-py says. No
-    answer within *timeout* seconds is an outage: every token is then refused
-    (`VerifierUnavailable`), or, with *fail_open*, taken for not revoked, which is logged. At
-    most 50 commands run at once. Where this process itself is too busy to ask, for want of a
+    *client* is a ``redis.asyncio.Redis``; it belongs to one event loop, as redis-py says. In an
+    outage (no connection, a lost one, no answer within *timeout* seconds, a server that loads or is
+    busy) every token is refused (`VerifierUnavailable`), or, with *fail_open*, taken for not
+    revoked, which is logged. A wrong password, a missing permission and an answer without sense
+    are no outage: every token is refused, also with *fail_open*.
+
+    At most 50 commands run at once. Where this process itself is too busy to ask, for want of a
     connection or of time in its event loop, every token is refused, also with *fail_open*.
 
     A Redis that loses keys forgets revocations: it must persist them and evict none. Needs the
@@ -66,7 +90,12 @@ class RedisRevocationList:
         exceptions, clients = _redis_classes()
         self._broken = exceptions.ConnectionError
         self._exhausted = exceptions.MaxConnectionsError
-        self._outages = (exceptions.RedisError, OSError, TimeoutError)
+        self._failures = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+        self._away = (
+            *(exceptions.TimeoutError, exceptions.BusyLoadingError),
+            *(exceptions.ClusterDownError, exceptions.TryAgainError),
+        )
+        self._no_cluster = exceptions.RedisClusterException
         problems: list[ConfigurationProblem] = []
         if not isinstance(client, clients):
             problems.append(
@@ -89,8 +118,7 @@ class RedisRevocationList:
         self._timeout = timeout
         self._fail_open = fail_open
         self._slots = asyncio.Semaphore(min(_AT_ONCE, _connections_of(client)))
-        self._is_outage = False
-        """Whether the last command failed because of Redis."""
+        self._state = _State.ANSWERS
 
     def __repr__(self) -> str:
         return f"<RedisRevocationList under {self._prefix!r}>"
@@ -103,14 +131,16 @@ class RedisRevocationList:
         """
         key = self._prefix + key_of(issuer, jti)
         try:
-            return await self._ask(lambda: self._client.exists(key)) != 0
-        except self._outages as error:
-            # Its text may name a host and a user.
-            _log.error("the revocation list cannot be asked: %s", type(error).__name__)
-            is_open = self._fail_open
+            answer = await self._ask(lambda: self._client.exists(key))
+        except self._failures as error:
+            _log.error("the revocation list cannot be asked: %s", _kind_of(self._reason_for(error)))
+            is_open = self._fail_open and self._state is _State.AWAY
         except (_OverloadError, *_UNEXPECTED) as error:
             _log.error("the revocation list is not asked: %s", _reason_of(error))
             is_open = False
+        else:
+            # False and 0.0 are equal to 0, and no answers of Redis.
+            return type(answer) is not int or answer != 0
         if is_open:
             return False
         raise VerifierUnavailable
@@ -127,11 +157,42 @@ class RedisRevocationList:
         key = self._prefix + key_of(issuer, jti)
         try:
             await self._ask(lambda: self._client.set(key, b"", exat=until))
-        except (_OverloadError, *self._outages, *_UNEXPECTED) as error:
+        except (_OverloadError, *self._failures, *_UNEXPECTED) as error:
             _log.error("the revocation list takes no entry: %s", _reason_of(error))
         else:
             return
         raise VerifierUnavailable
+
+    def _is_outage_of(self, error: BaseException) -> bool:
+        """Tell whether *error* says that Redis is away, and not that something is set up wrongly.
+
+        INVARIANT: what is not known as an outage is none, so fail_open opens nothing
+        (test_wrong_settings_open_nothing).
+        """
+        error = self._reason_for(error)
+        if type(error) is TimeoutError:
+            # Many that try a wrong password at once may take longer than the timeout.
+            return self._state is not _State.REFUSES
+        if isinstance(error, self._away):
+            return True
+        if isinstance(error, self._no_cluster):
+            cause = error.__cause__
+            return cause is not None and self._is_outage_of(cause)
+        if type(error) is self._broken:
+            return str(error).startswith(_LOST) or _is_lost(error.__context__)
+        return str(error).startswith(_BUSY) or _is_lost(error)
+
+    def _reason_for(self, error: BaseException) -> BaseException:
+        """Return *error*, or for a timeout the failure that redis-py was about to try again.
+
+        redis-py takes a wrong password for a lost connection, and tries that for seconds.
+        """
+        reason: BaseException | None = error
+        while reason is not None and type(error) is TimeoutError:
+            if isinstance(reason, self._failures) and type(reason) is not TimeoutError:
+                return reason
+            reason = reason.__context__
+        return error
 
     async def _ask(self, command: Callable[[], Awaitable[object]]) -> object:
         """Return the answer of Redis to *command*.
@@ -141,7 +202,7 @@ class RedisRevocationList:
         """
         async with self._slot():
             answer = await self._answer(command)
-        self._is_outage = False
+        self._state = _State.ANSWERS
         return answer
 
     @contextlib.asynccontextmanager
@@ -153,15 +214,15 @@ class RedisRevocationList:
         except TimeoutError:
             # INVARIANT: a queue in this process is no outage of Redis, so fail_open opens nothing
             # (test_crowd_that_takes_too_long_opens_nothing).
-            if self._is_outage:
+            if self._state is _State.AWAY:
                 raise
             raise _OverloadError("too many ask at once") from None
         try:
             yield
         except self._exhausted:
             raise _OverloadError("the client has no connection left") from None
-        except self._outages:
-            self._is_outage = True
+        except self._failures as error:
+            self._state = _State.AWAY if self._is_outage_of(error) else _State.REFUSES
             raise
         finally:
             self._slots.release()
@@ -183,16 +244,32 @@ class RedisRevocationList:
     async def _sent(self, command: Callable[[], Awaitable[object]]) -> object:
         # A connection that a restart of Redis has broken shows that only when it is used.
         for _ in range(_STALE_CONNECTIONS):
-            with contextlib.suppress(self._broken):
+            try:
                 return await command()
+            except self._broken as error:
+                if type(error) is not self._broken:
+                    raise
         return await command()
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and (
+        isinstance(error, _LOST_TLS) or not isinstance(error, _WRONG_SETTINGS)
+    )
+
+
+def _kind_of(error: BaseException) -> str:
+    """Return the type of *error*, and of what caused it: its text may name a host and a user."""
+    cause = error.__context__
+    kind = type(error).__name__
+    return f"{kind} ({type(cause).__name__})" if isinstance(cause, ssl.SSLError) else kind
 
 
 def _reason_of(error: Exception) -> str:
     """Return a text about *error* for the log: of foreign errors the type alone."""
     if isinstance(error, _OverloadError):
         return str(error)
-    kind = type(error).__name__
+    kind = _kind_of(error)
     if isinstance(error, RuntimeError):
         return f"{kind}; a client belongs to the event loop that it is first used in"
     return kind
