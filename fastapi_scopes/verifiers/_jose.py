@@ -89,8 +89,9 @@ class BoundKey(Key):  # type: ignore[misc]  # python-jose has no types
     """A verification key that is good for one algorithm; its repr shows no key material."""
 
     def __init__(self, algorithm: Algorithm) -> None:
-        self.algorithm: str = algorithm.name
+        self.algorithm = algorithm.name
         self.issuers: frozenset[str] | None = None
+        """The issuers whose tokens it may verify; None is every one."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} for {self.algorithm}>"
@@ -163,8 +164,22 @@ class _EdwardsKey(BoundKey):
         return True
 
 
-def bind_key(algorithm: Algorithm, material: bytes | PublicKey) -> BoundKey:
-    """Return a key that verifies signatures of *algorithm* alone; *material* is known to fit it."""
+def bind_key(
+    algorithm: Algorithm,
+    material: bytes | PublicKey,
+    *,
+    issuers: frozenset[str] | None = None,
+) -> BoundKey:
+    """Return a key that verifies signatures of *algorithm* alone; *material* is known to fit it.
+
+    *issuers* are noted in the key: that a token is of one of them is for the caller to check.
+    """
+    key = _bound(algorithm, material)
+    key.issuers = issuers
+    return key
+
+
+def _bound(algorithm: Algorithm, material: bytes | PublicKey) -> BoundKey:
     match material:
         case bytes():
             return _SecretKey(algorithm, material)

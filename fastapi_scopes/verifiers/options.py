@@ -44,7 +44,13 @@ AlgorithmName: TypeAlias = Literal[
 ]
 """A signature algorithm (RFC 7518 3.1, 8037 3.1, 9864 2.2)."""
 
-PUBLISHED_ALGORITHMS: Final[tuple[AlgorithmName, ...]] = ("RS256", "PS256", "ES256", "EdDSA")
+PUBLISHED_ALGORITHMS: Final[tuple[AlgorithmName, ...]] = (
+    "RS256",
+    "PS256",
+    "ES256",
+    "EdDSA",
+    "Ed25519",
+)
 """Those of the keys that issuers publish, where nothing else is said."""
 
 ScopesClaim: TypeAlias = (

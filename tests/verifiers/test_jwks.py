@@ -42,7 +42,7 @@ def minted(algorithm: str, key: Any, **header: Any) -> str:
     return minting.mint({"iss": ISSUER}, algorithm=algorithm, key=key, header=header)
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
 @looped
 async def test_default_algorithms_verify(algorithm: str) -> None:
     issuer = publishing(jwk(key_for(algorithm), kid="k1", use="sig"))
@@ -54,7 +54,6 @@ async def test_default_algorithms_verify(algorithm: str) -> None:
 
 MORE_ALGORITHMS = {
     **{name: key_for(name) for name in ("RS384", "RS512", "PS384", "PS512", "ES384", "ES512")},
-    "Ed25519": ed25519_key(),
     "Ed448": ed448_key(),
 }
 
@@ -70,6 +69,34 @@ async def test_algorithm_verifies_where_it_was_asked_for(algorithm: str) -> None
     by_default = issuer.verifier()
     refusal = "verifier_unavailable" if algorithm[:4] in ("ES38", "ES51") else "algorithm"
     assert await outcome_of(by_default, token) == refusal
+
+
+SETS: dict[str, tuple[Any, ...]] = {
+    "same-key-twice": (jwk(ec_key(), kid="a"), jwk(ec_key(), kid="a")),
+    "same-key-with-other-members": (
+        jwk(ec_key(), kid="a", x5t="x"),
+        jwk(ec_key(), kid="a", use=None, alg="ES256", x5c=["y"]),
+    ),
+    "nulls": (jwk(ec_key(), kid="a", use=None, alg=None, key_ops=None, d=None, issuer=None),),
+    "one-bad": (jwk(ec_key(), kid="a"), {"kty": "EC", "kid": ["a"]}, {"kty": {}}, None),
+}
+
+
+@pytest.mark.parametrize("jwks", SETS.values(), ids=SETS)
+@looped
+async def test_set_of_a_careless_issuer_verifies(jwks: tuple[Any, ...]) -> None:
+    verifier = publishing(*jwks).verifier()
+
+    assert await outcome_of(verifier, minted("ES256", ec_key(), kid="a")) == "accept"
+
+
+@pytest.mark.parametrize("bad", [{"d": "AQAB"}, {"d": ""}, {"d": {}}], ids=str)
+@looped
+async def test_set_with_a_private_member_is_unfit_as_a_whole(bad: Any) -> None:
+    verifier = publishing(jwk(ec_key(), kid="a"), jwk(ec_key(name="b"), **bad)).verifier()
+
+    token = minted("ES256", ec_key(), kid="a")
+    assert await outcome_of(verifier, token) == "verifier_unavailable"
 
 
 def mixed_set() -> tuple[Any, ...]:

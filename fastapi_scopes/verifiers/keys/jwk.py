@@ -1,7 +1,9 @@
 """Keys from JWK and JWK Set dicts (RFC 7517, RFC 7518 6, RFC 8037 2)."""
 
-from collections import Counter
+import base64
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
@@ -12,7 +14,7 @@ from fastapi_scopes.verifiers.keys.kinds import kinds_of
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 
-__all__ = ["MAX_KID_CHARS", "jwk_material", "jwk_set_material"]
+__all__ = ["MAX_KID_CHARS", "jwk_material", "jwk_set_material", "present_members"]
 
 MAX_KID_CHARS = 256
 """The longest `kid` of a key or a token."""
@@ -23,6 +25,8 @@ _EC_CURVES: Mapping[str, ec.EllipticCurve] = {
     "P-521": ec.SECP521R1(),
 }
 
+_OCTETS = ("n", "e", "x", "y", "k")
+
 JWK = Mapping[str, object]
 """A JWK or JWK set, as json.loads gives it."""
 
@@ -31,8 +35,8 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
     """Return the keys of *jwk_set* that fit one of *algorithms*.
 
     Real sets mix keys of many kinds and uses: those that cannot be used are skipped (RFC 7517
-    5). Two keys of one `kid` that fit the same token are both skipped, since nothing says which
-    is meant.
+    5), and disable no other. Two different keys of one `kid` that fit the same token are both
+    skipped, since nothing says which is meant; the same key twice is one key.
 
     Raises:
         KeyRefusedError: it is no set, mixes secrets with public keys, or has no usable key.
@@ -40,15 +44,10 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
     members = jwk_set.get("keys")
     if not is_json_array(members):
         raise KeyRefusedError("is no JWK set: its 'keys' is not a list")
-    jwks = [each for each in members if is_json_object(each)]
-    if len({each.get("kty") == "oct" for each in jwks if "kty" in each}) > 1:
+    jwks = [present_members(each) for each in members if is_json_object(each)]
+    if len({each["kty"] == "oct" for each in jwks if "kty" in each}) > 1:
         raise KeyRefusedError("is a JWK set that mixes secrets with public keys", "split it")
-    found = _usable(_unambiguous(jwks), algorithms)
-    usable = [
-        key
-        for key in found
-        if not any(key.clashes_with(other, algorithms) for other in found if other is not key)
-    ]
+    usable = _usable(jwks, algorithms)
     if not usable:
         names = ", ".join(each.name for each in algorithms)
         raise KeyRefusedError(
@@ -60,7 +59,7 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
 def _way_out(jwks: Sequence[JWK], algorithms: Sequence[Algorithm]) -> str | Assignment:
     """Return what to do about *jwks*, none of which can be used for *algorithms*."""
     others = [each for each in ALGORITHMS.values() if each not in algorithms]
-    usable = _usable(_unambiguous(jwks), others)
+    usable = _usable(jwks, others)
     fitting = [next(each.name for each in others if key.fits(each)) for key in usable]
     if fitting:
         names = sorted(set(fitting))
@@ -73,26 +72,37 @@ def _way_out(jwks: Sequence[JWK], algorithms: Sequence[Algorithm]) -> str | Assi
     )
 
 
-def _unambiguous(jwks: Iterable[JWK]) -> list[JWK]:
-    # Counted before keys are vetted: a malformed key of the same `kid` is ambiguous, too. A key
-    # for encryption may share a `kid`, since no signature can mean it.
-    signing = [each for each in jwks if each.get("use", "sig") == "sig"]
-    names = Counter(map(_name_of, signing))
-    return [each for each in signing if "kid" not in each or names[_name_of(each)] == 1]
-
-
-def _name_of(jwk: JWK) -> tuple[str, ...]:
-    return tuple(_text(jwk, member) for member in ("kid", "kty", "alg"))
+def present_members(jwk: JWK) -> JWK:
+    """Return *jwk* without the members that are null: some serialisers write absent ones so."""
+    return {name: value for name, value in jwk.items() if value is not None}
 
 
 def _usable(jwks: Iterable[JWK], algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
     found: list[KeyMaterial] = []
+    misspelled: list[KeyMaterial] = []
     for jwk in jwks:
         try:
             found.append(jwk_material(jwk, algorithms))
         except KeyRefusedError:
-            continue
-    return found
+            # The key is told, where nothing but its base64url is wrong, so a token may mean it:
+            # another key of its `kid` is then ambiguous.
+            with contextlib.suppress(ValueError):
+                misspelled.append(jwk_material(_respelled(jwk), algorithms))
+    return [
+        key
+        for key in found
+        if not any(key.clashes_with(other, algorithms) for other in (*found, *misspelled))
+    ]
+
+
+def _respelled(jwk: JWK) -> JWK:
+    members = {name: jwk[name] for name in _OCTETS if isinstance(jwk.get(name), str)}
+    return {**jwk, **{name: _canonical(str(value)) for name, value in members.items()}}
+
+
+def _canonical(text: str) -> str:
+    octets = base64.urlsafe_b64decode(text.rstrip("=") + "==")
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
 def jwk_material(jwk: JWK, algorithms: Sequence[Algorithm]) -> KeyMaterial:
@@ -101,13 +111,21 @@ def jwk_material(jwk: JWK, algorithms: Sequence[Algorithm]) -> KeyMaterial:
     Raises:
         KeyRefusedError: it is malformed, weak, for another use, or for none of *algorithms*.
     """
+    jwk = present_members(jwk)
     _require_use(jwk)
     kid, algorithm = _text_or_none(jwk, "kid"), _text_or_none(jwk, "alg")
+    issuer = _text_or_none(jwk, "issuer")
     if kid is not None and len(kid) > MAX_KID_CHARS:
         raise KeyRefusedError(f"is a JWK with a 'kid' of more than {MAX_KID_CHARS} characters")
     fitting = [each for each in algorithms if algorithm in (None, each.name)]
     key = _secret(jwk, fitting) if jwk.get("kty") == "oct" else _public(jwk)
-    return key.named(kid, algorithm).require_fit(algorithms)
+    named = replace(
+        key,
+        kid=kid,
+        algorithm=algorithm,
+        issuers=None if issuer is None else frozenset({issuer}),
+    )
+    return named.require_fit(algorithms)
 
 
 def _require_use(jwk: JWK) -> None:
@@ -136,7 +154,8 @@ def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
     symmetric = [each for each in algorithms if each.is_symmetric]
     if not symmetric:
         raise KeyRefusedError("is a secret, which fits none of the algorithms")
-    return secret_material(_octets(jwk, "k"), symmetric)
+    secret = _octets(jwk, "k")
+    return secret_material(secret, symmetric)
 
 
 def _public(jwk: JWK) -> KeyMaterial:

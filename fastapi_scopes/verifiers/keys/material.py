@@ -1,7 +1,7 @@
 """Vetted key material: no weak, broken or unsuitable key passes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
@@ -73,6 +73,8 @@ class KeyMaterial:
     kid: str | None = None
     algorithm: str | None = None
     """The `alg` of its JWK, where it had one (RFC 7517 4.4)."""
+    issuers: frozenset[str] | None = None
+    """The issuers, by the `issuer` of its JWK, whose tokens it may verify; None is every one."""
 
     def fits(self, algorithm: Algorithm) -> bool:
         """Tell whether this key may verify a signature of *algorithm*."""
@@ -99,19 +101,16 @@ class KeyMaterial:
         return self
 
     def clashes_with(self, other: Self, algorithms: Sequence[Algorithm]) -> bool:
-        """Tell whether both keys have one `kid`, and a token with it could mean either."""
+        """Tell whether a token with the `kid` of both could mean either of two different keys."""
         return (
             self.kid is not None
             and self.kid == other.kid
+            and self.value != other.value
             and (
                 (self.kty, self.algorithm) == (other.kty, other.algorithm)
                 or any(self.fits(each) and other.fits(each) for each in algorithms)
             )
         )
-
-    def named(self, kid: str | None, algorithm: str | None) -> Self:
-        """Return the same key under the `kid` and `alg` of its JWK."""
-        return replace(self, kid=kid, algorithm=algorithm)
 
 
 def material_of(key: object) -> KeyMaterial:

@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
 from fastapi_scopes.verifiers._jose import Algorithm
-from fastapi_scopes.verifiers.keys.jwk import jwk_set_material
+from fastapi_scopes.verifiers.keys.jwk import jwk_set_material, present_members
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, unnamed_key_problems
 
@@ -31,7 +31,7 @@ def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> Verific
         raise KeyRefusedError("has no list of keys, so it is no JWK set")
     if len(members) > MAX_PUBLISHED_KEYS:
         raise KeyRefusedError(f"holds more than {MAX_PUBLISHED_KEYS} keys")
-    if any(is_json_object(each) and _is_secret(each) for each in members):
+    if any(is_json_object(each) and _is_secret(present_members(each)) for each in members):
         # Everybody who reads the set could sign, so no key of that issuer can be trusted.
         raise KeyRefusedError("holds a secret")
     material = jwk_set_material(jwk_set, algorithms)

@@ -1,12 +1,12 @@
 """The keys of one verifier, bound to their algorithms and found by `kid` and `alg`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Final, Self, cast
 
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
-from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm, BoundKey, bind_key
+from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm, BoundKey, PublicKey, bind_key
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.sources import material_from
 
@@ -54,12 +54,19 @@ class VerificationKeys:
         return f"<VerificationKeys for {', '.join(sorted(self.algorithms))}>"
 
     def _bind(self, algorithm: Algorithm, newest_first: Sequence[KeyMaterial]) -> None:
-        bound = [(each.kid, bind_key(algorithm, each.value)) for each in newest_first]
-        named = {kid: key for kid, key in bound if kid is not None}
-        self._named |= {(kid, algorithm.name): key for kid, key in named.items()}
-        self._for_unknown_kid[algorithm.name] = tuple(key for kid, key in bound if kid is None)
-        self._for_no_kid[algorithm.name] = tuple(
-            key for kid, key in bound if kid is None or len(named) == 1
+        named: dict[str, list[KeyMaterial]] = {}
+        for each in newest_first:
+            if each.kid is not None:
+                named.setdefault(each.kid, []).append(each)
+        # Different keys of one `kid` have been refused or skipped, so what is here is one key.
+        self._named |= {
+            (kid, algorithm.name): _bound_once(algorithm, same)[0] for kid, same in named.items()
+        }
+        unnamed = [each for each in newest_first if each.kid is None]
+        self._for_unknown_kid[algorithm.name] = _bound_once(algorithm, unnamed)
+        is_one = len(_different(each for each in newest_first if each.kid is not None)) == 1
+        self._for_no_kid[algorithm.name] = _bound_once(
+            algorithm, newest_first if is_one else unnamed
         )
 
     def has_kid(self, kid: str | None) -> bool:
@@ -78,6 +85,31 @@ class VerificationKeys:
             return self._for_unknown_kid[algorithm]
         key = self._named.get((kid, algorithm))
         return () if key is None else (key,)
+
+
+def _bound_once(algorithm: Algorithm, keys: Sequence[KeyMaterial]) -> tuple[BoundKey, ...]:
+    """Return each different key of *keys* once, bound, for the issuers of all its occurrences."""
+    return tuple(
+        bind_key(algorithm, value, issuers=_issuers_of(keys, value)) for value in _different(keys)
+    )
+
+
+def _different(keys: Iterable[KeyMaterial]) -> list[bytes | PublicKey]:
+    different: list[bytes | PublicKey] = []
+    for each in keys:
+        if each.value not in different:
+            different.append(each.value)
+    return different
+
+
+def _issuers_of(keys: Sequence[KeyMaterial], value: bytes | PublicKey) -> frozenset[str] | None:
+    issuers: frozenset[str] = frozenset()
+    for each in keys:
+        if each.value == value:
+            if each.issuers is None:
+                return None
+            issuers |= each.issuers
+    return issuers
 
 
 def read_keys(
@@ -170,8 +202,7 @@ def _clash_problems(
     read: Sequence[tuple[int, KeyMaterial]], algorithms: Sequence[Algorithm]
 ) -> Iterator[ConfigurationProblem]:
     for (first, older), (second, newer) in combinations(read, 2):
-        # Sets of before and after a rotation overlap: the same key twice is one key.
-        if older.value != newer.value and older.clashes_with(newer, algorithms):
+        if older.clashes_with(newer, algorithms):
             yield ConfigurationProblem(
                 f"has the 'kid' of keys[{first}], which is another key",
                 "give each its own",
@@ -184,7 +215,9 @@ def unnamed_key_problems(
 ) -> Iterator[ConfigurationProblem]:
     """Yield a problem for each algorithm with more keys without `kid` than `MAX_CANDIDATES`."""
     for algorithm in algorithms:
-        unnamed = sum(each.kid is None and each.fits(algorithm) for each in keys)
+        unnamed = len(
+            _different(each for each in keys if each.kid is None and each.fits(algorithm))
+        )
         if unnamed > MAX_CANDIDATES:
             yield ConfigurationProblem(
                 f"holds {unnamed} keys for {algorithm.name} without a 'kid', more than "
