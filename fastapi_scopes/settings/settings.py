@@ -19,7 +19,7 @@ from fastapi_scopes.settings.variables import PREFIX, in_variables, variables_of
 from fastapi_scopes.verifiers.base import ProofChecker, RevocationList
 from fastapi_scopes.verifiers.jwks import JWKSVerifier
 from fastapi_scopes.verifiers.jwt import JWTVerifier
-from fastapi_scopes.verifiers.keys.sources import names_file
+from fastapi_scopes.verifiers.keys.addresses import names_file
 from fastapi_scopes.verifiers.options import PUBLISHED_ALGORITHMS, AlgorithmName, JWTOptions
 
 __all__ = ["ScopesSettings"]

@@ -104,6 +104,8 @@ RSA_FORMS: dict[str, Any] = {
     "jwk-private": jwk(rsa_key(), d="AQAB"),
     "jwk-with-leading-zero": jwk(rsa_key())
     | {"n": b64(b"\0" + rsa_key().public_key().public_numbers().n.to_bytes(256))},
+    "jwk-nulls": jwk(rsa_key(), use=None, key_ops=None, alg=None, kid=None, issuer=None, x5c=None),
+    "jwk-of-an-issuer": jwk(rsa_key(), issuer="https://as.example"),
     "jwk-use-and-ops": jwk(rsa_key(), use="sig", key_ops=["verify"], alg="RS256"),
     "jwks": {"keys": [jwk(rsa_key(), kid="a")]},
 }
@@ -125,7 +127,8 @@ def test_ec_and_edwards_keys_are_taken_in_every_form(algorithm: str, form: Any) 
 
 
 @pytest.mark.parametrize(
-    "secret", [SECRET, SECRET.encode(), jwk(SECRET), {"keys": [jwk(SECRET)]}, b"\x30" * 64]
+    "secret",
+    [SECRET, SECRET.encode(), jwk(SECRET), {"keys": [jwk(SECRET)]}, b"\x30" + SECRET.encode()],
 )
 def test_secret_is_taken_in_every_form(secret: Any) -> None:
     signer = secret if isinstance(secret, bytes) else SECRET
@@ -296,7 +299,6 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "kty-list": (jwk(rsa_key()) | {"kty": ["RSA"]}, "RS256", "without a known 'kty'"),
     "kty-case": (jwk(rsa_key()) | {"kty": "rsa"}, "RS256", "without a known 'kty'"),
     "use-enc": (jwk(rsa_key(), use="enc"), "RS256", "'use' is not 'sig'"),
-    "use-null": (jwk(rsa_key(), use=None), "RS256", "'use' is not 'sig'"),
     "ops-encrypt": (jwk(rsa_key(), key_ops=["encrypt"]), "RS256", "lack 'verify'"),
     "ops-sign": (jwk(rsa_key(), key_ops=["sign"]), "RS256", "lack 'verify'"),
     "ops-empty": (jwk(rsa_key(), key_ops=[]), "RS256", "lack 'verify'"),
@@ -306,7 +308,11 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "alg-of-another-kty": (jwk(ec_key(), alg="RS256"), "RS256", "which fits none of RS256"),
     "alg-number": (jwk(rsa_key(), alg=1), "RS256", "'alg' is not a string"),
     "kid-number": (jwk(rsa_key(), kid=1), "RS256", "'kid' is not a string"),
-    "kid-null": (jwk(rsa_key(), kid=None), "RS256", "'kid' is not a string"),
+    "kid-list": (jwk(rsa_key(), kid=["a"]), "RS256", "'kid' is not a string"),
+    "kty-null": (jwk(rsa_key()) | {"kty": None}, "RS256", "without a known 'kty'"),
+    "n-null": (jwk(rsa_key()) | {"n": None}, "RS256", "'n' is not canonical base64url"),
+    "issuer-list": (jwk(rsa_key(), issuer=["https://as"]), "RS256", "'issuer' is not a string"),
+    "issuer-number": (jwk(rsa_key(), issuer=1), "RS256", "'issuer' is not a string"),
     "kid-long": (jwk(rsa_key(), kid="k" * 257), "RS256", "more than 256 characters"),
     "n-missing": ({"kty": "RSA", "e": "AQAB"}, "RS256", "'n' is not canonical base64url"),
     "e-number": (jwk(rsa_key()) | {"e": 65537}, "RS256", "'e' is not canonical base64url"),
@@ -379,15 +385,16 @@ def test_every_unfit_key_is_named_at_once() -> None:
 
 
 def test_secret_must_be_long_enough_for_every_configured_algorithm() -> None:
-    assert configured("s" * 48, algorithms=["HS256", "HS384"]) == ()
-    assert "64 bytes that HS512" in configured("s" * 48, algorithms=["HS256", "HS512"])[0]
+    assert configured(SECRET[:48], algorithms=["HS256", "HS384"]) == ()
+    assert "64 bytes that HS512" in configured(SECRET[:48], algorithms=["HS256", "HS512"])[0]
 
 
 def test_secret_that_names_its_algorithm_need_not_be_long_enough_for_others() -> None:
-    verifier = make_verifier(jwk("s" * 32, alg="HS256"), algorithms=["HS256", "HS512"])
+    short = SECRET[:32]
+    verifier = make_verifier(jwk(short, alg="HS256"), algorithms=["HS256", "HS512"])
 
-    assert verdict(verifier, mint(key="s" * 32)) == "accept"
-    assert verdict(verifier, mint(algorithm="HS512", key="s" * 32)) == "unknown_key"
+    assert verdict(verifier, mint(key=short)) == "accept"
+    assert verdict(verifier, mint(algorithm="HS512", key=short)) == "unknown_key"
 
 
 @pytest.mark.parametrize(

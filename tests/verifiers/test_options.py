@@ -18,12 +18,13 @@ from fastapi_scopes.verifiers import (
 )
 from fastapi_scopes.verifiers._jose import ALGORITHMS
 from fastapi_scopes.verifiers.options import ResolvedOptions
+from tests.verifiers.minting import SECRET
 
 REQUIRED = {"issuer", "audience"}
 
 
 def make_jwt(**options: Any) -> object:
-    return JWTVerifier(keys=["s" * 32], algorithms=["HS256"], issuer=None, audience=None, **options)
+    return JWTVerifier(keys=[SECRET], algorithms=["HS256"], issuer=None, audience=None, **options)
 
 
 def make_jwks(**options: Any) -> object:

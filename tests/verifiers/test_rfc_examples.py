@@ -4,7 +4,7 @@ import pytest
 
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.verifiers.tokens import verify_compact_jws
-from tests.verifiers.minting import b64
+from tests.verifiers.minting import SECRET, b64
 from tests.verifiers.verifying import load
 
 COMPACT = {
@@ -130,7 +130,7 @@ def json_forms() -> list[Any]:
 
 @pytest.mark.parametrize("form", json_forms())
 def test_json_serialization_is_refused(form: Any) -> None:
-    key = {"kty": "oct", "k": b64(b"k" * 32)}
+    key = {"kty": "oct", "k": b64(SECRET)}
 
     assert fault_of(form, key, "HS256") is TokenFault.MALFORMED
     assert fault_of(str(form), key, "HS256") is TokenFault.MALFORMED

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from fastapi_scopes.errors import Assignment
 from fastapi_scopes.verifiers._encodings import decode_base64url, is_json_array, is_json_object
 from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm
+from fastapi_scopes.verifiers.keys.addresses import require_no_address
 from fastapi_scopes.verifiers.keys.kinds import kinds_of
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
 from fastapi_scopes.verifiers.keys.secrets import secret_material
@@ -155,6 +156,7 @@ def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
     if not symmetric:
         raise KeyRefusedError("is a secret, which fits none of the algorithms")
     secret = _octets(jwk, "k")
+    require_no_address(secret)
     return secret_material(secret, symmetric)
 
 

@@ -1,29 +1,24 @@
 """Reads the sources of ``keys=``: str, bytes, dict or Path."""
 
-import os.path
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from fastapi_scopes.errors import Assignment
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._jose import Algorithm
+from fastapi_scopes.verifiers.keys.addresses import require_no_address
 from fastapi_scopes.verifiers.keys.jwk import JWK, jwk_material, jwk_set_material
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.public import public_material
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 
-__all__ = ["KeySource", "material_from", "names_file"]
+__all__ = ["KeySource", "material_from"]
 
 KeySource = str | bytes | Mapping[str, object] | Path
 """A secret, PEM or OpenSSH as str; a secret, DER or PEM as bytes; a JWK or JWK set as dict; a
 PEM or JWK set file as Path."""
 
 _MAX_FILE_BYTES = 256 * 1024
-# What keys are kept in; no base64, hexadecimal or PEM ends so.
-_FILE_NAME = re.compile(r"[^\s]*\.(?:pem|key|pub|crt|cer|der|jwks?|json|txt)", re.IGNORECASE)
-_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
@@ -39,30 +34,18 @@ def material_from(source: object, algorithms: Sequence[Algorithm]) -> list[KeyMa
             return _from_file(source, algorithms)
         case Mapping():
             return _from_dict(cast("JWK", source), algorithms)
-        case str():
+        case str() | bytes():
+            require_no_address(source)
             return _from_bytes(_bytes_of(source), algorithms)
-        case bytes():
-            return _from_bytes(source, algorithms)
         case _:
             raise KeyRefusedError(
                 f"is of type {type(source).__name__!r}", "pass str, bytes, dict or Path"
             )
 
 
-def names_file(text: str) -> bool:
-    """Tell whether *text* is the name of a file, there or not, and so neither secret nor key."""
-    # Path.is_file raises where a name is too long.
-    return os.path.isfile(text) or _FILE_NAME.fullmatch(text) is not None  # noqa: PTH113
-
-
-def _bytes_of(text: str) -> bytes:
-    if names_file(text):
-        raise KeyRefusedError("is a str that names a file", "pass Path(...) from pathlib")
-    if _URL.match(text):
-        # A URL is no secret: taken for one it would let anybody sign.
-        raise KeyRefusedError("is a URL", Assignment("jwks_uri", lead="use a JWKSVerifier with"))
+def _bytes_of(source: str | bytes) -> bytes:
     try:
-        return text.encode("utf-8")
+        return source.encode("utf-8") if isinstance(source, str) else source
     except UnicodeEncodeError:
         raise KeyRefusedError("is a str that is not Unicode text", "pass bytes") from None
 
