@@ -89,7 +89,7 @@ class BoundKey(Key):  # type: ignore[misc]  # python-jose has no types
     """A verification key that is good for one algorithm; its repr shows no key material."""
 
     def __init__(self, algorithm: Algorithm) -> None:
-        self.algorithm = algorithm.name
+        self.algorithm: str = algorithm.name
         self.issuers: frozenset[str] | None = None
         """The issuers whose tokens it may verify; None is every one."""
 

@@ -105,7 +105,6 @@ RSA_FORMS: dict[str, Any] = {
     "jwk-with-leading-zero": jwk(rsa_key())
     | {"n": b64(b"\0" + rsa_key().public_key().public_numbers().n.to_bytes(256))},
     "jwk-nulls": jwk(rsa_key(), use=None, key_ops=None, alg=None, kid=None, issuer=None, x5c=None),
-    "jwk-of-an-issuer": jwk(rsa_key(), issuer="https://as.example"),
     "jwk-use-and-ops": jwk(rsa_key(), use="sig", key_ops=["verify"], alg="RS256"),
     "jwks": {"keys": [jwk(rsa_key(), kid="a")]},
 }

@@ -23,9 +23,15 @@ _S = re.DOTALL
 _LABELS = (
     # PEM (RFC 7468), PGP (RFC 9580 6.2), SSH2 (RFC 4716), PuTTY.
     re.compile(rb"----[- ]?(?:BEGIN|END)|PuTTY-User-Key-File|Public-Lines:"),
+    # The comment of a minisign key; a DID (W3C DID 3.1), of which some are keys.
+    re.compile(rb"untrusted comment:|\bdid:[a-z0-9]{2,16}:"),
     re.compile(rb"(?:ssh-|ecdsa-sha2-|sk-)[!-~]{0,64}[ \t]{1,8}AAAA"),
     # A JWK, also as YAML or as the repr of a dict; XML signatures.
-    re.compile(rb"kty[\"'\\]{0,4}\s{0,8}[:=>]\s{0,8}[\"'\\]{0,4}(?:RSA|EC|OKP|oct)\b", _I),
+    re.compile(
+        rb"kty(?:[\"'\\]|&quot;){0,4}\s{0,8}[:=>]{1,2}\s{0,8}(?:[\"'\\]|&quot;){0,4}"
+        rb"(?:RSA|EC|OKP|oct)\b",
+        _I,
+    ),
     re.compile(rb"[RD]SAKeyValue|ECKeyValue|X509Certificate|<(?:\w{1,16}:)?Modulus", _I),
     # The texts of openssl, gnutls, keytool, and the reprs of key objects.
     re.compile(rb"\bModulus\s{0,8}(?:\([^)]{1,16}\))?\s{0,8}[:=]", _I),

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
@@ -25,6 +26,8 @@ _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 
 _HEX_PART = re.compile(rb"(?:(?:0x|\\x)?[0-9a-f]{2}[\s:,;-]{0,24}){32,}", re.IGNORECASE)
 _BASE64_PART = re.compile(rb"[A-Za-z0-9+/_-]{40,}")
+# From 2048 to 8192 bits.
+_DECIMAL_PART = re.compile(rb"(?<!\d)\d{600,2500}(?!\d)")
 
 
 def spellings_of(data: bytes) -> list[bytes]:
@@ -66,6 +69,10 @@ def _parts(data: bytes) -> Iterator[bytes]:
         yield from _of_hex(match[0])
     for match in _BASE64_PART.finditer(data):
         yield from _of_base64(match[0])
+    for match in _DECIMAL_PART.finditer(data):
+        # A process may be set to read fewer digits (PYTHONINTMAXSTRDIGITS).
+        with contextlib.suppress(ValueError):
+            yield int(match[0]).to_bytes(len(match[0]) // 2)
 
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
