@@ -5,7 +5,8 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import TypeGuard
+from itertools import accumulate
+from typing import Final, TypeGuard
 
 __all__ = ["decode_base64url", "is_json_array", "is_json_object", "parse_json_object"]
 
@@ -14,6 +15,13 @@ _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 # RFC 4648 3.5: by the length modulo 4, the last characters that have no bit beyond the last byte.
 # No text has a length of 1 modulo 4.
 _CANONICAL_ENDS = ("", "", "AQgw", "AEIMQUYcgkosw048")
+
+_MAX_DEPTH: Final = 64
+# 256 KiB of small values would keep the event loop too long.
+_MAX_MARKS: Final = 16 * 1024
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
+_NO_MARKS: Final = bytes(each for each in range(256) if each not in _STEPS)
+
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89A-Fa-f]")
 
 
@@ -43,9 +51,15 @@ def parse_json_object(data: bytes) -> dict[str, object]:
     """Return the JSON object in *data*: UTF-8 without BOM, each member once.
 
     Raises:
-        ValueError: it is anything else, nests too deep, holds a number without a finite
-            value, or a lone surrogate.
+        ValueError: it is anything else, has more than 64 levels or 16,384 brackets and commas,
+            holds a number without a finite value, or a lone surrogate.
     """
+    # INVARIANT: before it is parsed, for the parser calls itself at each level: how deep it gets
+    # depends on the stack of the thread. Fewer brackets than levels, wherever they stand, go no
+    # deeper. Held by test_deep_json_ends_no_process.
+    opened = data.count(b"{") + data.count(b"[")
+    if opened > _MAX_DEPTH or 2 * opened + data.count(b",") > _MAX_MARKS:
+        _require_bounded(data)
     try:
         # RFC 8259 2: what may be around a value. `decode` takes longer over the same.
         text = data.decode("utf-8").strip(" \t\n\r")
@@ -62,6 +76,16 @@ def parse_json_object(data: bytes) -> dict[str, object]:
     if not is_json_object(parsed):
         raise ValueError("not a JSON object")
     return parsed
+
+
+def _require_bounded(data: bytes) -> None:
+    # RFC 8259 7: without escaped backslashes, and then without escaped quotes, every quote begins
+    # or ends a string, and what is between the strings is every other part.
+    unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    marks = b"".join(unescaped.split(b'"')[::2]).translate(None, _NO_MARKS)
+    depths = accumulate(map(_STEPS.__getitem__, marks))
+    if len(marks) > _MAX_MARKS or any(depth > _MAX_DEPTH for depth in depths):
+        raise ValueError("too deep, or too many values")
 
 
 def is_json_object(value: object) -> TypeGuard[dict[str, object]]:
