@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from ssl import SSLContext
 from urllib.parse import quote_plus
 
 import httpx
@@ -13,9 +14,13 @@ from fastapi_scopes.verifiers._http import (
     TRANSPORT_ERRORS,
     Document,
     FetchError,
+    certificate_fault,
     client_for,
     document_of,
+    load_client,
+    metered,
     tls_context,
+    watch,
 )
 
 __all__ = ["IntrospectionEndpoint"]
@@ -26,11 +31,19 @@ _log = logging.getLogger("fastapi_scopes")
 class IntrospectionEndpoint:
     """Sends introspection requests (RFC 7662), with one HTTP client for each event loop.
 
-    *connections* is how many requests may run at once in a loop.
+    *connections* is how many requests may run at once in a loop. Without *tls* the authorities of
+    this process are trusted.
     """
 
     def __init__(
-        self, url: str, *, client_id: str, client_secret: str, timeout: float, connections: int
+        self,
+        url: str,
+        *,
+        client_id: str,
+        client_secret: str,
+        timeout: float,
+        connections: int,
+        tls: SSLContext | None = None,
     ) -> None:
         self._url = url
         # A query may hold a secret, so it is never logged.
@@ -39,11 +52,13 @@ class IntrospectionEndpoint:
         self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
         self._timeout = timeout
         self._connections = connections
+        self._tls = tls
         self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._retired: dict[
             httpx.AsyncClient, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]
         ] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        load_client()
 
     async def ask(self, token: str) -> bytes:
         """Return the body of the issuer's answer about *token*.
@@ -56,7 +71,8 @@ class IntrospectionEndpoint:
                 return (await self._exchange(client, token)).body
         except (FetchError, *TRANSPORT_ERRORS) as error:
             # Of an error that is not ours the text may hold anything.
-            reason = str(error) if isinstance(error, FetchError) else type(error).__name__
+            foreign = certificate_fault(error) or type(error).__name__
+            reason = str(error) if isinstance(error, FetchError) else foreign
             _log.warning("no introspection at %s: %s", self.name, reason)
         raise VerifierUnavailable
 
@@ -73,10 +89,15 @@ class IntrospectionEndpoint:
     async def _exchange(self, client: httpx.AsyncClient, token: str) -> Document:
         form = {"token": token, "token_type_hint": "access_token"}
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        async with client.stream(
-            "POST", self._url, data=form, headers=headers, auth=self._auth
-        ) as response:
-            return await document_of(response)
+        with metered() as meter:
+            async with client.stream(
+                *("POST", self._url),
+                data=form,
+                headers=headers,
+                auth=self._auth,
+                extensions={"trace": watch},
+            ) as response:
+                return await document_of(response, meter)
 
     @asynccontextmanager
     async def _borrowed_client(self) -> AsyncGenerator[httpx.AsyncClient]:
@@ -97,7 +118,7 @@ class IntrospectionEndpoint:
 
     async def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
-        tls = await tls_context()
+        tls = self._tls or await tls_context()
         client = self._clients.get(loop)
         if client is None:
             # A connection belongs to its event loop; clients of closed loops are dropped.

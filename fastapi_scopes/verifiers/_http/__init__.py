@@ -1,0 +1,49 @@
+"""JSON documents of an authorization server over HTTP, within limits (RFC 8725 3.10)."""
+
+from fastapi_scopes.verifiers._http.documents import MAX_BODY_BYTES, Document, Fetch, FetchError
+from fastapi_scopes.verifiers._http.fetching import (
+    TRANSPORT_ERRORS,
+    HTTPFetch,
+    client_for,
+    document_of,
+    load_client,
+)
+from fastapi_scopes.verifiers._http.hosts import (
+    allow_http_problems,
+    host_problems,
+    is_plain,
+    malformed_url_problem,
+    url_problem,
+    warn_of_hosts,
+)
+from fastapi_scopes.verifiers._http.metering import metered, watch
+from fastapi_scopes.verifiers._http.trust import (
+    ca_file_problems,
+    certificate_fault,
+    context_for,
+    tls_context,
+)
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "TRANSPORT_ERRORS",
+    "Document",
+    "Fetch",
+    "FetchError",
+    "HTTPFetch",
+    "allow_http_problems",
+    "ca_file_problems",
+    "certificate_fault",
+    "client_for",
+    "context_for",
+    "document_of",
+    "host_problems",
+    "is_plain",
+    "load_client",
+    "malformed_url_problem",
+    "metered",
+    "tls_context",
+    "url_problem",
+    "warn_of_hosts",
+    "watch",
+]

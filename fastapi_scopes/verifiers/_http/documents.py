@@ -1,0 +1,32 @@
+"""What is fetched, and why it could not be."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["MAX_BODY_BYTES", "Document", "Fetch", "FetchError"]
+
+MAX_BODY_BYTES: Final = 256 * 1024
+"""The longest document that is read."""
+
+
+class FetchError(Exception):
+    """A document could not be fetched; the text says why and quotes nothing of the document."""
+
+    def __init__(self, reason: str, *, is_absent: bool = False) -> None:
+        super().__init__(reason)
+        self.is_absent = is_absent
+        """Whether the server says that there is no such document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that was fetched from a URL."""
+
+    body: bytes = field(repr=False)
+    max_age: float | None = None
+    """The seconds for which it is fresh (RFC 9111 5.2.2.1); None where the server does not say."""
+
+
+Fetch = Callable[[str], Awaitable[Document]]
+"""An async function that fetches the document at a URL; any exception is a failed attempt."""
