@@ -599,9 +599,17 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
             {"ISSUER": "http://login.example.com", "AUDIENCE": "api"},
             [
                 "FASTAPI_SCOPES_ISSUER is not https, which only loopback addresses may do without;"
-                " write FASTAPI_SCOPES_ALLOW_HTTP=true for a loopback address"
+                " write an https URL, or FASTAPI_SCOPES_ALLOW_HTTP=login.example.com for that host"
             ],
             id="http",
+        ),
+        pytest.param(
+            {"ISSUER": "http://127.0.0.1:1", "AUDIENCE": "api"},
+            [
+                "FASTAPI_SCOPES_ISSUER is not https, which only loopback addresses may do without;"
+                " write FASTAPI_SCOPES_ALLOW_HTTP=true for a loopback address"
+            ],
+            id="http-on-loopback",
         ),
         pytest.param(
             {"ISSUER": f"{ISSUER}?tenant=t", "AUDIENCE": "api"},

@@ -10,14 +10,15 @@ from fastapi_scopes.verifiers import JWKSVerifier
 from tests.verifiers.publishing import ISSUER, JWKS_URI, make_jwks_verifier, problems_of
 
 OFF_LOOPBACK = "is not https, which only loopback addresses may do without"
-NOT_HTTPS = f"{OFF_LOOPBACK}; write allow_http=True for a loopback address"
+ON_LOOPBACK = f"{OFF_LOOPBACK}; write allow_http=True for a loopback address"
+NOT_HTTPS = f"{OFF_LOOPBACK}; write an https URL, or allow_http=['issuer.example'] for that host"
 IN_PATH = "is no http or https URL"
 HTTP_JWKS = "http://issuer.example/jwks"
 
 BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "nowhere-to-ask": ({"issuer": None}, "issuer is None and so is jwks_uri"),
     "issuer-without-tls": ({"issuer": "http://issuer.example"}, f"issuer {NOT_HTTPS}"),
-    "issuer-on-loopback": ({"issuer": "http://127.0.0.1:1"}, f"issuer {NOT_HTTPS}"),
+    "issuer-on-loopback": ({"issuer": "http://127.0.0.1:1"}, f"issuer {ON_LOOPBACK}"),
     "issuer-no-url": ({"issuer": "issuer"}, f"issuer {IN_PATH}"),
     "issuer-urn": ({"issuer": "urn:issuer:1"}, f"issuer {IN_PATH}"),
     "issuer-without-host": ({"issuer": "https:///tenant"}, f"issuer {IN_PATH}"),

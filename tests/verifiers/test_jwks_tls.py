@@ -2,11 +2,14 @@
 
 import asyncio
 import datetime
+import os
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -15,12 +18,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from fastapi_scopes.verifiers._http import tls_context
+from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.verifiers import Document, IntrospectionVerifier
+from fastapi_scopes.verifiers._http import context_for, tls_context
 from tests.issuers import faults
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.fetching import UNAVAILABLE, make_fetching
+from tests.verifiers.introspecting import SETTINGS, make_introspecting, make_issuer
 from tests.verifiers.minting import ec_key
-from tests.verifiers.publishing import looped, outcome_of
+from tests.verifiers.publishing import looped, outcome_of, problems_of, settled
 
 DAY = datetime.timedelta(days=1)
 
@@ -37,26 +43,28 @@ def issuer() -> Iterator[FaultyIssuer]:
         yield issuer
 
 
-def make_certificate(folder: Path, *, host: str = "localhost", days: int = 1) -> Path:
+def make_certificate(
+    folder: Path, *, host: str = "localhost", days: int = 1, key: str = "tls"
+) -> Path:
     """A certificate that vouches for itself, and its key, in one file."""
-    key, today = ec_key(name="tls"), datetime.datetime.now(datetime.UTC)
+    private, today = ec_key(name=key), datetime.datetime.now(datetime.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(today - 30 * DAY)
         .not_valid_after(today + days * DAY)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(private, hashes.SHA256())
     )
     path = folder / f"{host}.pem"
     path.write_bytes(
         certificate.public_bytes(Encoding.PEM)
-        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
     return path
 
@@ -83,9 +91,10 @@ async def tls_before(issuer: FaultyIssuer, certificate: Path) -> AsyncIterator[s
         yield f"https://localhost:{server.sockets[0].getsockname()[1]}"
 
 
-async def asked_under_tls(issuer: FaultyIssuer, certificate: Path) -> str:
+async def asked_under_tls(issuer: FaultyIssuer, certificate: Path, **settings: Any) -> str:
     async with tls_before(issuer, certificate) as origin:
-        verifier = make_fetching(issuer, jwks_uri=f"{origin}/jwks", allow_http=False)
+        settings = {"jwks_uri": f"{origin}/jwks", "allow_http": False, **settings}
+        verifier = make_fetching(issuer, **settings)
         return await outcome_of(verifier, issuer.mint())
 
 
@@ -153,6 +162,166 @@ async def test_trusted_certificate_has_to_fit(
 
     assert await asked_under_tls(issuer, certificate) == UNAVAILABLE
     assert issuer.key_set.count == 0
+
+
+@pytest.mark.parametrize("as_text", [True, False], ids=["str", "path"])
+@looped
+async def test_issuer_is_believed_by_the_authority_of_a_file(
+    as_text: bool, issuer: FaultyIssuer, tmp_path: Path
+) -> None:
+    certificate = make_certificate(tmp_path)
+    settings = {"ca_file": str(certificate) if as_text else certificate}
+
+    assert await asked_under_tls(issuer, certificate, **settings) == "accept"
+
+
+@looped
+async def test_endpoint_is_believed_by_the_authority_of_a_file(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    with make_issuer() as issuer:
+        async with tls_before(issuer, certificate) as origin:
+            settings = {"endpoint": f"{origin}/introspect", "allow_http": False}
+            verifier = make_introspecting(issuer, ca_file=certificate, **settings)
+            async with aclosing(verifier):
+                assert await outcome_of(verifier, issuer.mint_opaque("a")) == "accept"
+            # The server before the issuer closes what it has open there.
+            await settled()
+
+
+@looped
+async def test_file_of_authorities_takes_the_place_of_the_others(
+    issuer: FaultyIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    other = make_certificate(tmp_path, host="other.example", key="other")
+
+    assert await asked_under_tls(issuer, certificate, ca_file=other) == UNAVAILABLE
+
+
+def test_file_of_authorities_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    first = context_for(certificate)
+    assert context_for(str(certificate)) is first
+
+    os.utime(certificate, ns=(0, 0))
+    assert context_for(certificate) is not first
+
+
+NO_AUTHORITIES: dict[str, bytes | None] = {
+    "absent": None,
+    "empty": b"",
+    "no-pem": b"\x30\x82",
+    "html": b"<!doctype html>",
+    "broken": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+}
+NO_FILE = (
+    "ca_file is no file of certificates in PEM, or cannot be read; "
+    "name the file of your certificate authority"
+)
+
+
+@pytest.mark.parametrize("content", NO_AUTHORITIES.values(), ids=NO_AUTHORITIES)
+def test_file_without_authorities_is_named_by_the_constructor(
+    content: bytes | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+
+    assert problems_of(ca_file=path) == (NO_FILE,)
+    with pytest.raises(ConfigurationError) as caught:
+        IntrospectionVerifier(**{**SETTINGS, "ca_file": path})
+    assert str(caught.value) == NO_FILE
+
+
+def test_revocations_alone_are_no_authorities(tmp_path: Path) -> None:
+    key, now = ec_key(name="tls"), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name)
+    revocations = builder.last_update(now).next_update(now + DAY).sign(key, hashes.SHA256())
+    path = tmp_path / "crl.pem"
+    path.write_bytes(revocations.public_bytes(Encoding.PEM))
+
+    assert problems_of(ca_file=path) == (NO_FILE,)
+
+
+BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
+    "folder": ({"ca_file": "."}, NO_FILE),
+    "no-text": ({"ca_file": ""}, NO_FILE),
+    "nul": ({"ca_file": "\0"}, NO_FILE),
+    "bool": ({"ca_file": True}, "ca_file is no path but a 'bool'; name a file of certificates"),
+    "bytes": ({"ca_file": b"ca.pem"}, "ca_file is no path but a 'bytes'"),
+}
+
+
+@pytest.mark.parametrize(("setting", "said"), BAD_FILES.values(), ids=BAD_FILES)
+def test_what_is_no_file_of_authorities_is_said(setting: dict[str, Any], said: str) -> None:
+    (problem,) = problems_of(**setting)
+    assert problem.startswith(said)
+
+
+def test_file_of_authorities_that_fetch_would_not_use_is_an_error(tmp_path: Path) -> None:
+    async def fetch(url: str) -> Document:
+        raise NotImplementedError
+
+    said = "ca_file has no effect beside fetch; let fetch trust the authority"
+    assert problems_of(ca_file=make_certificate(tmp_path), fetch=fetch) == (said,)
+
+
+TRUSTED_IN_VAIN: dict[str, tuple[dict[str, Any], str]] = {
+    "of-another-host": (
+        {"host": "other.example"},
+        "has a certificate for another host; correct the address",
+    ),
+    "expired": ({"days": -1}, "has a certificate that has expired; tell the issuer"),
+    "not-trusted": (
+        {},
+        "has a certificate that is not trusted; pass ca_file= with your certificate authority",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), TRUSTED_IN_VAIN.values(), ids=TRUSTED_IN_VAIN)
+@looped
+async def test_log_says_what_is_wrong_with_a_certificate(
+    fault: dict[str, Any], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate = make_certificate(tmp_path, **fault)
+    settings = {"ca_file": certificate} if fault else {}
+    with make_issuer() as issuer:
+        async with tls_before(issuer, certificate) as origin:
+            published = make_fetching(issuer, jwks_uri=f"{origin}/jwks", **settings)
+            assert await outcome_of(published, issuer.mint()) == UNAVAILABLE
+            place = f"{origin}/introspect"
+            opaque = make_introspecting(issuer, endpoint=place, **settings)
+            assert await outcome_of(opaque, "a-token") == UNAVAILABLE
+            await opaque.aclose()
+
+    assert caplog.messages == [
+        f"no keys of {issuer.identifier}: {origin}/jwks {said}",
+        f"no introspection at {place}: {said}",
+    ]
+
+
+@looped
+async def test_what_comes_under_tls_is_counted(
+    issuer: FaultyIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hints = b"HTTP/1.1 103 x\r\n\r\n" * 4000
+
+    async def send(writer: asyncio.StreamWriter) -> bool:
+        while True:
+            writer.write(hints)
+            await writer.drain()
+
+    issuer.key_set.switch(SimpleNamespace(send=send))
+    certificate = make_certificate(tmp_path)
+
+    assert await asked_under_tls(issuer, certificate, ca_file=certificate, timeout=120) == (
+        UNAVAILABLE
+    )
+    assert "/jwks sends more than 32768 bytes around a document; if that" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("allow_http", [False, True], ids=["https-only", "http-allowed"])

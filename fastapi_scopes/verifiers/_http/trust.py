@@ -106,7 +106,7 @@ def certificate_fault(error: BaseException) -> str | None:
     if cause is None:
         return None
     if cause.verify_code == _EXPIRED:
-        return "has a certificate that has expired"
+        return "has a certificate that has expired; tell the issuer"
     if cause.verify_code in _OTHER_HOST:
-        return "has a certificate for another host"
+        return "has a certificate for another host; correct the address"
     return "has a certificate that is not trusted; pass ca_file= with your certificate authority"

@@ -7,6 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, Unpack
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,13 @@ from fastapi_scopes.errors import (
     collecting,
 )
 from fastapi_scopes.verifiers._encodings import parse_json_object
-from fastapi_scopes.verifiers._http import url_problem
+from fastapi_scopes.verifiers._http import (
+    allow_http_problems,
+    ca_file_problems,
+    context_for,
+    host_problems,
+    warn_of_hosts,
+)
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
@@ -50,13 +57,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class IntrospectionVerifier(Generic[ClaimsT]):
     """Verifies opaque tokens by asking the issuer's introspection *endpoint* about each.
 
-    * *endpoint*: a URL; https, or with *allow_http* a loopback address.
+    * *endpoint*: an https URL.
+    * *allow_http*: do without TLS at loopback addresses, or also at the hosts in this list. Each of
+      these is a WARNING.
+    * *ca_file*: certificate authorities in PEM, trusted in place of those of the system.
     * *client_id* and *client_secret*: what this resource server authenticates with there, in
       HTTP Basic (RFC 6749 2.3.1).
     * *cache_ttl*, by default 10: for how many seconds an answer is kept, a refusal as well. A token
       that the issuer revokes passes for that long.
     * *timeout*: seconds for one answer.
 
+    An answer of more than 8 KiB is not kept: the issuer is asked about that token each time.
     The other options are those of `TokenOptions`, and the answer is checked as the payload of a JWT
     is: one without `exp` is refused. Safe for concurrent use by tasks, event loops and threads.
 
@@ -64,7 +75,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         endpoint: str,
@@ -72,7 +83,8 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         client_secret: str,
         issuer: str | Sequence[str] | None,
         audience: str | Sequence[str] | None,
-        allow_http: bool = False,
+        allow_http: bool | Sequence[str] = False,
+        ca_file: str | Path | None = None,
         allow_no_exp: bool = False,
         timeout: float = 5,
         **options: Unpack[TokenOptions[ClaimsT]],
@@ -87,22 +99,21 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         problems = [
             *_client_problems(client_id, client_secret),
             *seconds_problems(timeout=timeout),
-            *flag_problems(allow_http=allow_http, allow_no_exp=allow_no_exp),
+            *flag_problems(allow_no_exp=allow_no_exp),
+            *_place_problems(endpoint, allow_http=allow_http, ca_file=ca_file),
         ]
-        unfit = url_problem(endpoint, allow_http=allow_http)
-        if unfit is not None:
-            problems.append(unfit.of("endpoint"))
+        lifetime = told.cache_ttl if allow_no_exp else None
         with collecting(problems):
-            self._profile = AccessTokenProfile(
-                told, lifetime=told.cache_ttl if allow_no_exp else None
-            )
+            self._profile = AccessTokenProfile(told, lifetime=lifetime)
         ConfigurationError.raise_for(problems)
+        warn_of_hosts(allow_http)
         self._endpoint = IntrospectionEndpoint(
             endpoint,
             client_id=client_id,
             client_secret=client_secret,
             timeout=timeout,
             connections=_MAX_REQUESTS + _RESERVED_REQUESTS,
+            tls=context_for(ca_file),
         )
         self._now = told.now
         ttl, size = told.cache_ttl, told.cache_size
@@ -242,6 +253,14 @@ def _active_answer_of(body: bytes) -> dict[str, object]:
     if not isinstance(kind, str) or kind.lower() not in known:
         raise TokenError(TokenFault.TYPE)
     return answer
+
+
+def _place_problems(
+    endpoint: object, *, allow_http: object, ca_file: object
+) -> Iterator[ConfigurationProblem]:
+    yield from allow_http_problems(allow_http)
+    yield from ca_file_problems(ca_file)
+    yield from host_problems("endpoint", endpoint, allow_http=allow_http)
 
 
 def _client_problems(client_id: object, client_secret: object) -> Iterator[ConfigurationProblem]:

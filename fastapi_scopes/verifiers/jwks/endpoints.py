@@ -1,7 +1,7 @@
 """Where an issuer gives tokens to people, as its metadata says."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeGuard
 
 from fastapi_scopes.verifiers._http import url_problem
@@ -19,7 +19,7 @@ _NO_URL: Final = frozenset(' "<>\\^`{|}')
 class DiscoveredEndpoints:
     """The endpoints in the metadata of *issuer* that was read last; None where it has none."""
 
-    def __init__(self, issuer: str, *, allow_http: bool) -> None:
+    def __init__(self, issuer: str, *, allow_http: bool | Sequence[str]) -> None:
         self._issuer = issuer
         self._allow_http = allow_http
         self.found: IssuerEndpoints | None = None

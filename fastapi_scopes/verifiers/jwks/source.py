@@ -9,7 +9,15 @@ from typing import cast
 import httpx
 
 from fastapi_scopes.verifiers._encodings import parse_json_object
-from fastapi_scopes.verifiers._http import MAX_BODY_BYTES, Document, Fetch, FetchError, url_problem
+from fastapi_scopes.verifiers._http import (
+    MAX_BODY_BYTES,
+    Document,
+    Fetch,
+    FetchError,
+    is_plain,
+    malformed_url_problem,
+    url_problem,
+)
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers._settings import is_number_within
 from fastapi_scopes.verifiers.jwks.diagnosis import is_page, mistake_in, without_query
@@ -54,17 +62,20 @@ class JWKSSource:
         issuer: str | None,
         jwks_uri: str | None,
         algorithms: Sequence[Algorithm],
-        allow_http: bool,
+        allow_http: bool | Sequence[str],
         fetch: Fetch,
+        needs_tls: bool,
     ) -> None:
         self._issuer = issuer
         self._configured_uri = jwks_uri
         self._discovered_uri: str | None = None
         self._algorithms = algorithms
-        self._allow_http = allow_http
+        # What an https issuer names must not fall back to a host that is listed for http.
+        self._allow_http = allow_http if is_plain(issuer) else allow_http is True
+        self._needs_tls = needs_tls or not is_plain(issuer)
         self._fetch = fetch
         self.endpoints: DiscoveredEndpoints = DiscoveredEndpoints(
-            str(issuer), allow_http=allow_http
+            str(issuer), allow_http=self._allow_http
         )
         """Where clients of the issuer get tokens, as its metadata says."""
 
@@ -108,7 +119,7 @@ class JWKSSource:
     async def _discover(self, deadline: float) -> str:
         metadata, place = await self._metadata(deadline)
         uri = metadata.get("jwks_uri")
-        if not isinstance(uri, str) or url_problem(uri, allow_http=self._allow_http) is not None:
+        if not isinstance(uri, str) or not self._may_ask(uri):
             raise FetchError(
                 f"{place} names no JWK set that may be fetched; pass jwks_uri=, or allow_http= "
                 "where it has no TLS"
@@ -167,6 +178,11 @@ class JWKSSource:
         bare = (self._issuer or "").rstrip("/")
         near = next((each for each in (bare, f"{bare}/") if each == stated), None)
         return "write issuer= as it stands there" if near is None else f"write issuer={near!r}"
+
+    def _may_ask(self, uri: str) -> bool:
+        if self._needs_tls:
+            return url_problem(uri, allow_http=self._allow_http) is None
+        return malformed_url_problem(uri) is None
 
 
 def _deadline_in(seconds: float) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Generic, Unpack
 
 from typing_extensions import TypeVar
@@ -15,9 +16,17 @@ from fastapi_scopes.errors import (
     collecting,
 )
 from fastapi_scopes.verifiers._clocks import age_clock_for
-from fastapi_scopes.verifiers._http import Fetch, HTTPFetch, url_problem
+from fastapi_scopes.verifiers._http import (
+    Fetch,
+    HTTPFetch,
+    allow_http_problems,
+    ca_file_problems,
+    context_for,
+    host_problems,
+    warn_of_hosts,
+)
 from fastapi_scopes.verifiers._jose import BoundKey
-from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
+from fastapi_scopes.verifiers._settings import seconds_problems
 from fastapi_scopes.verifiers.base import (
     IssuerEndpoints,
     SharedClaims,
@@ -56,14 +65,16 @@ class JWKSVerifier(Generic[ClaimsT]):
     * *issuer*: a URL; its metadata (OpenID Connect Discovery, RFC 8414) names the JWK set. With
       *jwks_uri* that is asked right away, and None then asks for no issuer.
     * *algorithms*: none of them HS*.
-    * *allow_http*: do without TLS where a URL's host is a loopback address.
+    * *allow_http*: do without TLS at loopback addresses, or also at the hosts in this list. Each of
+      these is a WARNING. The metadata of an https issuer leads to none of them.
+    * *ca_file*: certificate authorities in PEM, trusted in place of those of the system.
     * *ttl*: seconds for which keys are fresh, where the issuer's Cache-Control does not say.
     * *cooldown*: seconds between two attempts after a failed one, and between two for a key
       that is not known.
     * *max_age*: seconds for which the last good keys are used in an outage.
     * *timeout*: seconds for one attempt.
-    * *fetch*: fetches a document; any exception is a failed attempt. Default: httpx, https
-      only, no redirect to another host, at most 256 KiB.
+    * *fetch*: fetches a document; any exception is a failed attempt. Which hosts it asks without
+      TLS is its own business. Default: httpx, no redirect to another host, at most 256 KiB.
 
     The other options are those of `JWTOptions`. Once there are keys, only a request whose token
     names an unknown key waits for new ones. Safe for concurrent use by tasks, event loops and
@@ -80,7 +91,8 @@ class JWKSVerifier(Generic[ClaimsT]):
         audience: str | Sequence[str] | None,
         jwks_uri: str | None = None,
         algorithms: Sequence[AlgorithmName] = PUBLISHED_ALGORITHMS,
-        allow_http: bool = False,
+        allow_http: bool | Sequence[str] = False,
+        ca_file: str | Path | None = None,
         ttl: float = 300,
         cooldown: float = 10,
         max_age: float = 24 * 60 * 60,
@@ -92,29 +104,32 @@ class JWKSVerifier(Generic[ClaimsT]):
             type(self), options, known=JWTOptions.__annotations__, issuer=issuer, audience=audience
         )
         problems = [
-            *_place_problems(issuer, jwks_uri, allow_http),
+            *_place_problems(issuer, jwks_uri, allow_http=allow_http, fetch=fetch),
             *_algorithm_problems(algorithms),
             *seconds_problems(ttl=ttl, cooldown=cooldown, max_age=max_age, timeout=timeout),
-            *flag_problems(allow_http=allow_http),
+            *allow_http_problems(allow_http),
+            *ca_file_problems(ca_file, fetch=fetch),
             *_fetch_problems(fetch),
         ]
         with collecting(problems):
             self._profile = AccessTokenProfile(told)
         ConfigurationError.raise_for(problems)
+        warn_of_hosts(allow_http)
         # A query may hold a secret, so it is never logged.
         self._name = issuer or str(jwks_uri).partition("?")[0]
         self._now = told.now
         self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
         self._schedule = Schedule(ttl, cooldown, max_age, timeout)
         self._has_metadata = issuer is not None and not any(
-            _place_problems(issuer, None, allow_http)
+            _place_problems(issuer, None, allow_http=allow_http, fetch=fetch)
         )
         self._source = JWKSSource(
             issuer=issuer,
             jwks_uri=jwks_uri,
             algorithms=algorithms_of(algorithms),
             allow_http=allow_http,
-            fetch=fetch or HTTPFetch(timeout=timeout),
+            fetch=fetch or HTTPFetch(timeout=timeout, tls=context_for(ca_file)),
+            needs_tls=fetch is None,
         )
         self._keys = IssuerKeys(
             self._source.ask,
@@ -233,7 +248,7 @@ class JWKSVerifier(Generic[ClaimsT]):
 
 
 def _place_problems(
-    issuer: object, jwks_uri: object, allow_http: bool
+    issuer: object, jwks_uri: object, *, allow_http: object, fetch: object
 ) -> Iterator[ConfigurationProblem]:
     if issuer is None and jwks_uri is None:
         yield ConfigurationProblem(
@@ -246,7 +261,8 @@ def _place_problems(
             setting="issuer",
         )
     elif isinstance(issuer, str) and issuer and jwks_uri is None:
-        yield from _url_problems("issuer", metadata_issuer_of(issuer), allow_http)
+        place = metadata_issuer_of(issuer)
+        yield from host_problems("issuer", place, allow_http=allow_http, fetch=fetch)
         if "?" in issuer:
             yield ConfigurationProblem(
                 "has a query, so its metadata has no place",
@@ -258,13 +274,7 @@ def _place_problems(
                 "is where its metadata is", "pass what the 'issuer' in there says", setting="issuer"
             )
     if jwks_uri is not None:
-        yield from _url_problems("jwks_uri", jwks_uri, allow_http)
-
-
-def _url_problems(setting: str, url: object, allow_http: bool) -> Iterator[ConfigurationProblem]:
-    problem = url_problem(url, allow_http=allow_http)
-    if problem is not None:
-        yield problem.of(setting)
+        yield from host_problems("jwks_uri", jwks_uri, allow_http=allow_http, fetch=fetch)
 
 
 def _algorithm_problems(algorithms: object) -> Iterator[ConfigurationProblem]:
