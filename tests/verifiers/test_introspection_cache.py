@@ -1,7 +1,10 @@
 """An answer about an opaque token is kept for a while, a refusal as well, an outage never."""
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -232,3 +235,63 @@ def test_late_token_is_late_by_as_much_where_its_answer_is_kept(issuer: FaultyIs
     clock.move(9)
     assert reason() == "expired, 4.0 s late"
     assert reason() == "expired, 4.0 s late"
+
+
+def sized(size: int) -> Callable[[Answer], Answer]:
+    """The good answer, padded with a claim so that it has this many bytes."""
+
+    def padded(good: Answer) -> Answer:
+        bare = Answer.json({**good.document, "pad": ""})
+        return Answer.json({**good.document, "pad": "x" * (size - len(bare.body))})
+
+    return padded
+
+
+@pytest.mark.parametrize(("size", "asked"), [(8192, 1), (8193, 3), (250_000, 3)])
+def test_answer_of_more_than_8_kib_is_used_and_not_kept(
+    issuer: FaultyIssuer, size: int, asked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    verifier, token = make_introspecting(issuer), issuer.mint_opaque("a")
+    issuer.introspection.switch(sized(size))
+
+    found = [claims_from(verifier, token) for _ in range(3)]
+    # No request sees fewer claims than another.
+    assert len({len(str(each.model_extra)) for each in found}) == 1
+    assert issuer.introspection.count == asked
+    said = (
+        f"introspection answers at {issuer.introspection.url} of more than 8192 bytes are not kept"
+    )
+    assert caplog.messages == [said] * (asked > 1)
+
+
+def test_verifier_without_cache_warns_of_no_long_answer(
+    issuer: FaultyIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    verifier, token = make_introspecting(issuer, cache_ttl=0), issuer.mint_opaque("a")
+    issuer.introspection.switch(sized(10_000))
+
+    assert answers_to(verifier, token, token) == ["accept"] * 2
+    assert caplog.messages == []
+
+
+def test_long_answers_take_no_memory_when_they_were_used(issuer: FaultyIssuer) -> None:
+    verifier = make_introspecting(issuer)
+    tokens = [issuer.mint_opaque("a") for _ in range(16)]
+    issuer.introspection.switch(sized(250_000))
+
+    async def held_after(*some: str) -> int:
+        for each in some:
+            await verifier.verify(each)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async def kept() -> int:
+        async with aclosing(verifier):
+            # The last answer is in some buffer, of the server as well.
+            return -await held_after(*tokens[:8]) + await held_after(*tokens[8:])
+
+    tracemalloc.start()
+    try:
+        assert asyncio.run(kept()) < 8 * 8 * 1024
+    finally:
+        tracemalloc.stop()

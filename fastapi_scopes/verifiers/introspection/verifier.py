@@ -48,6 +48,8 @@ _log = logging.getLogger("fastapi_scopes")
 _MAX_REQUESTS: Final = 100
 _RESERVED_REQUESTS: Final = 20
 
+_MAX_KEPT_BYTES: Final = 8 * 1024
+
 _Running: TypeAlias = "dict[object, asyncio.Task[VettedClaims[Any]]]"
 
 # os.environ has these in the place of bytes that are no text.
@@ -75,6 +77,8 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         ConfigurationError: from the constructor, every problem at once.
     """
 
+    _has_warned: bool = False
+
     def __init__(  # noqa: PLR0913
         self,
         *,
@@ -98,12 +102,11 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         )
         problems = [
             *_client_problems(client_id, client_secret),
-            *seconds_problems(timeout=timeout),
             *flag_problems(allow_no_exp=allow_no_exp),
-            *_place_problems(endpoint, allow_http=allow_http, ca_file=ca_file),
+            *_place_problems(endpoint, timeout, allow_http=allow_http, ca_file=ca_file),
         ]
-        lifetime = told.cache_ttl if allow_no_exp else None
         with collecting(problems):
+            lifetime = told.cache_ttl if allow_no_exp else None
             self._profile = AccessTokenProfile(told, lifetime=lifetime)
         ConfigurationError.raise_for(problems)
         warn_of_hosts(allow_http)
@@ -163,6 +166,9 @@ class IntrospectionVerifier(Generic[ClaimsT]):
                 raise TokenError(*refused)
             # A caller that is cancelled must not cancel the request that others wait for.
             vetted = await asyncio.shield(self._request_about(token, now))
+            if len(vetted.text) > _MAX_KEPT_BYTES:
+                # What wakes this task holds the answer for as long as it does not wait again.
+                await asyncio.sleep(0)
         if vetted.shared_claims is None:
             # In the context of this caller; the task that asks the issuer has an empty one.
             self._profile.model(vetted)
@@ -221,7 +227,15 @@ class IntrospectionVerifier(Generic[ClaimsT]):
                 self._refused.put(token, (error.code, error.detail), now, until=math.inf)
             raise
         # As old as the question: a token revoked while the issuer answers may be active in it.
-        self._active.put(token, vetted, asked_at, until=vetted.expires_at)
+        if len(vetted.text) <= _MAX_KEPT_BYTES:
+            self._active.put(token, vetted, asked_at, until=vetted.expires_at)
+        elif self._is_keeping and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "introspection answers at %s of more than %d bytes are not kept",
+                self._endpoint.name,
+                _MAX_KEPT_BYTES,
+            )
         self._recent.put(token, True, asked_at, until=vetted.expires_at)
         return vetted
 
@@ -256,8 +270,9 @@ def _active_answer_of(body: bytes) -> dict[str, object]:
 
 
 def _place_problems(
-    endpoint: object, *, allow_http: object, ca_file: object
+    endpoint: object, timeout: object, *, allow_http: object, ca_file: object
 ) -> Iterator[ConfigurationProblem]:
+    yield from seconds_problems(timeout=timeout)
     yield from allow_http_problems(allow_http)
     yield from ca_file_problems(ca_file)
     yield from host_problems("endpoint", endpoint, allow_http=allow_http)
