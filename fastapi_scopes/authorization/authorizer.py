@@ -137,7 +137,9 @@ class Authorizer:
         if admin_scope is None or claims.iss in admin_issuers:
             return shared
         scopes = claims.scopes - {admin_scope}
-        return SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
+        limited = SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
+        limited.is_endless = shared.is_endless
+        return limited
 
     def _refusal(
         self, request: AccessRequest, error: CredentialsError | TokenError | VerifierUnavailable
