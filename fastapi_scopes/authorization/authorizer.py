@@ -22,6 +22,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 from fastapi_scopes.verifiers.base import (
+    GrantingIssuers,
     SharedClaims,
     TokenVerifier,
     shared_claims_of,
@@ -40,8 +41,8 @@ class Authorizer:
     grants: Grants
     space: ProtectionSpace
     bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
-    admin_issuers: frozenset[str] | None = None
-    """The issuers from which the admin scope counts; None is every issuer that is verified."""
+    admin_issuers: GrantingIssuers | None = None
+    """Where the admin scope counts from; None is every issuer that is verified."""
     max_token_chars: int = field(init=False, default=MAX_TOKEN_CHARS)
     """The longest token that the verifier reads, where it says so."""
 
@@ -130,11 +131,16 @@ class Authorizer:
         return None
 
     def _without_foreign_admin_scope(
-        self, shared: SharedClaims[Claims], admin_issuers: frozenset[str]
+        self, shared: SharedClaims[Claims], admin_issuers: GrantingIssuers
     ) -> SharedClaims[Claims]:
-        """Return *shared* without the admin scope, where their issuer may not grant that."""
+        """Return *shared* without the admin scope, where it does not count from their verifier."""
         admin_scope, claims = self.grants.admin_scope, shared.original
-        if admin_scope is None or claims.iss in admin_issuers:
+        # Claims that a verifier of the application returned have no origin, but an issuer.
+        if (
+            admin_scope is None
+            or shared.origin in admin_issuers.origins
+            or claims.iss in admin_issuers
+        ):
             return shared
         scopes = claims.scopes - {admin_scope}
         limited = SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)

@@ -29,7 +29,7 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.metadata import ProtectedResource, parse_resource
 from fastapi_scopes.openapi import CurrentScheme, current_scheme
 from fastapi_scopes.perimeter import end_at_expiry
-from fastapi_scopes.verifiers.base import ScopeLimitedVerifier
+from fastapi_scopes.verifiers.base import GrantingIssuers, ScopeLimitedVerifier
 
 __all__ = [
     "ClassSignature",
@@ -91,7 +91,7 @@ def argument_problems(
         )
 
 
-def granted_by(verifier: object, admin_scope: str | None) -> tuple[Grants, frozenset[str] | None]:
+def granted_by(verifier: object, admin_scope: str | None) -> tuple[Grants, GrantingIssuers | None]:
     """Return how scopes grant, and the issuers from which *admin_scope* counts.
 
     None is whomever *verifier* verifies.
@@ -107,7 +107,11 @@ def granted_by(verifier: object, admin_scope: str | None) -> tuple[Grants, froze
     ):
         return grants, None
     listing = verifier.issuers_granting(admin_scope)
-    if listing is not None and not listing:
+    if listing is None:
+        return grants, None
+    if not isinstance(listing, GrantingIssuers):
+        listing = GrantingIssuers(listing)
+    if not listing and not listing.origins:
         raise ConfigurationError.of(
             f"{admin_scope!r} counts from no issuer",
             Assignment(

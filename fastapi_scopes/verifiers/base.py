@@ -1,9 +1,9 @@
 """Protocols: what a guard calls on a verifier, and what a verifier calls on its plug-ins."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, Final, Generic, Protocol, cast, runtime_checkable
+from typing import Any, Final, Generic, Protocol, Self, cast, runtime_checkable
 
 from typing_extensions import TypeVar
 
@@ -12,7 +12,9 @@ from fastapi_scopes.errors import TokenError, TokenFault
 
 __all__ = [
     "DiscoveringVerifier",
+    "GrantingIssuers",
     "IssuerEndpoints",
+    "Origin",
     "ProofChecker",
     "RevocationList",
     "ScopeLimitedVerifier",
@@ -53,6 +55,10 @@ class TokenVerifier(Protocol[ClaimsT_co]):
         ...
 
 
+class Origin:
+    """Tells the claims of one verifier from those of any other, by identity."""
+
+
 class SharedClaims(Generic[ClaimsT]):
     """Verified claims that many requests may share; code that may change them gets a copy.
 
@@ -60,13 +66,15 @@ class SharedClaims(Generic[ClaimsT]):
     (attacks/test_cached_claims.py).
     """
 
-    __slots__ = ("_is_flat", "is_endless", "is_plain", "original")
+    __slots__ = ("_is_flat", "is_endless", "is_plain", "origin", "original")
 
     def __init__(self, claims: ClaimsT, *, is_flat: bool = False) -> None:
         self.original: ClaimsT = claims
         """The claims themselves, only to be read."""
         self.is_endless: bool = False
         """Whether the issuer said of no moment that they expire; `exp` is then the verifier's."""
+        self.origin: Origin | None = None
+        """The verifier of ours that verified them; None where another one did."""
         self._is_flat = is_flat or _is_flat(claims)
         self.is_plain: bool = self._is_flat and _is_copied_plainly(claims)
         """Whether a copy runs no code of the claims' own class, and shares nothing mutable."""
@@ -175,6 +183,22 @@ async def _claims_by_verify(verifier: TokenVerifier[Any], token: str) -> SharedC
     return SharedClaims(claims, is_flat=True)
 
 
+class GrantingIssuers(frozenset[str]):
+    """The issuers that may grant a scope, and the verifiers of ours that list it by name.
+
+    A set that is made of it, as by ``&``, holds issuers alone.
+    """
+
+    origins: frozenset[Origin]
+    """Claims with one of these as `SharedClaims.origin` may hold the scope, whoever issued them."""
+
+    def __new__(cls, issuers: Iterable[str], origins: frozenset[Origin] = frozenset()) -> Self:
+        """Return the *issuers* with *origins*."""
+        made = super().__new__(cls, issuers)
+        made.origins = origins
+        return made
+
+
 @runtime_checkable
 class ScopeLimitedVerifier(Protocol):
     """A verifier that knows which issuer may grant which scope."""
@@ -182,7 +206,8 @@ class ScopeLimitedVerifier(Protocol):
     def issuers_granting(self, scope: str) -> frozenset[str] | None:
         """Return the issuers that may grant *scope*, listed by name; None is every issuer.
 
-        A guard accepts its admin scope from these issuers alone.
+        A guard accepts its admin scope from these issuers alone; of an `IssuersVerifier`, from the
+        verifiers that list it.
         """
         ...
 

@@ -7,7 +7,12 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError, collecting
-from fastapi_scopes.verifiers.base import SharedClaimsOrAwaitable, awaited_claims, copies_from
+from fastapi_scopes.verifiers.base import (
+    Origin,
+    SharedClaimsOrAwaitable,
+    awaited_claims,
+    copies_from,
+)
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.keys.ring import read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
@@ -67,6 +72,16 @@ class JWTVerifier(Generic[ClaimsT]):
     def issuers(self) -> frozenset[str] | None:
         """The issuers of which a token must name one; None accepts any."""
         return self._profile.issuers
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The names of the algorithms that a token may have."""
+        return self._keys.algorithms
+
+    @property
+    def origin(self) -> Origin:
+        """What tells the claims of this verifier from those of any other."""
+        return self._profile
 
     @property
     def max_token_chars(self) -> int:

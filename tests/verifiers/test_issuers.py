@@ -2,22 +2,35 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from fastapi_scopes import Claims
 from fastapi_scopes.errors import ConfigurationError
-from fastapi_scopes.verifiers import Document, IntrospectionVerifier, IssuersVerifier
+from fastapi_scopes.verifiers import (
+    ANY_TENANT,
+    Document,
+    IntrospectionVerifier,
+    IssuersVerifier,
+)
 from tests.verifiers.introspecting import SETTINGS
 from tests.verifiers.kinds import gathered, make_published, outcome
-from tests.verifiers.minting import SECRET, ec_key, jwk, mint, pem
+from tests.verifiers.minting import NOW, SECRET, ec_key, jwk, mint, pem
 from tests.verifiers.verifying import configured, make_verifier, verdict, verified
 
 FIRST, SECOND = "https://first.example", "https://second.example"
+TENANT, OTHER = "6babcaad-604b-40ac-a9d7-9fd97c0b779f", "9188040d-6c67-4c5b-b112-36a304b66dad"
+FAMILY, OLD_FAMILY = "https://login.example/{tenantid}/v2.0", "https://sts.example/{tenantid}/"
 
 
 def make_member(issuer: Any = FIRST, *, key: str = "first", **config: Any) -> Any:
-    return make_verifier(pem(ec_key(name=key)), algorithms=["ES256"], issuer=issuer, **config)
+    settings = {"algorithms": ["ES256"], "issuer": issuer, **config}
+    return make_verifier(pem(ec_key(name=key)), **settings)
+
+
+def make_family(family: str = FAMILY, **config: Any) -> Any:
+    return make_member(family, tenants=ANY_TENANT, **config)
 
 
 def sign(issuer: Any = FIRST, *, key: str = "first", **claims: Any) -> str:
@@ -39,10 +52,26 @@ class Stranger:
         return None
 
 
+class Silent(Stranger):
+    """A verifier of an application, which does not say its algorithms."""
+
+    def grants_by_name(self, scope: str) -> bool:
+        return False
+
+
+class Listing(Silent):
+    algorithms = ("ES256",)
+
+
+class Saying(Silent):
+    algorithms = frozenset({"ES384", "ES256"})
+
+
 NO_LIST = "verifiers is no list, or an empty one"
 NO_MEMBER = "; pass a JWTVerifier or JWKSVerifier for one issuer"
 ANY_ISSUER = "is for tokens of any issuer; give it issuer="
-TWICE = f"is for {FIRST!r}, and so is verifiers[0]; keep one"
+TWICE = f"takes 'ES256' of {FIRST!r}, and so does verifiers[0]; keep one, or give them no algorithm"
+SILENT = f"does not say its algorithms, and is for {FIRST!r}, as"
 BAD: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "none": (None, (NO_LIST,)),
     "empty": ([], (NO_LIST,)),
@@ -59,6 +88,27 @@ BAD: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "no-issuer-of-a-set": ([make_published(jwk(ec_key()))], (ANY_ISSUER,)),
     "two-issuers": ([make_member([FIRST, SECOND])], ("is for 2 issuers; give each",)),
     "same-issuer": ([make_member(), make_member(key="second")], (TWICE,)),
+    "same-issuer-three-times": (
+        [make_member(), make_member(), make_member()],
+        (TWICE, "verifiers[2] takes 'ES256'", "and so does verifiers[1]"),
+    ),
+    "same-family": ([make_family(), make_family()], (TWICE.replace(FIRST, FAMILY),)),
+    "two-algorithms-in-common": (
+        [Saying(), Saying()],
+        (f"verifiers[1] takes 'ES256', 'ES384' of {FIRST!r}, and so does verifiers[0]",),
+    ),
+    "silent-beside-one": (
+        [make_member(), Silent()],
+        (f"verifiers[1] {SILENT} verifiers[0]; keep",),
+    ),
+    "silent-before-two": (
+        [Silent(), make_member(), make_member(algorithms=["ES256"])],
+        (
+            "verifiers[2] takes",
+            f"verifiers[0] {SILENT} verifiers[1] and verifiers[2]; keep one, or",
+        ),
+    ),
+    "two-silent": ([Silent(), Listing()], (f"verifiers[0] {SILENT}", f"verifiers[1] {SILENT}")),
     "all-at-once": (
         [make_member(), None, make_member(None), make_member()],
         (NO_MEMBER, ANY_ISSUER, TWICE),
@@ -90,6 +140,86 @@ def test_token_is_verified_by_the_verifier_of_its_issuer() -> None:
     assert verified(verifier, sign(SECOND, key="second")).iss == SECOND
     assert verdict(verifier, sign(SECOND)) == "signature"
     assert verdict(verifier, sign("https://third.example")) == "issuer"
+
+
+def test_verifier_that_does_not_say_its_algorithms_may_have_an_issuer_alone() -> None:
+    class Alone(Silent):
+        async def verify(self, token: str) -> Claims:
+            return Claims(sub="alone", exp=NOW)
+
+    verifier = IssuersVerifier([Alone(), make_member(SECOND)])
+
+    assert verified(verifier, sign()).sub == "alone"
+
+
+def test_verifier_that_says_its_algorithms_may_share_an_issuer() -> None:
+    class Sharing(Saying):
+        origin: ClassVar[Any] = {"from": "elsewhere"}
+
+        def grants_by_name(self, scope: str) -> bool:
+            return True
+
+        async def verify(self, token: str) -> Claims:
+            return Claims(sub="sharing", exp=NOW)
+
+    verifier = IssuersVerifier([Sharing(), make_verifier(issuer=FIRST)])
+
+    assert verified(verifier, sign()).sub == "sharing"
+    assert verified(verifier, mint(iss=FIRST)).sub == "alice"
+    assert verifier.issuers_granting("a:read") == set()
+    assert IssuersVerifier([Sharing()]).issuers_granting("a:read") == {FIRST}
+
+
+OF_FAMILIES: Mapping[str, tuple[str, str | None, str]] = {
+    "family": (FAMILY.replace("{tenantid}", OTHER), OTHER, "family"),
+    "family-in-upper-case": (FAMILY.replace("{tenantid}", OTHER.upper()), OTHER.upper(), "family"),
+    "other-family": (OLD_FAMILY.replace("{tenantid}", TENANT), TENANT, "other-family"),
+    "tenant-of-its-own": (FAMILY.replace("{tenantid}", TENANT), None, "tenant"),
+    "tenant-of-its-own-in-upper-case": (
+        FAMILY.replace("{tenantid}", TENANT.upper()),
+        TENANT.upper(),
+        "family",
+    ),
+    "another-tenant-claimed": (FAMILY.replace("{tenantid}", OTHER), TENANT, "issuer"),
+    "template-itself": (FAMILY, OTHER, "issuer"),
+    "no-guid": (FAMILY.replace("{tenantid}", "common"), "common", "issuer"),
+    "guid-and-more": (FAMILY.replace("{tenantid}", f"{OTHER}/x"), f"{OTHER}/x", "issuer"),
+    "guid-and-newline": (FAMILY.replace("{tenantid}", OTHER) + "\n", OTHER, "issuer"),
+    "prefix-of-a-family": (FAMILY.partition("{")[0], OTHER, "issuer"),
+    "another-host": (f"https://x.example/{OTHER}/v2.0", OTHER, "issuer"),
+    "empty": ("", OTHER, "issuer"),
+}
+
+
+@pytest.mark.parametrize(("issuer", "tenant", "by"), OF_FAMILIES.values(), ids=OF_FAMILIES)
+def test_family_takes_what_no_issuer_of_its_own_does(
+    issuer: str, tenant: str | None, by: str
+) -> None:
+    members = [
+        make_family(allowed_scopes=["family"]),
+        make_family(OLD_FAMILY, allowed_scopes=["other-family"]),
+        make_member(FAMILY.replace("{tenantid}", TENANT), allowed_scopes=["tenant"]),
+    ]
+    token = sign(issuer, tid=tenant, scope="family other-family tenant")
+
+    for order in (members, members[::-1]):
+        verifier = IssuersVerifier(order)
+        if by == "issuer":
+            assert verdict(verifier, token) == "issuer"
+        else:
+            assert verified(verifier, token).scopes == {by}
+
+
+def test_algorithm_chooses_within_a_family() -> None:
+    secret = make_verifier(issuer=FAMILY, tenants=ANY_TENANT)
+    verifier = IssuersVerifier([make_family(), secret])
+    claims = {"iss": FAMILY.replace("{tenantid}", OTHER), "tid": OTHER}
+
+    assert verdict(verifier, sign(claims["iss"], tid=OTHER)) == "accept"
+    assert verdict(verifier, mint(claims)) == "accept"
+    assert verdict(verifier, mint(claims, algorithm="ES384")) == "algorithm"
+    claims["iss"] = FAMILY.replace("{tenantid}", "x" * len(OTHER))
+    assert verdict(verifier, mint(claims, algorithm="ES384")) == "issuer"
 
 
 def test_one_issuer_in_a_list_is_one_issuer() -> None:

@@ -29,6 +29,7 @@ from fastapi_scopes.verifiers._jose import BoundKey
 from fastapi_scopes.verifiers._settings import seconds_problems
 from fastapi_scopes.verifiers.base import (
     IssuerEndpoints,
+    Origin,
     SharedClaims,
     SharedClaimsOrAwaitable,
     awaited_claims,
@@ -148,6 +149,16 @@ class JWKSVerifier(Generic[ClaimsT]):
     def issuers(self) -> frozenset[str] | None:
         """The issuer that a token must name, in a set; None accepts any."""
         return self._profile.issuers
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The names of the algorithms that a token may have."""
+        return self._algorithms
+
+    @property
+    def origin(self) -> Origin:
+        """What tells the claims of this verifier from those of any other."""
+        return self._profile
 
     @property
     def max_token_chars(self) -> int:

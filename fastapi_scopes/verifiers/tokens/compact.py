@@ -19,6 +19,7 @@ __all__ = [
     "VerifiedJWS",
     "parse_compact_jws",
     "signing_key_of",
+    "unverified_algorithm_of",
     "unverified_issuer_of",
     "verify_compact_jws",
 ]
@@ -93,30 +94,41 @@ def parse_compact_jws(
     if not signature:
         raise TokenError(TokenFault.MALFORMED)
     payload = _decoded(payload_segment)
-    algorithm = header.get("alg")
-    if not isinstance(algorithm, str) or algorithm not in algorithms:
+    algorithm = _algorithm_of(header)
+    if algorithm not in algorithms:
         raise TokenError(TokenFault.ALGORITHM)
     # RFC 7515 5.1: these segments were read, so they are ASCII.
     signing_input = f"{header_segment}.{payload_segment}".encode("ascii")
     return UnverifiedJWS(signing_input, signature, header, payload, algorithm, _kid_of(header))
 
 
-def unverified_issuer_of(token: object, *, max_chars: int = MAX_TOKEN_CHARS) -> str:
-    """Return the unverified `iss` of *token*, only to choose the verifier that then checks it.
+def unverified_issuer_of(token: object, *, max_chars: int = MAX_TOKEN_CHARS) -> tuple[str, str]:
+    """Return the unverified `iss` of *token*, and its first segment, which is not read yet.
+
+    They only choose the verifier that then checks the token.
 
     Raises:
         TokenError: it is no compact JWS, or names no issuer.
     """
     if not isinstance(token, str):
         raise TokenError(TokenFault.MALFORMED)
-    _, payload_segment, _ = _segments_of(token, max_chars)
+    header_segment, payload_segment, _ = _segments_of(token, max_chars)
     try:
         issuer = parse_json_object(_decoded(payload_segment)).get("iss")
     except ValueError:
         raise TokenError(TokenFault.PAYLOAD) from None
     if not isinstance(issuer, str):
         raise TokenError(TokenFault.ISSUER)
-    return issuer
+    return issuer, header_segment
+
+
+def unverified_algorithm_of(header_segment: str) -> str:
+    """Return the unverified `alg` of a token, only to choose the verifier that then checks it.
+
+    Raises:
+        TokenError: the header is refused, or names no algorithm.
+    """
+    return _algorithm_of(_header_of(_decoded(header_segment)))
 
 
 def signing_key_of(unverified: UnverifiedJWS, keys: VerificationKeys) -> BoundKey:
@@ -173,6 +185,13 @@ def _header_of(data: bytes) -> Mapping[str, object]:
     if not _REFUSED_MEMBERS.isdisjoint(header):
         raise TokenError(TokenFault.HEADER)
     return header
+
+
+def _algorithm_of(header: Mapping[str, object]) -> str:
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str):
+        raise TokenError(TokenFault.ALGORITHM)
+    return algorithm
 
 
 def _kid_of(header: Mapping[str, object]) -> str | None:

@@ -11,6 +11,8 @@ from fastapi_scopes.verifiers.options import ANY_TENANT, AnyTenant
 
 __all__ = [
     "ExpectedIssuers",
+    "is_family",
+    "is_of_family",
     "issuer_problems",
     "metadata_issuer_of",
     "require_key_issuer",
@@ -67,9 +69,21 @@ def metadata_issuer_of(issuer: str) -> str:
     return issuer.replace(_TENANT, "common")
 
 
+def is_family(issuer: str) -> bool:
+    """Tell whether *issuer* is a template, with an issuer for each tenant."""
+    return _TENANT in issuer
+
+
+def is_of_family(issuer: str, template: str) -> bool:
+    """Tell whether *issuer* is *template*, a family, with a tenant in it."""
+    start = template.find(_TENANT)
+    tenant = issuer[start : start + len(_NO_GUID)]
+    return _GUID.fullmatch(tenant) is not None and template.replace(_TENANT, tenant) == issuer
+
+
 def _is_issuer_of(claims: Mapping[str, object], issuer: str) -> bool:
     """Tell whether *issuer* is that of *claims*: the text itself, or a template for their `tid`."""
-    if _TENANT not in issuer:
+    if not is_family(issuer):
         return claims.get("iss") == issuer
     tenant = claims.get("tid")
     if not isinstance(tenant, str) or not _GUID.fullmatch(tenant):

@@ -18,7 +18,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
-from fastapi_scopes.verifiers.base import ProofChecker, RevocationList, SharedClaims
+from fastapi_scopes.verifiers.base import Origin, ProofChecker, RevocationList, SharedClaims
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
 from fastapi_scopes.verifiers.tokens.claims import Expectations, require_claims
 from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers, require_key_issuer
@@ -59,7 +59,7 @@ class VettedClaims(Generic[ClaimsT]):
     """The same, where nobody else has to be asked about each request."""
 
 
-class AccessTokenProfile(Generic[ClaimsT]):
+class AccessTokenProfile(Origin, Generic[ClaimsT]):
     """The checks of one verifier on access tokens, JWTs or opaque ones.
 
     Claims without `exp` are taken where there is a *lifetime*, in seconds, which they then have.
@@ -165,6 +165,7 @@ class AccessTokenProfile(Generic[ClaimsT]):
         claims["scopes"] = vetted.scopes
         vetted.shared_claims = _copyable(_modelled(claims, self._claims_model))
         vetted.shared_claims.is_endless = vetted.expires_at == math.inf
+        vetted.shared_claims.origin = self
         is_proof_asked = self._proof is not None and vetted.confirmation is not None
         if self._revocations is None and not is_proof_asked:
             vetted.claims_at_hand = vetted.shared_claims
