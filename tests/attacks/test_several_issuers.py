@@ -203,7 +203,7 @@ DROPPED: Mapping[str, tuple[list[str], str, set[str]]] = {
     "within-a-prefix": (["app:*"], "app:read app:a:b", {"app:read", "app:a:b"}),
     "wildcard-itself": (["app:*"], "app:*", {"app:*"}),
     "longer-prefix": (["app:*"], "app2:read apps:read myapp:read", set()),
-    "prefix-alone": (["app:*"], "app: app", {"app:"}),
+    "prefix-alone": (["app:*"], "app: app", set()),
     "case-of-a-prefix": (["app:*"], "App:read APP:read", set()),
     "prefix-of-two": (["app:a:*"], "app:read app:a app:a:b app:ab:c", {"app:a:b"}),
     "wildcards-of-the-token": (["app:read"], "* *:* app:* app:read*", set()),
