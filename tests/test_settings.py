@@ -32,6 +32,10 @@ OPEN = {"ANY_ISSUER": "true", "ANY_AUDIENCE": "true"}
 HS256 = {**OPEN, "VERIFICATION_KEY": SECRET, "ALGORITHMS": "HS256"}
 KEY = "FASTAPI_SCOPES_VERIFICATION_KEY or JWT_VERIFICATION_KEY"
 
+CA_FILE = (
+    "FASTAPI_SCOPES_CA_FILE is no file of certificates in PEM, or cannot be read;"
+    " name the file of your certificate authority"
+)
 Setting = Callable[..., None]
 C_co = TypeVar("C_co", bound=Claims, covariant=True)
 
@@ -419,6 +423,30 @@ def test_malformed_json_is_named_and_not_quoted(environment: Setting, name: str)
     assert "a-secret" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("true", True),
+        ("0", False),
+        ("keycloak", ("keycloak",)),
+        ("keycloak, other", ("keycloak", "other")),
+    ],
+)
+def test_hosts_without_tls_are_a_flag_or_their_names(
+    environment: Setting, written: str, expected: object
+) -> None:
+    environment(ALLOW_HTTP=written)
+    assert ScopesSettings().allow_http == expected
+
+
+def test_host_that_is_named_needs_no_tls(
+    environment: Setting, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment(**OPEN, JWKS_URI="http://keycloak:8080/certs", ALLOW_HTTP="keycloak")
+    assert ScopesSettings().verifier()
+    assert "allow_http: 'keycloak' is asked without TLS" in caplog.text
+
+
 def test_scopes_claim_may_be_a_function(environment: Setting) -> None:
     environment(**HS256)
     verifier = ScopesSettings(scopes_claim=lambda claims: claims["bits"]).verifier()
@@ -610,6 +638,19 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
                 " write FASTAPI_SCOPES_ALLOW_HTTP=true for a loopback address"
             ],
             id="http-on-loopback",
+        ),
+        pytest.param(
+            {"ISSUER": ISSUER, "AUDIENCE": "api", "CA_FILE": "no-such.pem"},
+            [CA_FILE],
+            id="no authorities",
+        ),
+        pytest.param(
+            {"ISSUER": ISSUER, "AUDIENCE": "api", "ALLOW_HTTP": "http://keycloak:8080"},
+            [
+                "FASTAPI_SCOPES_ALLOW_HTTP[0] is no host; write its name alone, without scheme,"
+                " port, path or '*', as in 'keycloak'"
+            ],
+            id="URL in place of a host",
         ),
         pytest.param(
             {"ISSUER": f"{ISSUER}?tenant=t", "AUDIENCE": "api"},

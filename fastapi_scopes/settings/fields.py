@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
@@ -24,6 +25,7 @@ from fastapi_scopes.verifiers.options import ANY_TENANT, AnyTenant, TokenKind
 
 __all__ = ["SettingsFields"]
 
+_FLAGS: Final = frozenset({"0", "1", "off", "on", "f", "t", "false", "true", "n", "y", "no", "yes"})
 _AGENTOS_KEY: Final = "JWT_VERIFICATION_KEY"
 
 
@@ -46,6 +48,12 @@ def _split_several(value: str) -> object:
     return _split(value) if "," in value else value
 
 
+def _parse_allow_http(value: object) -> object:
+    # The words of pydantic for a bool; any other text names hosts.
+    is_flag = isinstance(value, str) and value.strip().lower() in _FLAGS
+    return value if is_flag else _split(value)
+
+
 def _parse_tenants(value: object) -> object:
     return ANY_TENANT if value == ANY_TENANT.value else _split(value)
 
@@ -57,6 +65,7 @@ _ScopesClaim = Annotated[
     BeforeValidator(_parse_scopes_claim),
 ]
 _Tenants = Annotated[tuple[str, ...] | AnyTenant, NoDecode, BeforeValidator(_parse_tenants)]
+_Hosts = Annotated[bool | tuple[str, ...], NoDecode, BeforeValidator(_parse_allow_http)]
 _JSONObject = Annotated[dict[str, object], NoDecode, BeforeValidator(_parse_json)]
 
 
@@ -99,7 +108,9 @@ class SettingsFields(BaseSettings):
     strict: bool = False
     allowed_scopes: _Texts | None = None
     cache_ttl: float = 60
-    allow_http: bool = False
+    allow_http: _Hosts = False
+    """true for loopback addresses, or hosts beside these."""
+    ca_file: Path | None = None
     admin_scope: str | None = None
     realm: str = "api"
     challenge_scopes: _Texts | None = None

@@ -130,6 +130,7 @@ class ScopesSettings(SettingsFields):
             jwks_uri=self.jwks_uri,
             algorithms=self._algorithms(PUBLISHED_ALGORITHMS),
             allow_http=self.allow_http,
+            ca_file=self.ca_file,
             **options,
         )
 
