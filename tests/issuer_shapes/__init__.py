@@ -1,0 +1,1 @@
+"""The rows of docs/your-issuer.md: settings for issuers, and tokens in the shape of each."""
