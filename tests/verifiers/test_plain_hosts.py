@@ -8,8 +8,7 @@ import pytest
 
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import Document, IntrospectionVerifier, JWKSVerifier
-from fastapi_scopes.verifiers._http import url_problem
-from fastapi_scopes.verifiers.jwks.source import metadata_urls
+from fastapi_scopes.verifiers._http import metadata_urls, url_problem
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.fetching import UNAVAILABLE, make_fetching
 from tests.verifiers.introspecting import SETTINGS

@@ -3,6 +3,7 @@
 from fastapi_scopes.verifiers._http.documents import MAX_BODY_BYTES, Document, Fetch, FetchError
 from fastapi_scopes.verifiers._http.fetching import (
     TRANSPORT_ERRORS,
+    Client,
     HTTPFetch,
     client_for,
     document_of,
@@ -13,6 +14,7 @@ from fastapi_scopes.verifiers._http.hosts import (
     host_problems,
     is_plain,
     malformed_url_problem,
+    metadata_urls,
     url_problem,
     warn_of_hosts,
 )
@@ -27,6 +29,7 @@ from fastapi_scopes.verifiers._http.trust import (
 __all__ = [
     "MAX_BODY_BYTES",
     "TRANSPORT_ERRORS",
+    "Client",
     "Document",
     "Fetch",
     "FetchError",
@@ -41,6 +44,7 @@ __all__ = [
     "is_plain",
     "load_client",
     "malformed_url_problem",
+    "metadata_urls",
     "metered",
     "tls_context",
     "url_problem",

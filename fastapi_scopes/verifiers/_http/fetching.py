@@ -13,7 +13,7 @@ from fastapi_scopes.verifiers._http.documents import Document, FetchError
 from fastapi_scopes.verifiers._http.metering import Meter, metered, watch
 from fastapi_scopes.verifiers._http.trust import certificate_fault, tls_context
 
-__all__ = ["TRANSPORT_ERRORS", "HTTPFetch", "client_for", "document_of", "load_client"]
+__all__ = ["TRANSPORT_ERRORS", "Client", "HTTPFetch", "client_for", "document_of", "load_client"]
 
 TRANSPORT_ERRORS: Final = (
     *(httpx.HTTPError, httpx.InvalidURL, OSError),
@@ -21,6 +21,8 @@ TRANSPORT_ERRORS: Final = (
     *(ValueError, ImportError),
 )
 """The exceptions that httpx raises where a server cannot be reached."""
+
+Client = httpx.AsyncClient
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -36,12 +38,21 @@ def load_client() -> None:
 
 
 def client_for(
-    url: str, *, tls: SSLContext, timeout: float, connections: int = 1
-) -> httpx.AsyncClient:
-    """Return an HTTP client for *url*; the proxy of the environment is used for https alone."""
+    url: str,
+    *,
+    tls: SSLContext,
+    timeout: float,
+    connections: int = 1,
+    credentials: tuple[str, str] | None = None,
+) -> Client:
+    """Return an HTTP client for *url*, which sends *credentials* by HTTP Basic.
+
+    The proxy of the environment is used for https alone.
+    """
     # Without TLS a proxy would see and answer everything.
     is_secure = httpx.URL(url).scheme == "https"
-    return httpx.AsyncClient(
+    return Client(
+        auth=credentials,
         verify=tls,
         timeout=timeout,
         trust_env=is_secure,
@@ -86,7 +97,7 @@ class HTTPFetch:
             raise FetchError(reason) from None
 
 
-async def _get(client: httpx.AsyncClient, url: httpx.URL, meter: Meter) -> Document:
+async def _get(client: Client, url: httpx.URL, meter: Meter) -> Document:
     for _ in range(_MAX_REDIRECTS + 1):
         async with client.stream(
             "GET", url, headers=_HEADERS, follow_redirects=False, extensions={"trace": watch}

@@ -15,6 +15,7 @@ __all__ = [
     "host_problems",
     "is_plain",
     "malformed_url_problem",
+    "metadata_urls",
     "url_problem",
     "warn_of_hosts",
 ]
@@ -150,3 +151,18 @@ def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def metadata_urls(issuer: str) -> tuple[str, str]:
+    """Return the URLs at which the metadata of *issuer* may be, in the order of asking.
+
+    OpenID Connect Discovery 4 appends to the path of the issuer, RFC 8414 3.1 goes before it.
+    """
+    url = httpx.URL(issuer)
+    # The path as it is sent: decoded, an encoded slash would be a slash.
+    path = url.raw_path.decode("ascii").rstrip("/")
+    origin = str(url.copy_with(raw_path=b"/")).rstrip("/")
+    return (
+        f"{origin}{path}/.well-known/openid-configuration",
+        f"{origin}/.well-known/oauth-authorization-server{path}",
+    )

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from ssl import SSLContext
 from urllib.parse import quote_plus
 
-import httpx
-
 from fastapi_scopes.errors import VerifierUnavailable
 from fastapi_scopes.verifiers._http import (
     TRANSPORT_ERRORS,
+    Client,
     Document,
     FetchError,
     certificate_fault,
@@ -49,14 +48,12 @@ class IntrospectionEndpoint:
         # A query may hold a secret, so it is never logged.
         self.name: str = str(url).partition("?")[0]
         # RFC 6749 2.3.1: both are form-urlencoded before they are put together.
-        self._auth = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
+        self._credentials = quote_plus(client_id), quote_plus(client_secret)
         self._timeout = timeout
         self._connections = connections
         self._tls = tls
-        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
-        self._retired: dict[
-            httpx.AsyncClient, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]
-        ] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, Client] = {}
+        self._retired: dict[Client, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         load_client()
 
@@ -86,7 +83,7 @@ class IntrospectionEndpoint:
         for client in (*retired, *filter(None, [current])):
             await client.aclose()
 
-    async def _exchange(self, client: httpx.AsyncClient, token: str) -> Document:
+    async def _exchange(self, client: Client, token: str) -> Document:
         form = {"token": token, "token_type_hint": "access_token"}
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         with metered() as meter:
@@ -94,13 +91,12 @@ class IntrospectionEndpoint:
                 *("POST", self._url),
                 data=form,
                 headers=headers,
-                auth=self._auth,
                 extensions={"trace": watch},
             ) as response:
                 return await document_of(response, meter)
 
     @asynccontextmanager
-    async def _borrowed_client(self) -> AsyncGenerator[httpx.AsyncClient]:
+    async def _borrowed_client(self) -> AsyncGenerator[Client]:
         client = await self._client()
         is_sound = False
         try:
@@ -116,7 +112,7 @@ class IntrospectionEndpoint:
             if not is_sound:
                 self._retire(client)
 
-    async def _client(self) -> httpx.AsyncClient:
+    async def _client(self) -> Client:
         loop = asyncio.get_running_loop()
         tls = self._tls or await tls_context()
         client = self._clients.get(loop)
@@ -128,6 +124,7 @@ class IntrospectionEndpoint:
                 tls=tls,
                 timeout=self._timeout,
                 connections=self._connections,
+                credentials=self._credentials,
             )
             self._clients[loop] = client
         return client
@@ -139,7 +136,7 @@ class IntrospectionEndpoint:
             if loop.is_closed():
                 self._retired.pop(client, None)
 
-    def _retire(self, client: httpx.AsyncClient) -> None:
+    def _retire(self, client: Client) -> None:
         loop = asyncio.get_running_loop()
         if self._clients.get(loop) is not client:
             return

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import httpx
-
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import (
     MAX_BODY_BYTES,
@@ -16,6 +14,7 @@ from fastapi_scopes.verifiers._http import (
     FetchError,
     is_plain,
     malformed_url_problem,
+    metadata_urls,
     url_problem,
 )
 from fastapi_scopes.verifiers._jose import Algorithm
@@ -27,7 +26,7 @@ from fastapi_scopes.verifiers.keys.published import read_published_keys
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys
 from fastapi_scopes.verifiers.tokens.expected_issuers import metadata_issuer_of
 
-__all__ = ["JWKSSource", "PublishedKeys", "metadata_urls"]
+__all__ = ["JWKSSource", "PublishedKeys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +35,6 @@ class PublishedKeys:
 
     keys: VerificationKeys
     max_age: float | None
-
-
-def metadata_urls(issuer: str) -> tuple[str, str]:
-    """Return the URLs at which the metadata of *issuer* may be, in the order of asking.
-
-    OpenID Connect Discovery 4 appends to the path of the issuer, RFC 8414 3.1 goes before it.
-    """
-    url = httpx.URL(issuer)
-    # The path as it is sent: decoded, an encoded slash would be a slash.
-    path = url.raw_path.decode("ascii").rstrip("/")
-    origin = str(url.copy_with(raw_path=b"/")).rstrip("/")
-    return (
-        f"{origin}{path}/.well-known/openid-configuration",
-        f"{origin}/.well-known/oauth-authorization-server{path}",
-    )
 
 
 class JWKSSource:
