@@ -131,7 +131,7 @@ def test_every_scope_without_a_name_of_its_own_is_named(
     ("requested_as", "scope_token"),
     [
         pytest.param(lambda _: "root", "a", id="function"),
-        pytest.param("ro", "ot", id="prefix"),
+        pytest.param("roo", "t", id="prefix"),
     ],
 )
 def test_no_scope_is_asked_for_by_the_name_of_the_admin_scope(
