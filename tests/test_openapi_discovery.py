@@ -295,7 +295,6 @@ NO_METADATA: dict[str, tuple[Any, str]] = {
     ),
     "any-issuer": (lambda: Issuer().verifier(issuer=None), NEEDS_ISSUER),
     "issuer-of-a-name": (lambda: Issuer().verifier(issuer="acme.com"), NEEDS_ISSUER),
-    "issuer-without-tls": (lambda: Issuer().verifier(issuer="http://a.example"), NEEDS_ISSUER),
     "issuer-with-a-query": (lambda: Issuer().verifier(issuer=f"{ISSUER}?a"), NEEDS_ISSUER),
     "class": (lambda: JWKSVerifier, "security_scheme is 'discover', but a 'type' reads no"),
 }
