@@ -63,6 +63,34 @@ SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "change": {"type": "email_change"},
     "confirmation": {"type": "confirmation"},
     "logout": {"type": "logout_token"},
+    "in-capitals-without-signs": {"type": "PASSWORDRESET"},
+    "joined-verify-email": {"purpose": "verifyemail"},
+    "joined-set-password": {"purpose": "setPassword"},
+    "email-token": {"type": "emailToken"},
+    "mfa-pending-joined": {"type": "mfapending"},
+    "pre-auth": {"type": "pre-auth"},
+    "one-time": {"kind": "one_time"},
+    "oauth-link": {"purpose": "oauth_link"},
+    "delete-account": {"purpose": "delete-account"},
+    "urn": {"token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
+    "class": {"token_class": "refresh_token"},
+    "jwt-use": {"jwtUse": "refresh"},
+    "stage": {"stage": "mfa"},
+    "short": {"tt": "rt"},
+    "forgerock": {"tokenName": "refresh_token", "scope": ["a"], "token_type": "Bearer"},
+    "in-extras": {"type": "access", "extras": {"type": "refresh"}},
+    "flag-in-extras": {"scope": "a", "user_claims": {"isRefresh": True}},
+    "flag-as-number": {"refresh": 1},
+    "flag-pending": {"mfa_pending": True, "scope": "a"},
+    "flag-pending-first": {"pending2fa": True},
+    "flag-email-verification": {"is_email_verification": True},
+    "flag-reset-password-token": {"passwordResetToken": True},
+    "subject-in-place-of-a-kind": {"sub": "password_reset"},
+    "scope-of-a-client": {"scope": "refresh-token", "client_id": "c"},
+    "scope-in-a-list": {"scope": ["refresh_token"]},
+    "scope-reset-password": {"scope": "reset-password", "sub": "alice"},
+    "access-token-named": {"ati": "a", "scope": "a", "client_id": "c"},
+    "software-statement": {"redirect_uris": ["https://c.example"], "software_id": "s"},
     "flag": {"refresh": True},
     "flag-of-one": {"is_refresh": True},
     "flag-in-camel": {"isRefreshToken": True},
@@ -84,6 +112,7 @@ SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "introspection-answer": {"token_introspection": {"active": True}, "sub": "alice"},
     "typ-unknown": {"typ": "Other"},
     "typ-number": {"typ": 7},
+    "typ-long": {"typ": "Bearer" + "-" * 64},
     "token-use-unknown": {"token_use": "other"},
     "token-use-null": {"token_use": None},
 }
@@ -103,6 +132,28 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
     "type-registered": {"type": "registered"},
     "type-number": {"type": 7},
     "type-object": {"type": {"refresh": "refresh"}},
+    "type-joined": {"type": "userprofile"},
+    "type-method": {"type": "password"},
+    "type-with-a-word-inside": {"type": "mediafiles", "kind": "encoder", "use": "exchange"},
+    "type-pending": {"type": "pending"},
+    "type-session": {"type": "session", "kind": "device", "use": "sig", "purpose": "login"},
+    "flag-of-a-user": {"must_change_password": True, "reset_password": True, "mfa_enabled": True},
+    "flag-of-a-login-by-mfa": {"mfa_verified": True, "is_mfa": True, "otp_verified": True},
+    "flag-with-a-text": {"refresh": "2026-12-01", "refresh_token": "opaque", "reset": 0},
+    "extras": {"extras": {"type": "user", "mfa": True}, "extra": "refresh", "user_claims": None},
+    "kind-elsewhere": {"data": {"type": "refresh"}, "grant_type": "refresh_token"},
+    "method-of-a-login": {"amr": ["otp", "mfa"], "auth_method": "magic_link", "gty": "refresh"},
+    "scope-of-one-word": {"scope": "invite", "sub": "alice"},
+    "scope-that-a-client-was-granted": {"scope": "verify_email", "azp": "c"},
+    "scope-long": {"scope": "mfa" * 30},
+    "scope-with-signs": {"scope": "password:reset"},
+    "scope-as-an-address": {"scope": "https://api.example/refresh"},
+    "subject-of-a-client": {"sub": "password-reset", "client_id": "c"},
+    "token-that-a-user-named": {"token_name": "refresh job", "token": "refresh"},
+    "subject-of-a-person": {"sub": "reset"},
+    "subject-as-an-address": {"sub": "refresh@example.com"},
+    "jti-that-ends-so": {"jti": "a-r"},
+    "tt-of-another-issuer": {"tt": 1},
     "type-long": {"type": "refresh " * 20},
     "name-long": {"type" * 40: "refresh"},
     "verified": {"email_verified": True, "verified": True},
@@ -120,6 +171,50 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
 @pytest.mark.parametrize("claims", PLAIN.values(), ids=PLAIN)
 def test_token_without_a_mark_of_another_kind_is_an_access_token(claims: Mapping[str, Any]) -> None:
     assert outcome({"exp": NOW + 600, **claims}, "access") == "accept"
+
+
+MARKED: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "id-in-a-urn": ({"token_type": "urn:ietf:params:oauth:token-type:id_token"}, "id"),
+    "id-in-another-spelling": ({"tokenKind": "ID-Token"}, "id"),
+    "apple": ({"nonce_supported": False}, "id"),
+    "access-in-a-urn": ({"use": "urn:ietf:params:oauth:token-type:access_token"}, "access"),
+    "access-in-short": ({"tok_type": "AT", "nonce": "n"}, "access"),
+    "access-among-others": ({"type": ["user", "access"], "nonce": "n"}, "access"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("claims", "marked"), MARKED.values(), ids=MARKED)
+def test_mark_says_whether_it_is_an_access_token_or_an_id_token(
+    claims: Mapping[str, Any], marked: str, kind: str
+) -> None:
+    answer = outcome({"exp": NOW + 600, "sub": "alice", **claims}, kind)
+
+    assert answer == ("accept" if kind in TAKEN_BY[marked] else "type")
+
+
+# Of the audiences, None asks for none.
+AUDIENCES: Mapping[str, tuple[Any, str | None, str]] = {
+    "refresh": ("refresh", None, "type"),
+    "reset-in-a-list": (["reset_password"], None, "type"),
+    "verify": ("verify", None, "type"),
+    "verify-that-is-asked-for": ("verify", "verify", "accept"),
+    "verify-beside-one-that-is-asked-for": (["api", "verify"], "api", "accept"),
+    "state": ("litestar-users:oauth2-state", None, "type"),
+    "reset-that-is-asked-for": ("fastapi-users:reset", "fastapi-users:reset", "type"),
+    "address": ("https://verify.example.com", None, "accept"),
+    "plain": (["api", "files"], None, "accept"),
+    "no-text": (None, None, "accept"),
+}
+
+
+@pytest.mark.parametrize(("named", "asked", "answer"), AUDIENCES.values(), ids=AUDIENCES)
+def test_audience_that_nobody_asked_for_may_name_a_special_token(
+    named: Any, asked: str | None, answer: str
+) -> None:
+    token = mint({"aud": named, "exp": NOW + 600, "sub": "alice"})
+
+    assert verdict(make_verifier(audience=asked), token) == answer
 
 
 HEADERS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {

@@ -131,7 +131,7 @@ class AccessTokenProfile(Origin, Generic[ClaimsT]):
         """
         require_claims(claims, self._expected, now)
         require_key_issuer(claims, key_issuers)
-        require_kind(claims, self._kind, header=header)
+        require_kind(claims, self._kind, header=header, audiences=self._expected.audiences)
         scopes = self._scopes.scopes_of(claims)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
