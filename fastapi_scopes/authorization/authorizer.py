@@ -143,9 +143,7 @@ class Authorizer:
         ):
             return shared
         scopes = claims.scopes - {admin_scope}
-        limited = SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
-        limited.is_endless = shared.is_endless
-        return limited
+        return SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
 
     def _refusal(
         self, request: AccessRequest, error: CredentialsError | TokenError | VerifierUnavailable

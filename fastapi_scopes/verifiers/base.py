@@ -71,7 +71,7 @@ class SharedClaims(Generic[ClaimsT]):
     def __init__(self, claims: ClaimsT, *, is_flat: bool = False) -> None:
         self.original: ClaimsT = claims
         """The claims themselves, only to be read."""
-        self.is_endless: bool = False
+        self.is_endless: bool = _is_endless(claims)
         """Whether the issuer said of no moment that they expire; `exp` is then the verifier's."""
         self.origin: Origin | None = None
         """The verifier of ours that verified them; None where another one did."""
@@ -87,6 +87,13 @@ class SharedClaims(Generic[ClaimsT]):
         if self.is_plain:
             return _plain_copy(self.original)
         return self.original.model_copy(deep=not self._is_flat)
+
+
+def _is_endless(claims: Claims) -> bool:
+    # What the issuer did not say is not among the fields that were set, also in a copy that another
+    # verifier passes on. A model of the application may have a default, which is an end.
+    is_said = "exp" in claims.model_fields_set
+    return not is_said and type(claims).model_fields["exp"].is_required()
 
 
 def _is_copied_plainly(claims: Claims) -> bool:

@@ -39,6 +39,12 @@ def test_documented_token_is_taken_as_what_it_is(name: str, kind: str) -> None:
 
 
 SPECIAL: Mapping[str, Mapping[str, Any]] = {
+    "participle": {"type": "refreshing"},
+    "plural": {"type": "password_resets"},
+    "ciba-request": {"client_notification_token": "t", "login_hint": "alice", "client_id": "c"},
+    "credential": {"vc": {"type": ["VerifiableCredential"]}, "sub": "alice"},
+    "presentation": {"vp": {}, "sub": "alice"},
+    "selective-disclosure": {"_sd_alg": "sha-256", "sub": "alice"},
     "case": {"type": "REFRESH"},
     "camel": {"type": "refreshToken"},
     "snake": {"type": "refresh_token"},
@@ -124,7 +130,23 @@ def test_special_token_is_refused_by_every_kind(claims: Mapping[str, Any], kind:
     assert outcome({"exp": NOW + 600, **claims}, kind) == "type"
 
 
+ID_MARKS: Mapping[str, Mapping[str, Any]] = {
+    "oracle": {"tok_type": "IT"},
+    "fusionauth": {"tty": "it"},
+    "ciba": {"urn:openid:params:jwt:claim:rt_hash": "h"},
+    "short": {"type": "IDT"},
+}
+
+
+@pytest.mark.parametrize("claims", ID_MARKS.values(), ids=ID_MARKS)
+def test_mark_of_an_id_token_is_known(claims: Mapping[str, Any]) -> None:
+    answers = {kind: outcome({"exp": NOW + 600, "sub": "alice", **claims}, kind) for kind in KINDS}
+
+    assert answers == {"access": "type", "id": "accept", "any": "accept"}
+
+
 PLAIN: Mapping[str, Mapping[str, Any]] = {
+    "type-of-two-letters": {"type": "it"},
     "type-of-a-user": {"type": "user"},
     "type-verified": {"type": "verified"},
     "type-confirmed": {"type": "confirmed_user"},

@@ -15,6 +15,7 @@ REMEDY = "; make one with secrets.token_urlsafe(64)"
 PUBLISHED_PROBLEM = "is a secret that tutorials or word lists publish, or a variant of one" + REMEDY
 PLACEHOLDER_PROBLEM = "is a secret that calls itself a placeholder" + REMEDY
 REPEATED_PROBLEM = "is a secret that repeats a short text, and is worth no more than that" + REMEDY
+FILLED_PROBLEM = "is a secret that fills a short text up, and is worth no more than that" + REMEDY
 FEW_PROBLEM = "is a secret of fewer than 8 different bytes" + REMEDY
 
 FASTAPI = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
@@ -63,6 +64,11 @@ WEAK: Mapping[str, tuple[Any, str]] = {
     "sixteen-bytes-repeated": (bytes(range(16, 32)) * 2, REPEATED_PROBLEM),
     "repeated-in-part": (("kX9#bq2Z!" * 8)[:40], REPEATED_PROBLEM),
     "repeated-in-base64": (base64.b64encode(b"kX9#bq2Z!m" * 4), REPEATED_PROBLEM),
+    "filled-up": ("=" * 22 + "BezKoder=Spring" + "=" * 27, FILLED_PROBLEM),
+    "filled-up-with-zeros": (b"kX9#bq2Z" + bytes(40), FILLED_PROBLEM),
+    "filled-up-with-blanks": ("kX9#bq2Z!mP" + " " * 40, FILLED_PROBLEM),
+    "do-not-use": ("INSECURE_DEV_SECRET_DO_NOT_USE_HERE_PLEASE", PLACEHOLDER_PROBLEM),
+    "not-for-production": ("dev-secret-key-not-for-production", PLACEHOLDER_PROBLEM),
     "one-letter": ("a" * 32, FEW_PROBLEM),
     "zero-digits": ("0" * 64, FEW_PROBLEM),
     "zero-bytes": (bytes(32), FEW_PROBLEM),
@@ -169,3 +175,14 @@ def test_no_refusal_quotes_the_secret() -> None:
     for text in texts:
         said = json.dumps(configured(text, algorithms=["HS256"]))
         assert str(text)[:16] not in said
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "base64:4/JyaVbQ2wR7tYp9zXcVbNm1kLhGfDsA6qWeRtYuIo=",
+        "x" * 7 + "kX9#bq2Z!mPvR4tYw8eJ6nLsQd3u",
+    ],
+)
+def test_secret_that_only_resembles_one_of_these_is_taken(secret: str) -> None:
+    assert configured(secret, algorithms=["HS256"]) == ()

@@ -1,6 +1,7 @@
 """Tokens that only their issuer can read (RFC 7662): what it says, and what is wrong with it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from fastapi_scopes import ScopeGuard
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import IntrospectionVerifier
+from fastapi_scopes.verifiers.base import SharedClaims
 from tests.issuers.answers import Behaviour, Framing
 from tests.issuers.faults import (
     BROKEN_CONNECTIONS,
@@ -303,9 +305,22 @@ def test_end_that_is_there_counts_where_none_is_permitted_too(issuer: FaultyIssu
     assert answer_to(verifier, issuer.mint_opaque("a")) == "claims"
 
 
+class Wrapped:
+    """A verifier of the application around one of ours."""
+
+    def __init__(self, inner: IntrospectionVerifier) -> None:
+        self.inner = inner
+
+    async def verify(self, token: str) -> Claims:
+        return await self.inner.verify(token)
+
+
+@pytest.mark.parametrize("wrap", [lambda each: each, Wrapped], ids=["ours", "wrapped"])
 @pytest.mark.parametrize("has_exp", [True, False])
-def test_connection_without_an_end_is_left_alone(issuer: FaultyIssuer, has_exp: bool) -> None:
-    verifier = make_introspecting(issuer, allow_no_exp=True)
+def test_connection_without_an_end_is_left_alone(
+    issuer: FaultyIssuer, has_exp: bool, wrap: Callable[[IntrospectionVerifier], Any]
+) -> None:
+    verifier = wrap(make_introspecting(issuer, allow_no_exp=True))
     if not has_exp:
         issuer.introspection.switch(without("exp"))
     clock = Clock()
@@ -330,3 +345,21 @@ def test_connection_without_an_end_is_left_alone(issuer: FaultyIssuer, has_exp: 
 def test_flag_that_is_no_bool_is_named() -> None:
     with pytest.raises(ConfigurationError, match="allow_no_exp is no bool"):
         IntrospectionVerifier(**SETTINGS, allow_no_exp="no")  # type: ignore[arg-type]
+
+
+def test_end_that_the_issuer_did_not_say_is_no_field_that_was_set(issuer: FaultyIssuer) -> None:
+    verifier = make_introspecting(issuer, allow_no_exp=True)
+    issuer.introspection.switch(without("exp"))
+
+    claims = claims_from(verifier, issuer.mint_opaque("a"))
+    assert claims.exp == NOW + 10
+    assert "exp" not in claims.model_fields_set
+
+
+def test_default_of_a_model_is_an_end() -> None:
+    class Short(Claims):
+        exp: int = 7
+
+    assert not SharedClaims(Short()).is_endless
+    assert not SharedClaims(Short(exp=8)).is_endless
+    assert not SharedClaims(Claims(exp=8)).is_endless

@@ -4,6 +4,7 @@ import pytest
 
 from fastapi_scopes.verifiers.keys import read_keys
 from fastapi_scopes.verifiers.options import PUBLISHED_ALGORITHMS
+from tests.verifiers.kinds import make_published, outcome
 from tests.verifiers.minting import SECRET, b64, ec_key, ed25519_key, jwk, mint, pem, rsa_key, sign
 from tests.verifiers.verifying import configured, make_verifier, verdict
 
@@ -351,3 +352,13 @@ def test_crowd_of_keys_without_a_name_is_refused() -> None:
 
     assert configured(*secrets[:16]) == ()
     assert "17 keys for HS256 without a 'kid'" in configured(*secrets)[0]
+
+
+def test_keys_without_a_name_that_are_too_many_disable_none_that_has_one() -> None:
+    unnamed = [jwk(ec_key(name=f"unnamed-{number}")) for number in range(17)]
+    verifier = make_published(*unnamed, jwk(ec_key(name="named"), kid="named"))
+    signed = {"algorithm": "ES256", "key": ec_key(name="named")}
+
+    assert outcome(verifier, mint(header={"kid": "named"}, **signed)) == "accept"
+    assert outcome(verifier, mint(algorithm="ES256", key=ec_key(name="unnamed-0"))) == "signature"
+    assert outcome(make_published(*unnamed), mint(**signed)) == "unavailable"

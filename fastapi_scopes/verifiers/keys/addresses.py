@@ -12,9 +12,10 @@ __all__ = ["names_file", "require_no_address", "require_no_url"]
 _FILE_NAME = re.compile(rb"[^\s]*\.(?:pem|key|pub|crt|cer|der|jwks?|json|txt)", re.IGNORECASE)
 
 _SCHEME = re.compile(rb"\s*[a-z][a-z0-9+.-]{0,31}://", re.IGNORECASE)
-# A host with a dot or a port, then a path: no base64 has a dot or a colon.
+# A host with a dot or a port, then a path: no base64 has a dot or a colon, but where a framework
+# writes `base64:` before it.
 _HOST_AND_PATH = re.compile(
-    rb"\s*(?://)?(?:(?:[a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{1,63}(?::[0-9]{1,5})?"
+    rb"\s*(?!base64:)(?://)?(?:(?:[a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{1,63}(?::[0-9]{1,5})?"
     rb"|[a-z0-9.-]{1,253}:[0-9]{1,5}|\[[0-9a-f:.]{2,45}\](?::[0-9]{1,5})?)"
     rb"/[\w.~%/?=&:@+,;#-]*\s*",
     re.IGNORECASE,

@@ -64,6 +64,8 @@ _LONGEST_UNIT = 16
 """A text of at most so many bytes that is repeated is worth no more than itself."""
 _LONGEST_PUBLISHED_UNIT = 64
 
+# One byte again and again, before or after the rest.
+_PADDING = re.compile(rb"\A(.)\1{7,}|(.)\2{7,}\Z", re.DOTALL)
 _NOT_ALPHANUMERIC = bytes(each for each in range(256) if not chr(each).isalnum() or each > 127)
 _CAMEL_CASE = re.compile(rb"(?<=[a-z])(?=[A-Z])")
 _PLACEHOLDER = re.compile(
@@ -74,6 +76,7 @@ _PLACEHOLDER = re.compile(
     rb"|\d\d\d[\W_]{0,4}bits?[\W_]{0,4}(?:secret|long)"
     rb"|at[\W_]{0,4}least[\W_]{0,4}\d\d\d?[\W_]{0,4}(?:bit|byte|char)s?\w{0,16}"
     rb"|django[\W_]{0,4}insecure"
+    rb"|do[\W_]{0,4}not[\W_]{0,4}use|not[\W_]{0,4}for[\W_]{0,4}production"
     rb")(?![a-z])"
 )
 
@@ -87,6 +90,9 @@ def weakness_of(secret: bytes) -> str | None:
             return "that tutorials or word lists publish, or a variant of one"
         if any(2 * unit <= len(each) and unit <= _LONGEST_UNIT for unit in _units_of(each)):
             return "that repeats a short text, and is worth no more than that"
+        core = _PADDING.sub(b"", each)
+        if len(core) < _LONGEST_UNIT and core != each:
+            return "that fills a short text up, and is worth no more than that"
         if _PLACEHOLDER.search(_CAMEL_CASE.sub(b"-", each).lower()):
             return "that calls itself a placeholder"
     return None

@@ -36,6 +36,9 @@ def read_published_keys(body: bytes, algorithms: Sequence[Algorithm]) -> Verific
         raise KeyRefusedError("holds a secret")
     material = jwk_set_material(jwk_set, algorithms)
     if any(unnamed_key_problems(material, algorithms)):
+        # Each would be tried; those that have a name are not.
+        material = [each for each in material if each.kid is not None]
+    if not material:
         raise KeyRefusedError("holds too many keys without a 'kid'")
     return VerificationKeys(material, algorithms)
 

@@ -23,7 +23,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGN
 _NO_GUID: Final = "00000000-0000-0000-0000-000000000000"
 _MICROSOFT: Final = re.compile(
     r"(?:login\.(?:microsoftonline\.(?:com|us)|partner\.microsoftonline\.cn|microsoft\.com)"
-    r"|login\.windows\.net|sts\.windows\.net|login\.chinacloudapi\.cn)"
+    r"|login\.windows\.net|sts\.windows\.net|login\.chinacloudapi\.cn|[a-z0-9-]+\.ciamlogin\.com)"
 )
 _NO_TENANTS: Final = frozenset({"common", "organizations", "consumers"})
 

@@ -31,21 +31,28 @@ _CLOSED: Final = {
     "token_use": frozenset({"access", "accesstoken"}),
 }
 _ACCESS_VALUES: Final = frozenset({*_CLOSED["typ"], "accessjwt", "at"})
-_ID_VALUES: Final = frozenset({"id", "idtoken"})
+_ID_VALUES: Final = frozenset({"id", "idtoken", "idt"})
 
 # OpenID Connect Core 3.1.3.6 and 3.3.2.11, FAPI: hashes of what an ID token was issued with. The
-# last is Apple's.
-_ID_CLAIMS: Final = frozenset({"at_hash", "c_hash", "s_hash", "nonce_supported"})
+# last is Apple's, the long ones are CIBA's.
+_CIBA: Final = "urn:openid:params:jwt:claim:"
+_ID_CLAIMS: Final = frozenset(
+    {"at_hash", "c_hash", "s_hash", "rt_hash", "nonce_supported"}
+    | {_CIBA + "rt_hash", _CIBA + "auth_req_id"}
+)
+# Oracle, FusionAuth: AT and IT. Elsewhere a word of two letters may be anything.
+_SHORT_NAMES: Final = frozenset({"tok_type", "tty"})
 _ACCESS_CLAIMS: Final = ("scope", "scp", "client_id")
 _PARTY_CLAIMS: Final = ("azp", "client_id", "cid", "appid")
 
 # RFC 8417 2.2 (security events, of which logout is one), RFC 9449 4.2 (DPoP proofs), RFC 9101
-# (request objects), RFC 7591 2.3 (software statements), RFC 9701 (introspection answers). Then
+# and CIBA (request objects), RFC 7591 2.3 (software statements), RFC 9701 (introspection answers),
+# credentials about their subject (W3C VC, RFC 9901). Then
 # what Spring and fastapi-jwt-auth3 say in refresh tokens, and django-jwt-allauth in others.
 _SPECIAL_CLAIMS: Final = frozenset(
     {"events", "htm", "htu", "response_type", "response_mode", "redirect_uri", "request_uri"}
-    | {"code_challenge", "redirect_uris", "token_introspection"}
-    | {"ati", "access_token_jti", "one_time_permission"}
+    | {"code_challenge", "redirect_uris", "token_introspection", "client_notification_token"}
+    | {"vc", "vp", "_sd_alg", "ati", "access_token_jti", "one_time_permission"}
 )
 # JARM 2.1: the parameters of an authorization response.
 _RESPONSE_CLAIMS: Final = frozenset({"code", "error", "access_token", "id_token"})
@@ -116,6 +123,8 @@ def require_kind(
         if role is Role.KIND
         for each in _texts_in(claims[name])
     }
+    if "it" in kinds and not _SHORT_NAMES.isdisjoint(claims):
+        kinds.add("id")
     if kind == "access" and _is_marked_as_id(claims, kinds):
         raise TokenError(TokenFault.TYPE, "it is marked as an ID token")
     # A nonce alone is a hint: some issuers copy it into access tokens.

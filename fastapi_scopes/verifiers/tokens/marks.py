@@ -9,7 +9,7 @@ __all__ = ["Role", "is_special_kind", "is_special_name", "plain", "role_of"]
 
 # What tokens are for that open nothing but one door.
 _DOOR: Final = (
-    r"refresh|offline|logout|signout|reset|forgot|recover(?:y)?|verify|verification|activat(?:e|ion)"
+    r"refresh(?:ing)?|offline|logout|signout|resets?|forgot|recover(?:y)?|verify|verification|activat(?:e|ion)"
     r"|confirm(?:ation)?|invit(?:e|ation)|register|registration|signup|sliding|remember|change|unlock"
     r"|unlink|otp|totp|mfa|2fa|tfa|twofactor|magic|passwordless|challenge|unsubscribe|impersonate"
     r"|delete|deletion|file|download|upload|code|authcode|oauth2?state|oidcstate|csrf|xsrf|dpop"

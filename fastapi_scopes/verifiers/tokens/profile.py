@@ -163,8 +163,10 @@ class AccessTokenProfile(Origin, Generic[ClaimsT]):
         # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
         # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
         claims["scopes"] = vetted.scopes
-        vetted.shared_claims = _copyable(_modelled(claims, self._claims_model))
-        vetted.shared_claims.is_endless = vetted.expires_at == math.inf
+        modelled = _modelled(claims, self._claims_model)
+        if vetted.expires_at == math.inf:
+            modelled.model_fields_set.discard("exp")
+        vetted.shared_claims = _copyable(modelled)
         vetted.shared_claims.origin = self
         is_proof_asked = self._proof is not None and vetted.confirmation is not None
         if self._revocations is None and not is_proof_asked:
