@@ -46,6 +46,7 @@ READ: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
     "longest-of-all": ("a.b.c", {"a.b.c": "z", "a.b": {"c": "y"}}, {"z"}),
     "without-going-back": ("a.b.c", {"a": {"b": {"c": "x"}}, "a.b": {"d": "y"}}, set()),
     "without-going-back-within": ("x.a.b", {"x": {"a": {"b": "p"}, "a.b": None}}, set()),
+    "without-going-back-from-a-text": ("a.b.c", {"a": {"b": {"c": "x"}}, "a.b": "y"}, set()),
     "another-client": (DOTTED, {"resource_access": {"api": {"roles": ["a"]}}}, set()),
     "prefixes": (PREFIXED, {"scp": "a", "roles": ["b"]}, {"a", "role:b"}),
     "prefix-of-another": (PREFIXED, {"scp": "role:admin a", "roles": ["b"]}, {"a", "role:b"}),

@@ -55,6 +55,18 @@ def test_limit_is_that_of_the_verifier_on_every_way(max_chars: int) -> None:
     assert answer.status_code == (200 if is_short else 401)
 
 
+@pytest.mark.parametrize(("max_chars", "status"), [(100, 401), (1_000, 400)])
+def test_credentials_beyond_the_limit_of_the_verifier_are_not_read(
+    max_chars: int, status: int
+) -> None:
+    guard = ScopeGuard({"GET /": []}, verifier=make_verifier(max_token_chars=max_chars))
+    app = FastAPI(dependencies=[Depends(guard)])
+    app.get("/")(lambda: "ok")
+
+    answer = TestClient(app).get("/", headers={"Authorization": f"Bearer {'!' * 200}"})
+    assert answer.status_code == status
+
+
 def test_limit_of_several_verifiers_is_the_greatest() -> None:
     short, long = (
         make_verifier(issuer=f"https://{size}", max_token_chars=size) for size in (300, 100_000)

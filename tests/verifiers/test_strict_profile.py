@@ -131,3 +131,11 @@ def test_kept_token_of_a_lax_verifier_is_no_token_of_a_strict_one(make: Make) ->
 
     for strict, answer in ((False, "accept"), (True, "type"), (False, "accept")):
         assert answer_to(make, token, strict=strict) == answer
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("claims", [{"aud": []}, {"aud": None}, {"iss": None}, {"iss": ""}])
+def test_claim_that_is_asked_for_is_not_null_or_empty_whatever_it_must_be(
+    make: Make, claims: Mapping[str, Any]
+) -> None:
+    assert outcome(make(strict=True), mint_typed(**claims)) == "claims"
