@@ -116,15 +116,7 @@ def require_kind(
     # JARM 2.1.
     if not _RESPONSE_CLAIMS.isdisjoint(claims) and ("state" in claims or "sub" not in claims):
         raise TokenError(TokenFault.TYPE, "by the parameters of an authorization response")
-    # A name in a URN stands at its end (RFC 8693 3).
-    kinds = {
-        plain(each.rpartition(":")[2])
-        for name, role in roles.items()
-        if role is Role.KIND
-        for each in _texts_in(claims[name])
-    }
-    if "it" in kinds and not _SHORT_NAMES.isdisjoint(claims):
-        kinds.add("id")
+    kinds = _kinds_in(claims, roles)
     if kind == "access" and _is_marked_as_id(claims, kinds):
         raise TokenError(TokenFault.TYPE, "it is marked as an ID token")
     # A nonce alone is a hint: some issuers copy it into access tokens.
@@ -135,6 +127,20 @@ def require_kind(
         raise TokenError(TokenFault.TYPE, "it is marked as an access token")
     if _is_client_assertion(claims, kinds, header):
         raise TokenError(TokenFault.TYPE, "by 'iss' and 'sub', which are equal")
+
+
+def _kinds_in(claims: Mapping[str, object], roles: Mapping[str, Role]) -> set[str]:
+    """Return the kinds that *claims* name, without case and signs."""
+    # A name in a URN stands at its end (RFC 8693 3).
+    kinds = {
+        plain(each.rpartition(":")[2])
+        for name, role in roles.items()
+        if role is Role.KIND
+        for each in _texts_in(claims[name])
+    }
+    if "it" in kinds and not _SHORT_NAMES.isdisjoint(claims):
+        kinds.add("id")
+    return kinds
 
 
 def _special_claim_of(
