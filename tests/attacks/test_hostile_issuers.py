@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
