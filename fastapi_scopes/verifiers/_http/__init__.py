@@ -17,6 +17,7 @@ from fastapi_scopes.verifiers._http.hosts import (
     metadata_urls,
     url_problem,
     warn_of_hosts,
+    without_query,
 )
 from fastapi_scopes.verifiers._http.metering import metered, watch
 from fastapi_scopes.verifiers._http.trust import (
@@ -50,4 +51,5 @@ __all__ = [
     "url_problem",
     "warn_of_hosts",
     "watch",
+    "without_query",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "metadata_urls",
     "url_problem",
     "warn_of_hosts",
+    "without_query",
 ]
 
 _log = logging.getLogger("fastapi_scopes")
@@ -110,6 +111,11 @@ def malformed_url_problem(url: object) -> ConfigurationProblem | None:
     if parsed.userinfo or parsed.fragment:
         return ConfigurationProblem("has credentials or a fragment in it", "leave them out")
     return None
+
+
+def without_query(url: object) -> str:
+    """Return *url* for the log: a query may hold a secret."""
+    return str(url).partition("?")[0]
 
 
 def _host_of(url: object) -> str:

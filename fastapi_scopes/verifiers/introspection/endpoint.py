@@ -20,6 +20,7 @@ from fastapi_scopes.verifiers._http import (
     metered,
     tls_context,
     watch,
+    without_query,
 )
 
 __all__ = ["IntrospectionEndpoint"]
@@ -45,8 +46,7 @@ class IntrospectionEndpoint:
         tls: SSLContext | None = None,
     ) -> None:
         self._url = url
-        # A query may hold a secret, so it is never logged.
-        self.name: str = str(url).partition("?")[0]
+        self.name: str = without_query(url)
         # RFC 6749 2.3.1: both are form-urlencoded before they are put together.
         self._credentials = quote_plus(client_id), quote_plus(client_secret)
         self._timeout = timeout

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from fastapi_scopes.verifiers._encodings import parse_json_object
+from fastapi_scopes.verifiers._http import without_query
 
-__all__ = ["is_page", "mistake_in", "without_query"]
+__all__ = ["is_page", "mistake_in"]
 
 _BLANKS: Final = b"\xef\xbb\xbf \t\r\n"
 _PEM: Final = "-----BEGIN "
@@ -63,8 +64,3 @@ def _jwk_set_for(url: str) -> str:
     if place is None:
         return "write the address of the issuer's JWK set in jwks_uri="
     return f"write jwks_uri={place!r}"
-
-
-def without_query(url: str) -> str:
-    """Return *url* for the log: a query may hold a secret."""
-    return url.partition("?")[0]

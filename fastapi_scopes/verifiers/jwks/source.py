@@ -16,10 +16,11 @@ from fastapi_scopes.verifiers._http import (
     malformed_url_problem,
     metadata_urls,
     url_problem,
+    without_query,
 )
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers._settings import is_number_within
-from fastapi_scopes.verifiers.jwks.diagnosis import is_page, mistake_in, without_query
+from fastapi_scopes.verifiers.jwks.diagnosis import is_page, mistake_in
 from fastapi_scopes.verifiers.jwks.endpoints import DiscoveredEndpoints
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
 from fastapi_scopes.verifiers.keys.published import read_published_keys

@@ -24,6 +24,7 @@ from fastapi_scopes.verifiers._http import (
     context_for,
     host_problems,
     warn_of_hosts,
+    without_query,
 )
 from fastapi_scopes.verifiers._jose import BoundKey
 from fastapi_scopes.verifiers._settings import seconds_problems
@@ -116,8 +117,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             self._profile = AccessTokenProfile(told)
         ConfigurationError.raise_for(problems)
         warn_of_hosts(allow_http)
-        # A query may hold a secret, so it is never logged.
-        self._name = issuer or str(jwks_uri).partition("?")[0]
+        self._name = issuer or without_query(jwks_uri)
         self._now = told.now
         self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
         self._schedule = Schedule(ttl, cooldown, max_age, timeout)
