@@ -5,8 +5,8 @@ from fastapi_scopes.verifiers._http.fetching import (
     TRANSPORT_ERRORS,
     Client,
     HTTPFetch,
+    answer_to,
     client_for,
-    document_of,
     load_client,
 )
 from fastapi_scopes.verifiers._http.hosts import (
@@ -19,7 +19,6 @@ from fastapi_scopes.verifiers._http.hosts import (
     warn_of_hosts,
     without_query,
 )
-from fastapi_scopes.verifiers._http.metering import metered, watch
 from fastapi_scopes.verifiers._http.trust import (
     ca_file_problems,
     certificate_fault,
@@ -36,20 +35,18 @@ __all__ = [
     "FetchError",
     "HTTPFetch",
     "allow_http_problems",
+    "answer_to",
     "ca_file_problems",
     "certificate_fault",
     "client_for",
     "context_for",
-    "document_of",
     "host_problems",
     "is_plain",
     "load_client",
     "malformed_url_problem",
     "metadata_urls",
-    "metered",
     "tls_context",
     "url_problem",
     "warn_of_hosts",
-    "watch",
     "without_query",
 ]

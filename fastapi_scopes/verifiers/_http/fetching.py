@@ -2,6 +2,8 @@
 
 import importlib
 import re
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Final
@@ -13,7 +15,7 @@ from fastapi_scopes.verifiers._http.documents import Document, FetchError
 from fastapi_scopes.verifiers._http.metering import Meter, metered, watch
 from fastapi_scopes.verifiers._http.trust import certificate_fault, tls_context
 
-__all__ = ["TRANSPORT_ERRORS", "Client", "HTTPFetch", "client_for", "document_of", "load_client"]
+__all__ = ["TRANSPORT_ERRORS", "Client", "HTTPFetch", "answer_to", "client_for", "load_client"]
 
 TRANSPORT_ERRORS: Final = (
     *(httpx.HTTPError, httpx.InvalidURL, OSError),
@@ -97,13 +99,22 @@ class HTTPFetch:
             raise FetchError(reason) from None
 
 
+async def answer_to(client: Client, url: str, form: Mapping[str, str]) -> Document:
+    """Return the document with which the server at *url* answers *form*, sent by POST.
+
+    Raises:
+        FetchError: there is none, or none within the limits.
+    """
+    with metered() as meter:
+        async with _sent(client, "POST", httpx.URL(url), form) as response:
+            return await _document_of(response, meter)
+
+
 async def _get(client: Client, url: httpx.URL, meter: Meter) -> Document:
     for _ in range(_MAX_REDIRECTS + 1):
-        async with client.stream(
-            "GET", url, headers=_HEADERS, follow_redirects=False, extensions={"trace": watch}
-        ) as response:
+        async with _sent(client, "GET", url) as response:
             if response.status_code not in _REDIRECTS:
-                return await document_of(response, meter)
+                return await _document_of(response, meter)
             location = response.headers.get("location")
         if location is None:
             raise FetchError("redirects to nowhere")
@@ -114,16 +125,24 @@ async def _get(client: Client, url: httpx.URL, meter: Meter) -> Document:
     raise FetchError("redirects without end")
 
 
+def _sent(
+    client: Client, method: str, url: httpx.URL, form: Mapping[str, str] | None = None
+) -> AbstractAsyncContextManager[httpx.Response]:
+    return client.stream(
+        method,
+        url,
+        data=form,
+        headers=_HEADERS,
+        follow_redirects=False,
+        extensions={"trace": watch},
+    )
+
+
 def _origin_of(url: httpx.URL) -> tuple[str, str, int]:
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
 
 
-async def document_of(response: httpx.Response, meter: Meter) -> Document:
-    """Return the document in *response*, read within the limits of *meter*.
-
-    Raises:
-        FetchError: another status than 200, a body that is too long, or an encoded one.
-    """
+async def _document_of(response: httpx.Response, meter: Meter) -> Document:
     status = response.status_code
     if status != 200:
         raise FetchError(f"answered {status}", is_absent=400 <= status < 500)

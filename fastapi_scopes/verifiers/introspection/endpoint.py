@@ -11,15 +11,12 @@ from fastapi_scopes.errors import VerifierUnavailable
 from fastapi_scopes.verifiers._http import (
     TRANSPORT_ERRORS,
     Client,
-    Document,
     FetchError,
+    answer_to,
     certificate_fault,
     client_for,
-    document_of,
     load_client,
-    metered,
     tls_context,
-    watch,
     without_query,
 )
 
@@ -63,9 +60,10 @@ class IntrospectionEndpoint:
         Raises:
             VerifierUnavailable: there is no answer, or none within the limits.
         """
+        form = {"token": token, "token_type_hint": "access_token"}
         try:
             async with asyncio.timeout(self._timeout), self._borrowed_client() as client:
-                return (await self._exchange(client, token)).body
+                return (await answer_to(client, self._url, form)).body
         except (FetchError, *TRANSPORT_ERRORS) as error:
             # Of an error that is not ours the text may hold anything.
             foreign = certificate_fault(error) or type(error).__name__
@@ -82,18 +80,6 @@ class IntrospectionEndpoint:
         current = self._clients.pop(loop, None)
         for client in (*retired, *filter(None, [current])):
             await client.aclose()
-
-    async def _exchange(self, client: Client, token: str) -> Document:
-        form = {"token": token, "token_type_hint": "access_token"}
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        with metered() as meter:
-            async with client.stream(
-                *("POST", self._url),
-                data=form,
-                headers=headers,
-                extensions={"trace": watch},
-            ) as response:
-                return await document_of(response, meter)
 
     @asynccontextmanager
     async def _borrowed_client(self) -> AsyncGenerator[Client]:
