@@ -20,12 +20,14 @@ __all__ = [
 
 _TENANT: Final = "{tenantid}"
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_NO_GUID: Final = "00000000-0000-0000-0000-000000000000"
+# RFC 9562 5.9: that of no tenant.
+_NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 _MICROSOFT: Final = re.compile(
     r"(?:login\.(?:microsoftonline\.(?:com|us)|partner\.microsoftonline\.cn|microsoft\.com)"
     r"|login\.windows\.net|sts\.windows\.net|login\.chinacloudapi\.cn|[a-z0-9-]+\.ciamlogin\.com)"
 )
-_NO_TENANTS: Final = frozenset({"common", "organizations", "consumers"})
+# What Microsoft has in the place of a tenant where several may sign in.
+_SHARED_PLACES: Final = frozenset({"common", "organizations", "consumers"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,12 @@ class ExpectedIssuers:
 
     def include_issuer_of(self, claims: Mapping[str, object]) -> bool:
         """Tell whether the issuer of *claims* is one of these."""
-        issuer = claims.get("iss")
-        # A template is the issuer of no token.
-        if isinstance(issuer, str) and issuer in self.names and _TENANT not in issuer:
-            return True
-        return any(_TENANT in each and self._is_of_tenant(claims, each) for each in self.names)
+        return any(
+            _is_issuer_of(claims, each) and (not is_family(each) or self._has_tenant_of(claims))
+            for each in self.names
+        )
 
-    def _is_of_tenant(self, claims: Mapping[str, object], family: str) -> bool:
-        if not _is_issuer_of(claims, family):
-            return False
+    def _has_tenant_of(self, claims: Mapping[str, object]) -> bool:
         return self.tenants is None or str(claims["tid"]).lower() in self.tenants
 
 
@@ -77,7 +76,7 @@ def is_family(issuer: str) -> bool:
 def is_of_family(issuer: str, template: str) -> bool:
     """Tell whether *issuer* is *template*, a family, with a tenant in it."""
     start = template.find(_TENANT)
-    tenant = issuer[start : start + len(_NO_GUID)]
+    tenant = issuer[start : start + len(_NIL_GUID)]
     return _GUID.fullmatch(tenant) is not None and template.replace(_TENANT, tenant) == issuer
 
 
@@ -118,7 +117,7 @@ def issuer_problems(issuers: Sequence[object], tenants: object) -> Iterator[Conf
                 "the GUID of your tenant in its place",
                 setting="issuer",
             )
-    yield from _tenant_problems(tenants, has_family=any(_TENANT in each for each in texts))
+    yield from _tenant_problems(tenants, has_family=any(map(is_family, texts)))
 
 
 def _names_no_tenant(issuer: str) -> bool:
@@ -128,7 +127,7 @@ def _names_no_tenant(issuer: str) -> bool:
     except ValueError:
         return False
     segment = url.path.strip("/").partition("/")[0].lower()
-    return segment in _NO_TENANTS and _MICROSOFT.fullmatch(host) is not None
+    return segment in _SHARED_PLACES and _MICROSOFT.fullmatch(host) is not None
 
 
 def _tenant_problems(tenants: object, *, has_family: bool) -> Iterator[ConfigurationProblem]:
@@ -136,7 +135,7 @@ def _tenant_problems(tenants: object, *, has_family: bool) -> Iterator[Configura
         if has_family:
             yield ConfigurationProblem(
                 f"has {_TENANT} in it, and tenants is not set",
-                Assignment("tenants", [_NO_GUID], rest="with the GUIDs of yours, or ANY_TENANT"),
+                Assignment("tenants", [_NIL_GUID], rest="with the GUIDs of yours, or ANY_TENANT"),
                 setting="issuer",
             )
         return
@@ -149,7 +148,7 @@ def _tenant_problems(tenants: object, *, has_family: bool) -> Iterator[Configura
     if isinstance(tenants, str) or not isinstance(tenants, Sequence) or not tenants:
         yield ConfigurationProblem(
             "is no list of GUIDs, or an empty one",
-            Assignment("tenants", [_NO_GUID], rest="with the GUIDs of yours, or ANY_TENANT"),
+            Assignment("tenants", [_NIL_GUID], rest="with the GUIDs of yours, or ANY_TENANT"),
             setting="tenants",
         )
         return
