@@ -138,11 +138,10 @@ def _require_use(jwk: JWK) -> None:
 
 
 def _text_or_none(jwk: JWK, name: str) -> str | None:
-    if name not in jwk:
-        return None
-    if not isinstance(jwk[name], str):
+    value = jwk.get(name)
+    if not isinstance(value, str | None):
         raise KeyRefusedError(f"is a JWK whose {name!r} is not a string")
-    return _text(jwk, name)
+    return value
 
 
 def _text(jwk: JWK, name: str) -> str:
