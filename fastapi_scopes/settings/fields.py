@@ -41,10 +41,8 @@ def _parse_json(value: object) -> object:
 def _parse_scopes_claim(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return _parse_json(value) if value.lstrip().startswith("{") else _split_several(value)
-
-
-def _split_several(value: str) -> object:
+    if value.lstrip().startswith("{"):
+        return _parse_json(value)
     return _split(value) if "," in value else value
 
 
