@@ -80,7 +80,8 @@ class ScopesReader:
         longer = tuple(each for each in foreign if len(each) > len(prefix))
         for value in values:
             if not isinstance(value, str) or not is_scope_token(value):
-                yield None
+                # Without the prefix, which would make a scope of an empty text.
+                yield value
             # INVARIANT: no claim makes scopes that look like those of another
             # (attacks/test_scopes_claim.py).
             elif not value.startswith(foreign) and not (prefix + value).startswith(longer):
