@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
 from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers
+from fastapi_scopes.verifiers.tokens.marks import PARTY_CLAIMS
 from fastapi_scopes.verifiers.tokens.scopes_claim import claim_at
 
 __all__ = [
@@ -18,9 +19,6 @@ __all__ = [
 _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
 
 _TEXT_CLAIMS = ("sub", "client_id", "jti")
-
-# OpenID Connect Core 2, RFC 9068 2.2; then Okta, and Microsoft in its first version.
-_PARTY_CLAIMS = ("azp", "client_id", "cid", "appid")
 
 # RFC 9068 2.2.
 _REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
@@ -133,7 +131,7 @@ def _require_audience(claims: Mapping[str, object], audiences: frozenset[str] | 
 
 def _party_of(claims: Mapping[str, object]) -> str | None:
     """Return the client that *claims* were issued to, or None where they name none."""
-    for name in _PARTY_CLAIMS:
+    for name in PARTY_CLAIMS:
         party = claims.get(name)
         if party not in (None, ""):
             return party if isinstance(party, str) else None

@@ -12,6 +12,7 @@ from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object
 from fastapi_scopes.verifiers.options import TokenKind
 from fastapi_scopes.verifiers.tokens.marks import (
+    PARTY_CLAIMS,
     Role,
     is_special_kind,
     is_special_name,
@@ -43,7 +44,6 @@ _ID_CLAIMS: Final = frozenset(
 # Oracle, FusionAuth: AT and IT. Elsewhere a word of two letters may be anything.
 _SHORT_NAMES: Final = frozenset({"tok_type", "tty"})
 _ACCESS_CLAIMS: Final = ("scope", "scp", "client_id")
-_PARTY_CLAIMS: Final = ("azp", "client_id", "cid", "appid")
 
 # RFC 8417 2.2 (security events, of which logout is one), RFC 9449 4.2 (DPoP proofs), RFC 9101
 # and CIBA (request objects), RFC 7591 2.3 (software statements), RFC 9701 (introspection answers),
@@ -161,18 +161,18 @@ def _special_claim_of(
             return name
     if not _SPECIAL_CLAIMS.isdisjoint(claims):
         return min(_SPECIAL_CLAIMS.intersection(claims))
-    # An authorization server names the client; then what it writes there is a scope, and a subject.
-    is_granted = any(claims.get(name) for name in _PARTY_CLAIMS)
+    # An authorization server names the client; then `scope` holds scopes, and `sub` a subject.
+    has_party = any(map(claims.get, PARTY_CLAIMS))
     jti, subject = claims.get("jti"), claims.get("sub")
-    odd = {
-        "scope": _is_special_scope(claims, is_granted=is_granted),
-        "sub": not is_granted and isinstance(subject, str) and plain(subject) in _SPECIAL_SUBJECTS,
+    marked = {
+        "scope": _is_special_scope(claims, has_party=has_party),
+        "sub": not has_party and isinstance(subject, str) and plain(subject) in _SPECIAL_SUBJECTS,
         "jti": isinstance(jti, str) and _REFRESH_JTI.fullmatch(jti) is not None,
         # Gitea and Forgejo.
         "tt": "gnt" in claims and claims.get("tt") not in (None, 0),
         "aud": _is_special_audience(claims.get("aud"), audiences),
     }
-    return next((name for name, is_odd in odd.items() if is_odd), None)
+    return next((name for name, is_marked in marked.items() if is_marked), None)
 
 
 def _is_special(name: str, role: Role, claims: Mapping[str, object]) -> bool:
@@ -198,10 +198,10 @@ def _is_known(name: str, value: object, *, is_bound: bool) -> bool:
     return text in _CLOSED[name] | _ID_VALUES or is_dpop or (name, text) == ("typ", "jwt")
 
 
-def _is_special_scope(claims: Mapping[str, object], *, is_granted: bool) -> bool:
+def _is_special_scope(claims: Mapping[str, object], *, has_party: bool) -> bool:
     """Tell whether the kind stands in the place of a scope, as login libraries write it."""
     scopes = _texts_in(claims.get("scope"))
-    if len(scopes) != 1 or (is_granted and not scopes[0].lower().endswith("token")):
+    if len(scopes) != 1 or (has_party and not scopes[0].lower().endswith("token")):
         return False
     return is_special_name(scopes[0], may_be_other="sub" in claims)
 

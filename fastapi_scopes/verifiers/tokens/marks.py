@@ -5,7 +5,11 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, cast
 
-__all__ = ["Role", "is_special_kind", "is_special_name", "plain", "role_of"]
+__all__ = ["PARTY_CLAIMS", "Role", "is_special_kind", "is_special_name", "plain", "role_of"]
+
+# OpenID Connect Core 2, RFC 9068 2.2; then Okta, and Microsoft in its first version.
+PARTY_CLAIMS: Final = ("azp", "client_id", "cid", "appid")
+"""The claims by which a token names the client that it was issued to, in the order of asking."""
 
 # What tokens are for that open nothing but one door.
 _DOOR: Final = (
