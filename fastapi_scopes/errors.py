@@ -177,7 +177,7 @@ class CredentialsError(ClientError):
 class TokenError(ClientError):
     """The access token is not valid here; `code` says why, the text never quotes it.
 
-    *detail* is more about it for a log: it holds nothing of the token but differences of times.
+    *detail* is more about it for a log: names of claims and differences of times, never a value.
     """
 
     def __init__(self, code: TokenFault, detail: str = "") -> None:
