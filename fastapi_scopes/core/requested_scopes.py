@@ -42,14 +42,14 @@ class RequestedScopes:
             ConfigurationError: *requested_as* is neither of the two; it fails; what it returns is
                 no scope; two scopes have one name, or one has that of *admin_scope*.
         """
-        self._ask: Callable[[str], object] = _asking(requested_as)
+        self._function: Callable[[str], object] = _function_for(requested_as)
         self._report: Callable[[str], None] | None = report
         self._reported: set[str] = set()
         self._names: dict[str, str | None] = {}
         # INVARIANT: no client that asks for another scope gets the one that opens everything
         # (test_no_scope_is_asked_for_by_the_name_of_the_admin_scope).
         self._holders: dict[str, str] = {admin_scope: admin_scope} if admin_scope else {}
-        self._asked_later: Callable[[str], str | None] = lru_cache(_KEPT)(self._asked)
+        self._kept_name_of: Callable[[str], str | None] = lru_cache(_KEPT)(self._checked_name_of)
         problems: list[ConfigurationProblem] = []
         for each in scopes:
             with collecting(problems):
@@ -61,7 +61,7 @@ class RequestedScopes:
         if scope_token in self._names:
             return self._names[scope_token]
         try:
-            return self._asked_later(scope_token)
+            return self._kept_name_of(scope_token)
         except ConfigurationError as error:
             # INVARIANT: the scope may be made of a request, so it is not reported, and neither is
             # what was returned (test_what_fails_at_run_time_is_logged_once_and_by_type_alone).
@@ -91,14 +91,14 @@ class RequestedScopes:
 
     def _keep(self, scope_token: str) -> None:
         if scope_token not in self._names:
-            name = self._asked(scope_token)
+            name = self._checked_name_of(scope_token)
             if name is not None:
                 self._holders[name] = scope_token
             self._names[scope_token] = name
 
-    def _asked(self, scope_token: str) -> str | None:
+    def _checked_name_of(self, scope_token: str) -> str | None:
         try:
-            answer = self._ask(scope_token)
+            answer = self._function(scope_token)
         except Exception as error:  # the developer's code, on what may be made of a request
             fault = f"raises {type(error).__name__!r} for {scope_token!r}"
             raise ConfigurationError.of(fault, "return None for it", setting=_SETTING) from error
@@ -123,7 +123,7 @@ class RequestedScopes:
         return name
 
 
-def _asking(requested_as: object) -> Callable[[str], object]:
+def _function_for(requested_as: object) -> Callable[[str], object]:
     if requested_as is None:
         return str
     if isinstance(requested_as, str):
