@@ -9,14 +9,12 @@ from starlette.applications import Starlette
 
 from fastapi_scopes._routing import RouteTree
 from fastapi_scopes.authorization import Rulebook
-from fastapi_scopes.core.requested_scopes import RequestedScopes
-from fastapi_scopes.core.scope_map import Rule
 from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.openapi import (
     CurrentScheme,
     DependencyMountPoints,
-    Documented,
     ProtectedMountPoints,
+    RuleOfOther,
     View,
     document,
     documenting,
@@ -37,7 +35,7 @@ class GuardDocuments:
         scheme: CurrentScheme,
         *,
         is_guard: Callable[[object], bool],
-        rule_of_other: Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]],
+        rule_of_other: RuleOfOther,
     ) -> None:
         self._guard = guard
         self._scheme = scheme

@@ -1,7 +1,7 @@
 """OpenAPI documents that show the rules of a guard."""
 
 from fastapi_scopes.openapi.discovery import CurrentScheme, current_scheme
-from fastapi_scopes.openapi.document import Document, View, document, documenting
+from fastapi_scopes.openapi.document import Document, RuleOfOther, View, document, documenting
 from fastapi_scopes.openapi.operations import (
     DependencyMountPoints,
     Documented,
@@ -14,6 +14,7 @@ __all__ = [
     "Document",
     "Documented",
     "ProtectedMountPoints",
+    "RuleOfOther",
     "View",
     "current_scheme",
     "document",

@@ -23,7 +23,7 @@ from fastapi_scopes.openapi.rewriting import RequirementOf, ShownRequirement, wi
 from fastapi_scopes.openapi.schemes import BearerScheme
 from fastapi_scopes.openapi.values import deep_copy
 
-__all__ = ["Document", "View", "document", "documenting"]
+__all__ = ["Document", "RuleOfOther", "View", "document", "documenting"]
 
 _log = logging.getLogger("fastapi_scopes")
 
@@ -45,6 +45,8 @@ class MountPoints(Protocol):
 
 
 RuleFor = Callable[[str, Route | None], Rule | None]
+RuleOfOther = Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]]
+"""Returns the rule of another guard, a dependency of the endpoint, and its names of scopes."""
 _Found = tuple[Requirement, RequestedScopes]
 """The requirement of one guard, and how clients ask for its scopes."""
 
@@ -60,8 +62,7 @@ class View:
     root: Starlette
     """The app that was passed to `ScopeGuard.protect` or `ScopeGuard.document`."""
     is_perimeter: bool
-    rule_of_other: Callable[[object, str, Documented], tuple[Rule | None, RequestedScopes]]
-    """Returns the rule of another guard that is a dependency of the endpoint, and its names."""
+    rule_of_other: RuleOfOther
     is_guard: Callable[[object], bool]
 
     @property
