@@ -93,18 +93,12 @@ DRIBBLED: Mapping[str, Raw] = {
 
 async def longest_hold(asking: Awaitable[Any]) -> tuple[Any, float]:
     """What *asking* gives, and the most CPU seconds in which this loop served nobody else."""
-    # What thousands of tests have left to the garbage collector is no issuer's doing.
-    gc.collect()
-    gc.freeze()
-    try:
-        task, longest, began = asyncio.ensure_future(asking), 0.0, time.thread_time()
-        while not task.done():
-            # Of this thread alone: how busy the machine is makes no difference.
-            await asyncio.sleep(0)
-            longest, began = max(longest, time.thread_time() - began), time.thread_time()
-        return await task, longest
-    finally:
-        gc.unfreeze()
+    task, longest, began = asyncio.ensure_future(asking), 0.0, time.thread_time()
+    while not task.done():
+        # Of this thread alone: how busy the machine is makes no difference.
+        await asyncio.sleep(0)
+        longest, began = max(longest, time.thread_time() - began), time.thread_time()
+    return await task, longest
 
 
 async def ask_for_keys(issuer: FaultyIssuer, seconds: float) -> tuple[list[str], float]:
