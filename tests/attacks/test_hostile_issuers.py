@@ -127,7 +127,7 @@ DOORS: Mapping[str, Door] = {
 
 
 async def shortest(hold: float, door: Door, issuer: FaultyIssuer, seconds: float) -> float:
-    """*hold*, or the shortest of three: a machine in a hurry makes one long, an issuer makes all."""
+    """*hold*, or the shortest of three: a busy machine makes one long, an issuer makes all."""
     for _ in range(2):
         if hold >= MAX_HOLD:
             hold = min(hold, (await door(issuer, seconds))[1])
