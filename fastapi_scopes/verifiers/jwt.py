@@ -19,7 +19,7 @@ from fastapi_scopes.verifiers.keys.sources import KeySource
 from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import claims_of
 from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, signing_key_of
-from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
 
 __all__ = ["JWTVerifier"]
 
@@ -57,7 +57,7 @@ class JWTVerifier(Generic[ClaimsT]):
         verification_keys, key_problems = read_keys(keys, algorithms)
         problems = [*key_problems]
         with collecting(problems):
-            self._profile = AccessTokenProfile(told)
+            self._profile = TokenProfile(told)
         ConfigurationError.raise_for(problems)
         self._keys = verification_keys
         self._cache: TokenCache[VettedClaims[ClaimsT]] = TokenCache(

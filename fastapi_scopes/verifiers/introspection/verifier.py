@@ -36,7 +36,7 @@ from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenOptions
-from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
 
 __all__ = ["IntrospectionVerifier"]
 
@@ -107,7 +107,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         ]
         with collecting(problems):
             lifetime = told.cache_ttl if allow_no_exp else None
-            self._profile = AccessTokenProfile(told, lifetime=lifetime)
+            self._profile = TokenProfile(told, lifetime=lifetime)
         ConfigurationError.raise_for(problems)
         warn_of_hosts(allow_http)
         self._endpoint = IntrospectionEndpoint(
@@ -166,9 +166,6 @@ class IntrospectionVerifier(Generic[ClaimsT]):
                 raise TokenError(*refused)
             # A caller that is cancelled must not cancel the request that others wait for.
             vetted = await asyncio.shield(self._request_about(token, now))
-            if len(vetted.text) > _MAX_KEPT_BYTES:
-                # What wakes this task holds the answer for as long as it does not wait again.
-                await asyncio.sleep(0)
         if vetted.shared_claims is None:
             # In the context of this caller; the task that asks the issuer has an empty one.
             self._profile.model(vetted)

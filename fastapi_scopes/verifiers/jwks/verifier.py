@@ -54,7 +54,7 @@ from fastapi_scopes.verifiers.tokens.compact import (
     signing_key_of,
 )
 from fastapi_scopes.verifiers.tokens.expected_issuers import metadata_issuer_of
-from fastapi_scopes.verifiers.tokens.profile import AccessTokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
 
 __all__ = ["JWKSVerifier"]
 
@@ -114,7 +114,7 @@ class JWKSVerifier(Generic[ClaimsT]):
             *_fetch_problems(fetch),
         ]
         with collecting(problems):
-            self._profile = AccessTokenProfile(told)
+            self._profile = TokenProfile(told)
         ConfigurationError.raise_for(problems)
         warn_of_hosts(allow_http)
         self._name = issuer or without_query(jwks_uri)

@@ -1,4 +1,4 @@
-"""The checks that a verifier makes on an access token, and the claims that come of it."""
+"""The checks that a verifier makes on a token, and the claims that come of it."""
 
 import copy
 import json
@@ -27,7 +27,7 @@ from fastapi_scopes.verifiers.tokens.limits import ScopeLimits
 from fastapi_scopes.verifiers.tokens.option_problems import option_problems
 from fastapi_scopes.verifiers.tokens.scopes_claim import ScopesReader
 
-__all__ = ["AccessTokenProfile", "VettedClaims"]
+__all__ = ["TokenProfile", "VettedClaims"]
 
 _FIELDS: Final = frozenset(Claims.model_fields)
 
@@ -59,8 +59,8 @@ class VettedClaims(Generic[ClaimsT]):
     """The same, where nobody else has to be asked about each request."""
 
 
-class AccessTokenProfile(Origin, Generic[ClaimsT]):
-    """The checks of one verifier on access tokens, JWTs or opaque ones.
+class TokenProfile(Origin, Generic[ClaimsT]):
+    """The checks of one verifier on its tokens, JWTs or opaque ones.
 
     Claims without `exp` are taken where there is a *lifetime*, in seconds, which they then have.
 
