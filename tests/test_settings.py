@@ -217,6 +217,13 @@ def outcome(verifier: TokenVerifier[C_co], token: str) -> str:
             {"SCOPES_CLAIM": "scp, roles"}, {}, {"scp": "c", "roles": ["d"]}, "c d", id="two claims"
         ),
         pytest.param(
+            {"SCOPES_CLAIM": '["scp", "roles"]'},
+            {},
+            {"scp": "c", "roles": ["d"]},
+            "c d",
+            id="claims in a JSON list",
+        ),
+        pytest.param(
             {"SCOPES_CLAIM": ' {"scp": "", "roles": "role:"}'},
             {},
             {"scp": "c", "roles": ["d"]},

@@ -41,7 +41,7 @@ def _parse_json(value: object) -> object:
 def _parse_scopes_claim(value: object) -> object:
     if not isinstance(value, str):
         return value
-    if value.lstrip().startswith("{"):
+    if value.lstrip().startswith(("{", "[")):
         return _parse_json(value)
     return _split(value) if "," in value else value
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_scopes.verifiers._http import MAX_BODY_BYTES
+from fastapi_scopes.verifiers._http import MAX_BODY_BYTES, metering
 from tests.issuers.answers import Answer
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.fetching import UNAVAILABLE, make_fetching
@@ -21,6 +21,9 @@ from tests.verifiers.publishing import looped, outcome_of
 MAX_HOLD = 0.05
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OVERHEAD = "sends more than 32768 bytes around a document"
+AROUND_A_PART = "sends more than 2048 bytes around a part of a document"
+FILLED = "fills its headers with blanks"
+BLANKS = b" " * 30_000 + b"\0\r\n\r\n"
 TOO_LONG = "is longer than 262144 bytes"
 
 
@@ -73,9 +76,15 @@ ENDLESS: Mapping[str, tuple[Raw, str]] = {
     "short-headers": (Raw(b"HTTP/1.1 200 OK\r\n", b"a:\n" * 20_000), OVERHEAD),
     "long-header": (Raw(b"HTTP/1.1 200 OK\r\na:", b"x" * 65_536), OVERHEAD),
     "folded-header": (Raw(b"HTTP/1.1 200 OK\r\na:b\r\n", b" c\r\n" * 20_000), OVERHEAD),
-    "chunk-extension": (Raw(CHUNKED + b"1;", b"x" * 65_536), OVERHEAD),
+    "chunk-extension": (Raw(CHUNKED + b"1;", b"x" * 65_536), AROUND_A_PART),
     "chunk-extensions": (Raw(CHUNKED, b"1;" + b"x" * 90 + b"\r\n \r\n"), OVERHEAD),
-    "trailers": (Raw(CHUNKED + b"0\r\n", b"a:\n" * 20_000), OVERHEAD),
+    "trailers": (Raw(CHUNKED + b"0\r\n", b"a:\n" * 20_000), AROUND_A_PART),
+    # To see whether a value ends there, the parser takes the square of their number.
+    "blanks": (Raw(b"HTTP/1.1 200 OK\r\na:" + BLANKS, times=0), FILLED),
+    "tabs": (Raw(b"HTTP/1.1 200 OK\r\na:" + BLANKS.replace(b" ", b"\t"), times=0), FILLED),
+    "blanks-of-hints": (Raw(b"HTTP/1.1 103 x\r\na:" + BLANKS, times=0), FILLED),
+    "blanks-in-trailers": (Raw(CHUNKED + b"0\r\na:" + BLANKS, times=0), AROUND_A_PART),
+    "blanks-after-a-chunk": (Raw(CHUNKED + b"1\r\n{\r\n0\r\na:" + BLANKS, times=0), AROUND_A_PART),
     "body-until-the-end": (Raw(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 65_536), TOO_LONG),
 }
 
@@ -175,6 +184,24 @@ async def test_answer_that_dribbles_is_cut_at_the_timeout(
     assert all("Timeout" in each or "in time" in each for each in caplog.messages)
     assert len(caplog.messages) == len(found)
     assert await shortest(hold, door, issuer, 0.4) < MAX_HOLD
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@looped
+async def test_cookies_of_an_issuer_are_not_read(door: Door, issuer: FaultyIssuer) -> None:
+    old = b"Set-Cookie: a=b\r\nSet-Cookie2: " + b"a," * 15_000
+    head = b"HTTP/1.1 200 OK\r\n" + old + b"\r\nContent-Length: 2\r\n\r\n{}"
+    answer_everywhere(issuer, Raw(head, times=0))
+
+    _, hold = await door(issuer, 120)
+    assert await shortest(hold, door, issuer, 120) < MAX_HOLD
+
+
+def test_event_loop_in_which_issuers_were_asked_at_once_is_forgotten(issuer: FaultyIssuer) -> None:
+    answer_everywhere(issuer, Answer(body=b"{}"))
+    asyncio.run(ask_at_once(issuer, 60, count=10))
+
+    assert metering._turns == {}
 
 
 def filled(value: bytes) -> bytes:

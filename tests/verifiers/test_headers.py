@@ -153,7 +153,7 @@ ENCRYPTED: dict[str, tuple[str, str]] = {
     "without-enc": (encrypted('{"alg":"dir"}'), "malformed"),
     "no-json": (encrypted("header"), "malformed"),
     "no-base64": ("!..aXY.Y3Q.dGFn", "malformed"),
-    "header-too-long": (encrypted(f'{{"enc":"{"x" * 2048}"}}'), "malformed"),
+    "long-header": (encrypted(f'{{"enc":"A256GCM","x5c":["{"x" * 2200}"]}}'), "encrypted"),
     "four-segments": (encrypted(DIRECT, ".aXY.Y3Q.dGFn"), "malformed"),
     "six-segments": (encrypted(DIRECT, "..aXY.Y3Q.dGFn.eA"), "malformed"),
     "signed-with-enc": (mint(header={"enc": "A256GCM"}), "header"),

@@ -49,7 +49,10 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "max-token-chars-huge": ({"max_token_chars": 262145}, "max_token_chars is no number"),
     "max-token-chars-float": ({"max_token_chars": 1.5}, "max_token_chars is no number"),
     "max-token-chars-true": ({"max_token_chars": True}, "max_token_chars is no number"),
-    "parties-empty": ({"authorized_parties": []}, "authorized_parties is no text and no list"),
+    "parties-empty": (
+        {"authorized_parties": []},
+        "authorized_parties is empty, so nobody",
+    ),
     "parties-text": ({"authorized_parties": "a"}, "write authorized_parties=['a']"),
     "parties-empty-text": ({"authorized_parties": ["a", ""]}, "authorized_parties is no text"),
     "required-empty": ({"require_claims": {}}, "require_claims is no dict of claims"),

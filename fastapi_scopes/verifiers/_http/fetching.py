@@ -4,10 +4,9 @@ import importlib
 import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from ssl import SSLContext
 from typing import Final
-from urllib.request import Request
 
 import httpx
 
@@ -59,15 +58,18 @@ def client_for(
         timeout=timeout,
         trust_env=is_secure,
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=20),
-        cookies=CookieJar(_NoCookies()),
+        cookies=_NoCookies(),
     )
 
 
-class _NoCookies(DefaultCookiePolicy):
-    """Stores no cookies: one caller's cookie must not be sent with another's request."""
+class _NoCookies(CookieJar):
+    """Reads and stores no cookies: one caller's cookie must not be sent with another's request.
 
-    def set_ok(self, cookie: Cookie, request: Request) -> bool:  # noqa: ARG002
-        return False
+    To parse them takes the square of the length of their header.
+    """
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        pass
 
 
 class HTTPFetch:
@@ -143,6 +145,7 @@ def _origin_of(url: httpx.URL) -> tuple[str, str, int]:
 
 
 async def _document_of(response: httpx.Response, meter: Meter) -> Document:
+    meter.end_head()
     status = response.status_code
     if status != 200:
         raise FetchError(f"answered {status}", is_absent=400 <= status < 500)

@@ -35,6 +35,12 @@ def option_problems(options: ResolvedOptions[Any]) -> Iterator[ConfigurationProb
             Assignment("authorized_parties", [options.authorized_parties]),
             setting="authorized_parties",
         )
+    elif options.authorized_parties is not None and not options.authorized_parties:
+        yield ConfigurationProblem(
+            "is empty, so nobody could call",
+            Assignment("authorized_parties", ["my-client"], lead="name your clients, as in"),
+            setting="authorized_parties",
+        )
     else:
         yield from _texts_problems("authorized_parties", options.authorized_parties)
     yield from _required_problems(options.require_claims)
