@@ -217,6 +217,18 @@ def test_scopes_without_a_name_are_left_out_of_the_document() -> None:
 def test_operation_of_which_no_scope_has_a_name_asks_for_a_token() -> None:
     document = document_with({}.get, CODE)
     assert security_of(document) == {"GET /x": [{"code": []}], "POST /x": [{"code": []}]}
+    assert operation_of(document, "GET /x")["x-required-scopes"] == [["tasks:list", "tasks:read"]]
+
+
+@pytest.mark.parametrize(
+    ("named", "is_shown"), [(("tasks:read",), True), (("tasks:list", "tasks:read"), False)]
+)
+def test_operation_shows_the_scopes_that_nobody_can_ask_for(
+    named: tuple[str, ...], is_shown: bool
+) -> None:
+    document = document_with({each: f"x:{each}" for each in named}.get, CODE)
+    shown = operation_of(document, "GET /x").get("x-required-scopes")
+    assert shown == ([["tasks:list", "tasks:read"]] if is_shown else None)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,12 @@ class _Rewriting:
                 value["security"] = []
         if requirement.access is Access.DENY:
             value[_DENIED] = True
-        if requirement.alternatives and self._scheme.is_http:
+        # A scheme with scopes of its own shows them in `security`, but those without a name.
+        hides_some = any(
+            len(shown) < len(each)
+            for shown, each in zip(requirement.requested, requirement.alternatives, strict=True)
+        )
+        if requirement.alternatives and (self._scheme.is_http or hides_some):
             value[_REQUIRED] = [list(each) for each in requirement.alternatives]
 
     def _security_of(self, operation: _Operation, requirement: ShownRequirement) -> list[Entry]:
