@@ -733,11 +733,20 @@ def test_fields_of_a_subclass_are_named_by_their_variables(
             {**OPEN, "JWKS_URI": f"{ISSUER}/keys", "TOKEN_KIND": "id", "TENANTS": "x"},
             [
                 "FASTAPI_SCOPES_TENANTS is set, and issuer has no {tenantid} in it; leave it out",
-                "FASTAPI_SCOPES_TENANTS[0] is no GUID; write the tenant ID, not its domain",
+                "FASTAPI_SCOPES_TENANTS[0] is no GUID; write the tenant ID, not its domain;"
+                " ANY_TENANT stands alone",
                 "FASTAPI_SCOPES_TOKEN_KIND is 'id', and audience is None; name the client or the"
                 " API: an ID token is told apart by that alone",
             ],
             id="tenants and kind",
+        ),
+        pytest.param(
+            {"ISSUER": f"{ISSUER}, {ISSUER}/b", "AUDIENCE": "api", "JWKS_URI": f"{ISSUER}/keys"},
+            [
+                "FASTAPI_SCOPES_ISSUER names several issuers;"
+                " name one; for several write an IssuersVerifier"
+            ],
+            id="several issuers",
         ),
         pytest.param(
             {"ISSUER": FAMILY, "AUDIENCE": "api"},

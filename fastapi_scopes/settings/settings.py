@@ -162,6 +162,12 @@ class ScopesSettings(SettingsFields):
                 yield ConfigurationProblem("is not set", remedy, setting=variable)
             if value is not None and is_any:
                 yield ConfigurationProblem(f"{variable} and {opt_out} are both set", "keep one")
+        if self.issuer is not None and ",http" in self.issuer.replace(" ", ""):
+            yield ConfigurationProblem(
+                "names several issuers",
+                "name one; for several write an IssuersVerifier",
+                setting=f"{PREFIX}ISSUER",
+            )
         if self._has_no_keys():
             yield ConfigurationProblem(
                 "there are no keys",

@@ -156,6 +156,6 @@ def _tenant_problems(tenants: object, *, has_family: bool) -> Iterator[Configura
         if not isinstance(each, str) or not _GUID.fullmatch(each):
             yield ConfigurationProblem(
                 "is no GUID",
-                "write the tenant ID, not its domain",
+                "write the tenant ID, not its domain; ANY_TENANT stands alone",
                 setting=f"tenants[{position}]",
             )
