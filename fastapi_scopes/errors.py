@@ -11,11 +11,16 @@ Each has a `code`, one of a closed set, that a log may carry. No message, here o
 package, holds a token, a secret or an Authorization header.
 """
 
+import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil, isfinite
+from pathlib import Path
+from sysconfig import get_path
+from traceback import walk_tb
+from typing import Final
 
 __all__ = [
     "Assignment",
@@ -29,7 +34,11 @@ __all__ = [
     "TokenFault",
     "VerifierUnavailable",
     "collecting",
+    "type_and_place_of",
 ]
+
+_OWN_CODE: Final = f"{Path(__file__).parent}{os.sep}"
+_LIBRARIES: Final = tuple(get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class ErrorCode(StrEnum):
@@ -200,3 +209,19 @@ class VerifierUnavailable(ScopesError):  # noqa: N818 - the name that a caller r
     def __init__(self, retry_after: float = 1) -> None:
         super().__init__("tokens cannot be verified now")
         self.retry_after = max(1, ceil(retry_after)) if isfinite(retry_after) else 1
+
+
+def type_and_place_of(error: BaseException) -> str:
+    """Return the type of *error*, which code of the application raised, and the place in that code.
+
+    Its text may hold anything, so that is left out.
+    """
+    name = type(error).__name__
+    places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    foreign = [each for each in places if not each[0].startswith(_OWN_CODE)]
+    # An application may be installed beside the libraries that it calls.
+    own = [each for each in foreign if not each[0].startswith(_LIBRARIES)] or foreign
+    if not own:
+        return name
+    file, line = own[-1]
+    return f"{name} at {Path(file).name}:{line}"

@@ -1,5 +1,8 @@
 """Errors: whose fault, and what they may say."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 
 from fastapi_scopes.errors import (
@@ -7,6 +10,7 @@ from fastapi_scopes.errors import (
     ConfigurationError,
     ConfigurationProblem,
     VerifierUnavailable,
+    type_and_place_of,
 )
 
 
@@ -50,3 +54,53 @@ def test_all_problems_stand_in_one_error_a_line_each() -> None:
         ConfigurationError.raise_for(map(ConfigurationProblem, ["a", "b"]))
     assert raised.value.problems == (ConfigurationProblem("a"), ConfigurationProblem("b"))
     ConfigurationError.raise_for([])
+
+
+def fail() -> None:
+    raise KeyError("canary")
+
+
+def fail_in_a_library() -> None:
+    json.loads("canary")
+
+
+def fail_in_a_callback_of_a_library() -> None:
+    json.loads("{}", object_hook=lambda _: fail())
+
+
+def caught(function: Callable[[], object]) -> BaseException:
+    try:
+        function()
+    except (KeyError, json.JSONDecodeError) as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "place"),
+    [
+        (fail, "KeyError", fail),
+        (fail_in_a_library, "JSONDecodeError", fail_in_a_library),
+        (fail_in_a_callback_of_a_library, "KeyError", fail),
+    ],
+)
+def test_error_of_the_application_is_told_by_its_type_and_the_line_of_its_code(
+    function: Callable[[], None], kind: str, place: Callable[[], None]
+) -> None:
+    line = place.__code__.co_firstlineno + 1
+    assert type_and_place_of(caught(function)) == f"{kind} at test_errors.py:{line}"
+
+
+def test_error_of_no_code_of_the_application_is_told_by_its_type() -> None:
+    assert type_and_place_of(KeyError("canary")) == "KeyError"
+
+
+def test_error_of_an_installed_application_has_a_place_too() -> None:
+    error = caught(lambda: json.loads("canary"))
+    # As if the outermost frame, which is that of this file, were not there.
+    while (
+        error.__traceback__ is not None
+        and "tests" in error.__traceback__.tb_frame.f_code.co_filename
+    ):
+        error.__traceback__ = error.__traceback__.tb_next
+    assert type_and_place_of(error).startswith("JSONDecodeError at decoder.py:")

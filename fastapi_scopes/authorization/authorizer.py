@@ -20,6 +20,7 @@ from fastapi_scopes.errors import (
     TokenError,
     TokenFault,
     VerifierUnavailable,
+    type_and_place_of,
 )
 from fastapi_scopes.verifiers.base import (
     GrantingIssuers,
@@ -126,7 +127,7 @@ class Authorizer:
         except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims
             # INVARIANT: a caller whose claims `bind` did not take is refused, and nothing of the
             # caller's is logged (attacks/test_claims.py).
-            _log.error("bind failed, the caller is refused: %s", type(error).__name__)
+            _log.error("bind failed, the caller is refused: %s", type_and_place_of(error))
             return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
         return None
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.applications import Starlette
 
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.errors import ConfigurationProblem
+from fastapi_scopes.errors import ConfigurationProblem, type_and_place_of
 
 __all__ = ["UNUSABLE", "claims_of_override", "override_of", "override_problem"]
 
@@ -45,7 +45,7 @@ async def override_problem(app: Starlette, guard: object) -> ConfigurationProble
     try:
         claims = await claims_of_override(override)
     except Exception as error:  # noqa: BLE001 - the developer's code may raise anything
-        raised = f"{UNUSABLE.text}: it raised {type(error).__name__}"
+        raised = f"{UNUSABLE.text}: it raised {type_and_place_of(error)}"
         return replace(UNUSABLE, text=raised)
     return UNUSABLE if claims is None else None
 

@@ -1,6 +1,7 @@
 import asyncio
 import datetime
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
@@ -17,6 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.errors import TokenError
 from fastapi_scopes.verifiers import JWTVerifier
 from tests.verifiers.minting import NOW, SECRET, mint
 from tests.verifiers.verifying import configured, make_verifier, verdict, verified
@@ -239,11 +241,40 @@ def test_bug_in_a_validator_is_a_token_error(
     assert "canary" not in caplog.text
 
 
-def test_bug_in_a_validator_is_logged_by_its_type(caplog: pytest.LogCaptureFixture) -> None:
+def test_bug_in_a_validator_is_logged_by_its_type_and_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     verifier = make_verifier(claims_model=model(lambda _: raise_(KeyError("canary"))))
 
     assert verdict(verifier, mint()) == "claims"
-    assert caplog.messages == ["claims model model.<locals>.Validated raised KeyError"]
+    (message,) = caplog.messages
+    known = r"claims model model\.<locals>\.Validated raised KeyError at test_jwt\.py:\d+"
+    assert re.fullmatch(known, message)
+
+
+class Strict(Claims):
+    tenant: str
+    floor: int = Field(alias="f")
+    notes: dict[str, int] | None = None
+
+
+@pytest.mark.parametrize(
+    ("claims", "refused"),
+    [
+        ({"tenant": 7, "f": 1}, "'tenant' (string_type)"),
+        ({}, "'tenant' (missing), 'f' (missing)"),
+        ({"tenant": "t", "f": "canary"}, "'f' (int_parsing)"),
+        ({"tenant": "t", "f": 1, "notes": {"canary": "canary"}}, "'notes' (int_parsing)"),
+    ],
+)
+def test_refusal_by_the_model_names_its_fields_and_nothing_of_the_token(
+    claims: dict[str, object], refused: str
+) -> None:
+    verifier = make_verifier(claims_model=Strict)
+
+    with pytest.raises(TokenError) as caught:
+        asyncio.run(verifier.verify(mint(**claims)))
+    assert caught.value.detail == f"the claims model refuses {refused}"
 
 
 def test_refusal_by_the_model_has_no_context_that_quotes_claims() -> None:

@@ -12,6 +12,7 @@ from fastapi_scopes.verifiers.tokens.scopes_claim import claim_at
 __all__ = [
     "Expectations",
     "claims_of",
+    "require_bearer",
     "require_claims",
 ]
 
@@ -58,15 +59,22 @@ def claims_of(payload: bytes) -> dict[str, object]:
         raise TokenError(TokenFault.PAYLOAD) from None
 
 
+def require_bearer(claims: Mapping[str, object], expected: Expectations) -> None:
+    """Check that *claims* are of a bearer token, or of one whose proof is looked at later.
+
+    Raises:
+        TokenError: their token is bound to a key (RFC 9449 7.2).
+    """
+    if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
+        raise TokenError(TokenFault.CONFIRMATION)
+
+
 def require_claims(claims: Mapping[str, object], expected: Expectations, now: float) -> None:
     """Check every registered claim of *claims*, and what else is *expected* of them *now*.
 
     Raises:
         TokenError: they are not valid here.
     """
-    # RFC 9449 7.2: a token that is bound to a key is no bearer token; it needs a proof.
-    if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
-        raise TokenError(TokenFault.CONFIRMATION)
     # An empty claim identifies nobody.
     if expected.strict and any(claims.get(name) in (None, "", []) for name in _REQUIRED_CLAIMS):
         raise TokenError(TokenFault.CLAIMS)

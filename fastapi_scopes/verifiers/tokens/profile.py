@@ -16,11 +16,12 @@ from fastapi_scopes.errors import (
     TokenError,
     TokenFault,
     VerifierUnavailable,
+    type_and_place_of,
 )
 from fastapi_scopes.verifiers._encodings import is_json_object
 from fastapi_scopes.verifiers.base import Origin, ProofChecker, RevocationList, SharedClaims
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
-from fastapi_scopes.verifiers.tokens.claims import Expectations, require_claims
+from fastapi_scopes.verifiers.tokens.claims import Expectations, require_bearer, require_claims
 from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers, require_key_issuer
 from fastapi_scopes.verifiers.tokens.kinds import require_kind, require_type
 from fastapi_scopes.verifiers.tokens.limits import ScopeLimits
@@ -129,9 +130,11 @@ class TokenProfile(Origin, Generic[ClaimsT]):
         Raises:
             TokenError: they are not valid here.
         """
+        require_bearer(claims, self._expected)
+        # Before the claims: a token of another kind also has another audience, or another client.
+        require_kind(claims, self._kind, header=header, audiences=self._expected.audiences)
         require_claims(claims, self._expected, now)
         require_key_issuer(claims, key_issuers)
-        require_kind(claims, self._kind, header=header, audiences=self._expected.audiences)
         scopes = self._scopes.scopes_of(claims)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
@@ -208,7 +211,7 @@ class TokenProfile(Origin, Generic[ClaimsT]):
         except (TokenError, VerifierUnavailable):
             raise
         except Exception as bug:  # noqa: BLE001 - code of the application, asked for any token
-            _log.error("revocation list raised %s", type(bug).__name__)
+            _log.error("revocation list raised %s", type_and_place_of(bug))
         raise VerifierUnavailable
 
     async def _require_proof(self, token: str, confirmation: Mapping[str, object]) -> None:
@@ -219,24 +222,37 @@ class TokenProfile(Origin, Generic[ClaimsT]):
         except (TokenError, VerifierUnavailable):
             raise
         except Exception as bug:  # noqa: BLE001 - code of the application, given any confirmation
-            _log.error("proof checker raised %s", type(bug).__name__)
+            _log.error("proof checker raised %s", type_and_place_of(bug))
         # One that says no instead of raising is believed. By identity: `==` may be its own code.
         if answer is not None and answer is not True:  # pyright: ignore[reportUnnecessaryComparison]
             raise TokenError(TokenFault.CONFIRMATION)
 
 
 def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
+    detail = "the claims model changes what was verified"
     try:
         modelled = model.model_validate(claims)
         if _keeps_verified(modelled, model, claims):
             return modelled
-    except ValidationError:
-        pass
+    except ValidationError as error:
+        detail = _refusal_in(error, model)
     except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
         # Its text may quote them.
-        _log.error("claims model %s raised %s", model.__qualname__, type(bug).__name__)
+        detail = ""
+        _log.error("claims model %s raised %s", model.__qualname__, type_and_place_of(bug))
     # Outside of `except`: a ValidationError quotes claims, and would be this one's context.
-    raise TokenError(TokenFault.CLAIMS)
+    raise TokenError(TokenFault.CLAIMS, detail)
+
+
+def _refusal_in(error: ValidationError, model: type[Claims]) -> str:
+    """Return the fields that *model* refuses, and why; nothing of the claims themselves."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    # What stands inside of a claim may be called by a word of the token.
+    faults = {str(each["loc"][0]): each["type"] for each in found if each["loc"]}
+    aliases = {name: field.alias or name for name, field in model.model_fields.items()}
+    known = {*aliases, *aliases.values()}
+    refused = ", ".join(f"{name!r} ({why})" for name, why in faults.items() if name in known)
+    return f"the claims model refuses {refused or 'them'}"
 
 
 def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:
@@ -248,7 +264,7 @@ def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:
         shared.copy()
     except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
         _log.error(
-            "claims model %s cannot be copied: %s", type(claims).__name__, type(bug).__name__
+            "claims model %s cannot be copied: %s", type(claims).__name__, type_and_place_of(bug)
         )
     else:
         return shared

@@ -9,7 +9,13 @@ from itertools import islice
 from typing import Any, Final, cast
 
 from fastapi_scopes.core.scopes import MAX_SCOPES, is_scope_token, parse_scopes
-from fastapi_scopes.errors import Assignment, ConfigurationProblem, TokenError, TokenFault
+from fastapi_scopes.errors import (
+    Assignment,
+    ConfigurationProblem,
+    TokenError,
+    TokenFault,
+    type_and_place_of,
+)
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object
 from fastapi_scopes.verifiers.options import ScopesClaim
 
@@ -98,7 +104,7 @@ class ScopesReader:
             reason = f"returned a {type(returned).__name__!r}"
         except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
             # Its text may quote them.
-            reason = f"raised {type(bug).__name__}"
+            reason = f"raised {type_and_place_of(bug)}"
         _log.error("the function scopes_claim %s, the token is refused", reason)
         raise TokenError(TokenFault.SCOPES)
 
