@@ -11,7 +11,6 @@ Each has a `code`, one of a closed set, that a log may carry. No message, here o
 package, holds a token, a secret or an Authorization header.
 """
 
-import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,8 +36,10 @@ __all__ = [
     "type_and_place_of",
 ]
 
-_OWN_CODE: Final = f"{Path(__file__).parent}{os.sep}"
-_LIBRARIES: Final = tuple(get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib"))
+_OWN_CODE: Final = Path(__file__).parent
+_LIBRARIES: Final = [
+    Path(get_path(each)) for each in ("stdlib", "platstdlib", "purelib", "platlib")
+]
 
 
 class ErrorCode(StrEnum):
@@ -217,11 +218,11 @@ def type_and_place_of(error: BaseException) -> str:
     Its text may hold anything, so that is left out.
     """
     name = type(error).__name__
-    places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    foreign = [each for each in places if not each[0].startswith(_OWN_CODE)]
+    places = [(Path(each.f_code.co_filename), line) for each, line in walk_tb(error.__traceback__)]
+    foreign = [each for each in places if not each[0].is_relative_to(_OWN_CODE)]
     # An application may be installed beside the libraries that it calls.
-    own = [each for each in foreign if not each[0].startswith(_LIBRARIES)] or foreign
+    own = [each for each in foreign if not any(map(each[0].is_relative_to, _LIBRARIES))] or foreign
     if not own:
         return name
     file, line = own[-1]
-    return f"{name} at {Path(file).name}:{line}"
+    return f"{name} at {file.name}:{line}"
