@@ -15,12 +15,10 @@ from tests.issuers.faulty import AUDIENCE, FaultyIssuer
 from tests.issuers.server import Server
 from tests.verifiers import minting
 from tests.verifiers.introspecting import UNAVAILABLE, answer_to, make_introspecting, make_issuer
-from tests.verifiers.minting import NOW, jwk, rsa_key
+from tests.verifiers.minting import NOW
 from tests.verifiers.publishing import (
     ISSUER,
-    JWKS_URI,
     Issuer,
-    key_set_of,
     looped,
     make_jwks_verifier,
     outcome_of,
@@ -121,18 +119,6 @@ async def test_time_that_keys_spent_in_a_cache_is_no_time_of_theirs(
         now[0] += 1
         assert await outcome_of(verifier, token) == "accept"
         await until(lambda: issuer.key_set.count == 2)
-
-
-@looped
-async def test_issuer_that_publishes_a_private_key_is_trusted_with_nothing() -> None:
-    private = minting.number(rsa_key().private_numbers().d)
-    body = key_set_of(jwk(rsa_key(), kid="k1"), {**jwk(rsa_key("other"), kid="k2"), "d": private})
-    issuer = Issuer()
-    issuer.documents[JWKS_URI] = body
-    token = minting.mint(
-        {"iss": ISSUER, "exp": NOW + 60}, algorithm="RS256", key=rsa_key(), header={"kid": "k1"}
-    )
-    assert await outcome_of(issuer.verifier(), token) == UNAVAILABLE
 
 
 @looped

@@ -149,7 +149,6 @@ BROKEN_KEY_SETS: Mapping[str, Behaviour] = {
     "keys-object": lambda good: members(keys=good.document["keys"][0])(good),
     "keys-twice": doubled("keys", []),
     "one-key-without-set": lambda good: good.with_document(good.document["keys"][0]),
-    "oct-member": keys_beside(OCT_KEY),
     "oct-alone": members(keys=[OCT_KEY]),
     "all-for-encryption": key_members(use="enc"),
     "all-of-unknown-type": key_members(kty="AKP"),
@@ -184,6 +183,7 @@ SOUND_KEY_SETS: Mapping[str, Behaviour] = {
     "64-keys": many_keys(64),
     "largest-body": padded(KEY_SET_LIMIT),
     "unknown-members": members(**{"x-issued": [{"by": None}]}),
+    "oct-member": keys_beside(OCT_KEY),
     "malformed-members": keys_beside(*MALFORMED_JWKS.values()),
     **{f"beside-{name}": keys_beside(each) for name, each in MALFORMED_JWKS.items()},
 }

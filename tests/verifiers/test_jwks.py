@@ -90,15 +90,6 @@ async def test_set_of_a_careless_issuer_verifies(jwks: tuple[Any, ...]) -> None:
     assert await outcome_of(verifier, minted("ES256", ec_key(), kid="a")) == "accept"
 
 
-@pytest.mark.parametrize("bad", [{"d": "AQAB"}, {"d": ""}, {"d": {}}], ids=str)
-@looped
-async def test_set_with_a_private_member_is_unfit_as_a_whole(bad: Any) -> None:
-    verifier = publishing(jwk(ec_key(), kid="a"), jwk(ec_key(name="b"), **bad)).verifier()
-
-    token = minted("ES256", ec_key(), kid="a")
-    assert await outcome_of(verifier, token) == "verifier_unavailable"
-
-
 def mixed_set() -> tuple[Any, ...]:
     return (
         jwk(rsa_key(), kid="r", alg="RS256"),

@@ -78,9 +78,11 @@ def assert_nothing_was_quoted(
     caplog: pytest.LogCaptureFixture, issuer: FaultyIssuer, *tokens: str
 ) -> None:
     own = [each.getMessage() for each in caplog.records if each.name == "fastapi_scopes"]
-    assert len(own) == 1
+    # What is published and should not be is told beside it.
+    assert len([each for each in own if each.startswith("no keys of ")]) == 1
+    assert len(own) <= 2
     for secret in (*tokens, issuer.signing_key.jwk["x"], "Sign in", "error", "canary"):
-        assert secret not in own[0]
+        assert not any(secret in each for each in own)
     for token in tokens:
         assert token not in caplog.text
 

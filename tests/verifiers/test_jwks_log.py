@@ -115,10 +115,6 @@ SAID: Mapping[str, tuple[Mapping[str, Any], str]] = {
         f"what is at {JWKS_URI} is a dict of PEM texts (X.509), no JWK set; write the address of "
         "the issuer's JWK set in jwks_uri=",
     ),
-    "secret": (
-        {OPENID: metadata(), JWKS_URI: key_set_of({"kty": "oct", "k": SECRET})},
-        f"what is at {JWKS_URI} holds a secret; {BY_ISSUER}",
-    ),
     "other-algorithms": (
         {OPENID: metadata(), JWKS_URI: key_set_of(jwk(rsa_key(), kid="canary"))},
         f"what is at {JWKS_URI} is a JWK set without a usable key for ES256; its keys are for "
@@ -232,6 +228,13 @@ WAYS_OUT: Mapping[str, tuple[Sequence[Mapping[str, Any]], str]] = {
         "its keys (EC P-256) are for another use, weak, malformed, or two have one 'kid', so ask "
         "the issuer",
     ),
+    "two-of-one-name-and-another": (
+        [
+            *(jwk(rsa_key(each), kid="canary") for each in ("one", "other")),
+            ec_jwk(ec.SECP384R1(), kid="canary"),
+        ],
+        "algorithms=['ES384']",
+    ),
     "no-words-of-the-standard": (
         [{"kty": "canary", "crv": ["canary"], "alg": "canary"}, {"kty": "EC", "crv": "secp256k1"}],
         "its keys (EC secp256k1, of an unknown kind) are for another use, weak, malformed, or two "
@@ -254,6 +257,52 @@ async def test_set_without_a_usable_key_says_which_algorithms_to_write(
     assert "is a JWK set without a usable key for ES256; " in said
     assert said.endswith(way_out)
     assert "canary" not in said
+
+
+TWO_OF_ONE_NAME = {
+    "first-without-alg": ({}, {"alg": "RS256"}, "RSA, RSA RS256"),
+    "second-without-alg": ({"alg": "RS256"}, {"alg": None}, "RSA, RSA RS256"),
+    "both-without-alg": ({}, {}, "RSA"),
+    "both-with-alg": ({"alg": "RS256"}, {"alg": "RS256"}, "RSA RS256"),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "kinds"), TWO_OF_ONE_NAME.values(), ids=TWO_OF_ONE_NAME)
+@looped
+async def test_other_algorithms_are_no_way_out_for_two_keys_of_one_name(
+    one: Any, other: Any, kinds: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer = Issuer()
+    twins = jwk(rsa_key("one"), kid="canary", **one), jwk(rsa_key(), kid="canary", **other)
+    issuer.documents[JWKS_URI] = key_set_of(*twins)
+    await issuer.verifier(algorithms=["RS256"]).warm_up()
+
+    (said,) = caplog.messages
+    assert said.endswith(
+        f"without a usable key for RS256; its keys ({kinds}) are for another use, weak, malformed, "
+        "or two have one 'kid', so ask the issuer"
+    )
+
+
+@looped
+async def test_set_of_secrets_alone_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    issuer = Issuer()
+    issuer.documents[JWKS_URI] = key_set_of({"kty": "oct", "k": SECRET, "kid": "canary"})
+    verifier = issuer.verifier()
+    for _ in range(2):
+        await verifier.warm_up()
+
+    unfit = (
+        f"no keys of {ISSUER}: what is at {JWKS_URI} holds a secret, and no usable key; if that "
+        "address is wrong, correct jwks_uri="
+    )
+    assert caplog.messages == [
+        f"the JWK set at {JWKS_URI} has the private half of keys[0] in it, with which everybody "
+        "can sign; it verifies nothing, and the issuer must withdraw it",
+        unfit,
+        unfit,
+    ]
+    assert {each.levelname for each in caplog.records} == {"ERROR"}
 
 
 def fetch_at_once(url: str) -> Document:

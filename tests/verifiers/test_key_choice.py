@@ -95,7 +95,13 @@ CHOICES: dict[str, tuple[list[Any], str | None, str, str]] = {
         [{"keys": [named("a", "a"), PADDED, named("c", "c")]}],
         "a",
         "a",
-        "unknown_key",
+        "accept",
+    ),
+    "name-of-misspelled-beside-unnamed": (
+        [{"keys": [PADDED, named(None, "c")]}],
+        "a",
+        "b",
+        "signature",
     ),
     "duplicate-name-of-weak": (
         [{"keys": [named("a", "a"), {**named("a", "a"), "e": "Aw"}]}],

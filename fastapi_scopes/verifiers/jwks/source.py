@@ -23,7 +23,7 @@ from fastapi_scopes.verifiers._settings import is_number_within
 from fastapi_scopes.verifiers.jwks.diagnosis import is_page, mistake_in
 from fastapi_scopes.verifiers.jwks.endpoints import DiscoveredEndpoints
 from fastapi_scopes.verifiers.keys.material import KeyRefusedError
-from fastapi_scopes.verifiers.keys.published import read_published_keys
+from fastapi_scopes.verifiers.keys.published import KeySetReader
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys
 from fastapi_scopes.verifiers.tokens.expected_issuers import metadata_issuer_of
 
@@ -54,7 +54,7 @@ class JWKSSource:
         self._issuer = issuer
         self._configured_uri = jwks_uri
         self._discovered_uri: str | None = None
-        self._algorithms = algorithms
+        self._reader = KeySetReader(algorithms)
         # What an https issuer names must not fall back to a host that is listed for http.
         self._allow_http = allow_http if is_plain(issuer) else allow_http is True
         self._needs_tls = needs_tls or not is_plain(issuer)
@@ -94,7 +94,7 @@ class JWKSSource:
         self._discovered_uri = None
         document = await self._fetched(uri, deadline)
         try:
-            keys = read_published_keys(document.body, self._algorithms)
+            keys = self._reader.read(document.body, without_query(uri))
         except KeyRefusedError as refused:
             said = mistake_in(document.body, uri) or refused
             raise FetchError(f"what is at {without_query(uri)} {said}") from None

@@ -12,10 +12,22 @@ from fastapi_scopes.verifiers._encodings import decode_base64url, is_json_array,
 from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm
 from fastapi_scopes.verifiers.keys.addresses import require_no_address
 from fastapi_scopes.verifiers.keys.kinds import kinds_of
-from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError, material_of
+from fastapi_scopes.verifiers.keys.material import (
+    KeyMaterial,
+    KeyOfAnotherUseError,
+    KeyRefusedError,
+    material_of,
+)
 from fastapi_scopes.verifiers.keys.secrets import secret_material
 
-__all__ = ["MAX_KID_CHARS", "jwk_material", "jwk_set_material", "present_members"]
+__all__ = [
+    "MAX_KID_CHARS",
+    "jwk_material",
+    "jwk_set_material",
+    "no_usable_key",
+    "present_members",
+    "usable_keys",
+]
 
 MAX_KID_CHARS = 256
 """The longest `kid` of a key or a token."""
@@ -26,18 +38,12 @@ _EC_CURVES: Mapping[str, ec.EllipticCurve] = {
     "P-521": ec.SECP521R1(),
 }
 
-_OCTETS = ("n", "e", "x", "y", "k")
-
 JWK = Mapping[str, object]
 """A JWK or JWK set, as json.loads gives it."""
 
 
 def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
-    """Return the keys of *jwk_set* that fit one of *algorithms*.
-
-    Real sets mix keys of many kinds and uses: those that cannot be used are skipped (RFC 7517
-    5), and disable no other. Two different keys of one `kid` that fit the same token are both
-    skipped, since nothing says which is meant; the same key twice is one key.
+    """Return the keys of *jwk_set* that fit one of *algorithms*, as `usable_keys` has them.
 
     Raises:
         KeyRefusedError: it is no set, mixes secrets with public keys, or has no usable key.
@@ -45,25 +51,62 @@ def jwk_set_material(jwk_set: JWK, algorithms: Sequence[Algorithm]) -> list[KeyM
     members = jwk_set.get("keys")
     if not is_json_array(members):
         raise KeyRefusedError("is no JWK set: its 'keys' is not a list")
-    jwks = [present_members(each) for each in members if is_json_object(each)]
-    if len({each["kty"] == "oct" for each in jwks if "kty" in each}) > 1:
+    types = [each.get("kty") for each in members if is_json_object(each)]
+    if len({each == "oct" for each in types if each is not None}) > 1:
         raise KeyRefusedError("is a JWK set that mixes secrets with public keys", "split it")
-    usable = _usable(jwks, algorithms)
-    if not usable:
-        names = ", ".join(each.name for each in algorithms)
-        raise KeyRefusedError(
-            f"is a JWK set without a usable key for {names}", _way_out(jwks, algorithms)
-        )
-    return usable
+    found, _ = usable_keys(dict(enumerate(members)), algorithms)
+    if not found:
+        raise no_usable_key(members, algorithms)
+    return [*found.values()]
 
 
-def _way_out(jwks: Sequence[JWK], algorithms: Sequence[Algorithm]) -> str | Assignment:
-    """Return what to do about *jwks*, none of which can be used for *algorithms*."""
-    others = [each for each in ALGORITHMS.values() if each not in algorithms]
-    usable = _usable(jwks, others)
-    fitting = [next(each.name for each in others if key.fits(each)) for key in usable]
-    if fitting:
-        names = sorted(set(fitting))
+def usable_keys(
+    members: Mapping[int, object], algorithms: Sequence[Algorithm]
+) -> tuple[dict[int, KeyMaterial], dict[int, KeyRefusedError]]:
+    """Return the keys among *members* of a JWK set, and why others cannot be used, by position.
+
+    Real sets mix keys of many kinds and uses: those that cannot be used are skipped (RFC 7517
+    5), and disable no other. Two different keys of one `kid` that fit the same token are both
+    skipped, since nothing says which is meant; the same key twice is one key.
+    """
+    found: dict[int, KeyMaterial] = {}
+    misspelled: list[KeyMaterial] = []
+    refused: dict[int, KeyRefusedError] = {}
+    for position, member in members.items():
+        try:
+            found[position] = _member_material(member, algorithms)
+        except KeyRefusedError as error:
+            refused[position] = error
+            # A secret that is not canonical base64url is read all the same by others, so a token
+            # may mean it (Wycheproof, rejectsDuplicateKid). No issuer publishes secrets.
+            if is_json_object(member) and member.get("kty") == "oct":
+                with contextlib.suppress(ValueError):
+                    misspelled.append(_member_material(_respelled(member), algorithms))
+    for position, key in found.items():
+        if any(key.clashes_with(other, algorithms) for other in (*found.values(), *misspelled)):
+            refused[position] = KeyRefusedError(
+                "has the 'kid' of another key, and nothing tells the two apart"
+            )
+    return {place: key for place, key in found.items() if place not in refused}, refused
+
+
+def no_usable_key(members: Iterable[object], algorithms: Sequence[Algorithm]) -> KeyRefusedError:
+    """Return what is wrong with a JWK set of these *members*, of which none can be used."""
+    names = ", ".join(each.name for each in algorithms)
+    return KeyRefusedError(
+        f"is a JWK set without a usable key for {names}",
+        _way_out([present_members(each) for each in members if is_json_object(each)]),
+    )
+
+
+def _way_out(jwks: Sequence[JWK]) -> str | Assignment:
+    """Return what to do about *jwks*, none of which can be used for the algorithms as they are."""
+    # All algorithms at once: a key that another one of its `kid` disables has no way out.
+    everything = [*ALGORITHMS.values()]
+    usable, _ = usable_keys(dict(enumerate(jwks)), everything)
+    if usable:
+        fitting = (filter(key.fits, everything) for key in usable.values())
+        names = sorted({next(each).name for each in fitting})
         return Assignment("algorithms", names, lead=f"its keys are for {', '.join(names)}: write")
     if not jwks:
         return "it holds no key at all, so ask the issuer"
@@ -78,32 +121,15 @@ def present_members(jwk: JWK) -> JWK:
     return {name: value for name, value in jwk.items() if value is not None}
 
 
-def _usable(jwks: Iterable[JWK], algorithms: Sequence[Algorithm]) -> list[KeyMaterial]:
-    found: list[KeyMaterial] = []
-    misspelled: list[KeyMaterial] = []
-    for jwk in jwks:
-        try:
-            found.append(jwk_material(jwk, algorithms))
-        except KeyRefusedError:
-            # The key is told, where nothing but its base64url is wrong, so a token may mean it:
-            # another key of its `kid` is then ambiguous.
-            with contextlib.suppress(ValueError):
-                misspelled.append(jwk_material(_respelled(jwk), algorithms))
-    return [
-        key
-        for key in found
-        if not any(key.clashes_with(other, algorithms) for other in (*found, *misspelled))
-    ]
+def _member_material(member: object, algorithms: Sequence[Algorithm]) -> KeyMaterial:
+    if not is_json_object(member):
+        raise KeyRefusedError("is no JSON object")
+    return jwk_material(member, algorithms)
 
 
 def _respelled(jwk: JWK) -> JWK:
-    members = {name: jwk[name] for name in _OCTETS if isinstance(jwk.get(name), str)}
-    return {**jwk, **{name: _canonical(str(value)) for name, value in members.items()}}
-
-
-def _canonical(text: str) -> str:
-    octets = base64.urlsafe_b64decode(text.rstrip("=") + "==")
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    octets = base64.urlsafe_b64decode(_text(jwk, "k").rstrip("=") + "==")
+    return {**jwk, "k": base64.urlsafe_b64encode(octets).rstrip(b"=").decode()}
 
 
 def jwk_material(jwk: JWK, algorithms: Sequence[Algorithm]) -> KeyMaterial:
@@ -131,10 +157,12 @@ def jwk_material(jwk: JWK, algorithms: Sequence[Algorithm]) -> KeyMaterial:
 
 def _require_use(jwk: JWK) -> None:
     if "use" in jwk and jwk["use"] != "sig":
-        raise KeyRefusedError("is a JWK whose 'use' is not 'sig'", "pass a key for signatures")
+        raise KeyOfAnotherUseError("is a JWK whose 'use' is not 'sig'", "pass a key for signatures")
     operations = jwk.get("key_ops", ["verify"])
     if not is_json_array(operations) or "verify" not in operations:
-        raise KeyRefusedError("is a JWK whose 'key_ops' lack 'verify'", "pass a key for signatures")
+        raise KeyOfAnotherUseError(
+            "is a JWK whose 'key_ops' lack 'verify'", "pass a key for signatures"
+        )
 
 
 def _text_or_none(jwk: JWK, name: str) -> str | None:
@@ -153,7 +181,7 @@ def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
     # Long enough for every algorithm that it would serve: the one that it names, or all.
     symmetric = [each for each in algorithms if each.is_symmetric]
     if not symmetric:
-        raise KeyRefusedError("is a secret, which fits none of the algorithms")
+        raise KeyOfAnotherUseError("is a secret, which fits none of the algorithms")
     secret = _octets(jwk, "k")
     require_no_address(secret)
     return secret_material(secret, symmetric)
@@ -162,7 +190,8 @@ def _secret(jwk: JWK, algorithms: Iterable[Algorithm]) -> KeyMaterial:
 def _public(jwk: JWK) -> KeyMaterial:
     build = _BUILDERS.get(_text(jwk, "kty"))
     if build is None:
-        raise KeyRefusedError("is a dict without a known 'kty'", "pass a JWK or a JWK set")
+        kind = KeyOfAnotherUseError if _text(jwk, "kty") else KeyRefusedError
+        raise kind("is a dict without a known 'kty'", "pass a JWK or a JWK set")
     try:
         key = build(jwk)
     except KeyRefusedError:
@@ -179,7 +208,7 @@ def _rsa_key(jwk: JWK) -> object:
 def _ec_key(jwk: JWK) -> object:
     curve = _EC_CURVES.get(_text(jwk, "crv"))
     if curve is None:
-        raise KeyRefusedError("is an EC JWK on another curve than P-256, P-384 or P-521")
+        raise KeyOfAnotherUseError("is an EC JWK on another curve than P-256, P-384 or P-521")
     x, y = _octets(jwk, "x"), _octets(jwk, "y")
     # RFC 7518 6.2.1.2: as long as a coordinate, leading zeros included.
     if not len(x) == len(y) == (curve.key_size + 7) // 8:
@@ -195,7 +224,7 @@ def _okp_key(jwk: JWK) -> object:
         case "Ed448":
             return ed448.Ed448PublicKey.from_public_bytes(_octets(jwk, "x"))
         case _:
-            raise KeyRefusedError("is an OKP JWK on another curve than Ed25519 or Ed448")
+            raise KeyOfAnotherUseError("is an OKP JWK on another curve than Ed25519 or Ed448")
 
 
 _BUILDERS: Mapping[str, Callable[[JWK], object]] = {

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._jose import Algorithm, PublicKey
 
-__all__ = ["KeyMaterial", "KeyRefusedError", "material_of"]
+__all__ = ["KeyMaterial", "KeyOfAnotherUseError", "KeyRefusedError", "material_of"]
 
 _MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192
@@ -61,6 +61,10 @@ class KeyRefusedError(ValueError):
         super().__init__(str(self.problem))
 
 
+class KeyOfAnotherUseError(KeyRefusedError):
+    """A key is for something else, which is no fault of it: real sets hold keys of many uses."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyMaterial:
     """One vetted key, before it is bound to algorithms."""
@@ -94,7 +98,7 @@ class KeyMaterial:
             names = ", ".join(each.name for each in algorithms)
             # The `alg` is not quoted: in a JWK with members mixed up it may be the key.
             only = "" if self.algorithm is None else " with an 'alg'"
-            raise KeyRefusedError(
+            raise KeyOfAnotherUseError(
                 f"is {self.kind}{only}, which fits none of {names}",
                 Assignment("algorithms", lead="name one that it fits in"),
             )
