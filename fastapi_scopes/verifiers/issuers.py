@@ -63,7 +63,8 @@ class IssuersVerifier(Generic[ClaimsT]):
 
     The `iss` of a token, not verified yet, only says which of *verifiers* is asked; that one
     then checks it with the rest, so a key of one issuer never verifies a token of another. An
-    issuer of its own goes before a family that includes it (`{tenantid}`).
+    issuer of its own goes before a family that includes it (`{tenantid}`), and takes its tenant
+    away from it, in whatever case a token writes the GUID.
 
     One issuer may have several verifiers with no algorithm in common, as while its tokens move
     from HS256 to ES256: the `alg` of a token then says which of them is asked.
@@ -85,6 +86,12 @@ class IssuersVerifier(Generic[ClaimsT]):
                 self._by_issuer.setdefault(issuer, []).append(each)
                 self._by_algorithm |= {(issuer, name): each for name in _algorithms_of(each)}
         self._families = tuple(filter(is_family, self._by_issuer))
+        self._tenants = {
+            each.lower(): each
+            for each in self._by_issuer
+            if any(is_of_family(each, family) for family in self._families)
+        }
+        """The issuers of their own that a family includes, by their text in lower case."""
         self.max_token_chars: int = max(
             getattr(each, "max_token_chars", MAX_TOKEN_CHARS) for each in verifiers
         )
@@ -139,7 +146,7 @@ class IssuersVerifier(Generic[ClaimsT]):
         (attacks/test_shared_issuers.py).
         """
         named, header_segment = unverified_issuer_of(token, max_chars=self.max_token_chars)
-        issuer = named if named in self._by_issuer else self._family_of(named)
+        issuer = named if named in self._by_issuer else self._issuer_including(named)
         members = self._by_issuer[issuer]
         if len(members) == 1:
             return members[0]
@@ -148,10 +155,12 @@ class IssuersVerifier(Generic[ClaimsT]):
             raise TokenError(TokenFault.ALGORITHM)
         return verifier
 
-    def _family_of(self, issuer: str) -> str:
+    def _issuer_including(self, issuer: str) -> str:
         for family in self._families:
             if is_of_family(issuer, family):
-                return family
+                # INVARIANT: a tenant with a member of its own is its alone, in whatever case its
+                # GUID is written (test_tenant_escapes_its_own_limits_in_no_spelling).
+                return self._tenants.get(issuer.lower(), family)
         raise TokenError(TokenFault.ISSUER)
 
     @copies_from(verify_shared)

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from fastapi_scopes import Claims, ScopeGuard
 from fastapi_scopes.errors import ConfigurationError
-from fastapi_scopes.verifiers import IssuersVerifier
+from fastapi_scopes.verifiers import ANY_TENANT, IssuersVerifier
 from tests.apps import bind_state
 from tests.doors import DOORS, Door
 from tests.verifiers.kinds import make_published, outcome
@@ -226,3 +226,29 @@ def test_dropped_scope_decides_nothing(door: Door) -> None:
 
     assert client.get("/x", headers=headers).status_code == 403
     assert client.get("/y", headers=headers).json()["claims"] == ["app:read"]
+
+
+TENANT = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+FAMILY = "https://login.example/{tenantid}/v2.0"
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["after", "before"])
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_tenant_escapes_its_own_limits_in_no_spelling(
+    door: Door, spelled: Any, *, is_first: bool
+) -> None:
+    own = make_published(
+        jwk(PARTNER_KEY), issuer=FAMILY.replace("{tenantid}", TENANT), allowed_scopes=["app:read"]
+    )
+    family = make_published(
+        jwk(PARTNER_KEY), issuer=FAMILY, tenants=ANY_TENANT, allowed_scopes=[ADMIN, "app:*"]
+    )
+    verifier = IssuersVerifier([own, family] if is_first else [family, own])
+    app = guarded(door, verifier, {"GET /x": "app:delete"})
+    tenant = spelled(TENANT)
+    token = sign(FAMILY.replace("{tenantid}", tenant), f"{ADMIN} app:delete", tid=tenant)
+
+    with TestClient(app) as client:
+        answer = client.get("/x", headers=bearer(token))
+    assert answer.status_code == (403 if tenant == TENANT else 401)

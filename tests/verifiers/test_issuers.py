@@ -175,10 +175,19 @@ OF_FAMILIES: Mapping[str, tuple[str, str | None, str]] = {
     "family-in-upper-case": (FAMILY.replace("{tenantid}", OTHER.upper()), OTHER.upper(), "family"),
     "other-family": (OLD_FAMILY.replace("{tenantid}", TENANT), TENANT, "other-family"),
     "tenant-of-its-own": (FAMILY.replace("{tenantid}", TENANT), None, "tenant"),
-    "tenant-of-its-own-in-upper-case": (
-        FAMILY.replace("{tenantid}", TENANT.upper()),
+    # GUIDs are equal in any case: what the member of that tenant refuses, its family does not take.
+    **{
+        f"tenant-of-its-own-in-{name}": (FAMILY.replace("{tenantid}", each), tenant, "issuer")
+        for name, each, tenant in (
+            ("upper-case", TENANT.upper(), TENANT.upper()),
+            ("upper-case-of-iss", TENANT.upper(), TENANT),
+            ("mixed-case", TENANT[:18] + TENANT[18:].upper(), TENANT[:18] + TENANT[18:].upper()),
+        )
+    },
+    "tenant-of-its-own-with-tid-in-upper-case": (
+        FAMILY.replace("{tenantid}", TENANT),
         TENANT.upper(),
-        "family",
+        "tenant",
     ),
     "another-tenant-claimed": (FAMILY.replace("{tenantid}", OTHER), TENANT, "issuer"),
     "template-itself": (FAMILY, OTHER, "issuer"),
@@ -208,6 +217,16 @@ def test_family_takes_what_no_issuer_of_its_own_does(
             assert verdict(verifier, token) == "issuer"
         else:
             assert verified(verifier, token).scopes == {by}
+
+
+def test_tenant_that_is_written_in_upper_case_is_that_tenant() -> None:
+    own = FAMILY.replace("{tenantid}", TENANT.upper())
+    verifier = IssuersVerifier([make_family(), make_member(own, allowed_scopes=["tenant"])])
+
+    for each in (TENANT, TENANT.title()):
+        issuer = FAMILY.replace("{tenantid}", each)
+        assert verdict(verifier, sign(issuer, tid=each)) == "issuer"
+    assert verified(verifier, sign(own, scope="tenant x")).scopes == {"tenant"}
 
 
 def test_algorithm_chooses_within_a_family() -> None:
