@@ -48,6 +48,8 @@ ID_TOKENS: Mapping[str, Mapping[str, Any]] = {
     "nonce-with-nested-scopes": {"nonce": "n", "realm_access": {"roles": ["app:read"]}},
     "nonce-with-roles-and-azp": {"nonce": "n", "roles": ["app:read"], "azp": "another-client"},
     "nonce-with-scopes-null": {"nonce": "n", "scope": None},
+    "nonce-with-scp-null": {"nonce": "n", "scp": None},
+    "nonce-with-client-null": {"nonce": "n", "client_id": None},
 }
 
 
@@ -111,6 +113,8 @@ ACCESS_TOKENS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "nonce-with-no-scopes": ("scope", {"nonce": "n", "scope": ""}),
     "nonce-with-scopes-elsewhere": ("scope", {"nonce": "n", "scp": "app:read"}),
     "nonce-of-a-client": ("scope", {"nonce": "n", "client_id": "c"}),
+    "nonce-of-an-empty-client": ("scope", {"nonce": "n", "client_id": ""}),
+    "client-null": ("scope", {"client_id": None, "scope": "app:read"}),
     "nonce-with-typ": ("realm_access.roles", {"nonce": "n", "typ": "Bearer"}),
     "nonce-with-token-use": ("roles", {"nonce": "n", "token_use": "access"}),
     "keycloak": ("scope", {"typ": "Bearer", "azp": "c", "scope": "app:read", "sid": "s"}),

@@ -113,6 +113,7 @@ SPECIAL: Mapping[str, Mapping[str, Any]] = {
     "dpop": {"htm": "GET", "htu": "https://api.example", "jti": "j"},
     "client-assertion": {"iss": "client", "sub": "client", "jti": "j"},
     "client-assertion-with-client-id": {"iss": "client", "sub": "client", "client_id": "client"},
+    "client-assertion-with-client-null": {"iss": "client", "sub": "client", "client_id": None},
     "request-object": {"response_type": "code", "client_id": "c", "scope": "a", "sub": "alice"},
     "request-object-uri": {"redirect_uri": "https://c.example", "client_id": "c"},
     "introspection-answer": {"token_introspection": {"active": True}, "sub": "alice"},
@@ -202,6 +203,12 @@ MARKED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "access-in-a-urn": ({"use": "urn:ietf:params:oauth:token-type:access_token"}, "access"),
     "access-in-short": ({"tok_type": "AT", "nonce": "n"}, "access"),
     "access-among-others": ({"type": ["user", "access"], "nonce": "n"}, "access"),
+    # Empty is there, null is not.
+    **{
+        f"{name}-{said}": ({name: value, "nonce": "n"}, kind)
+        for name, empty in (("scope", ""), ("scp", []), ("client_id", ""))
+        for said, value, kind in (("empty", empty, "access"), ("null", None, "id"))
+    },
 }
 
 

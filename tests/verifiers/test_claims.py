@@ -137,6 +137,12 @@ PARTIES: dict[str, tuple[dict[str, Any], str]] = {
     "azp-null": ({"azp": None, "client_id": "web"}, "accept"),
     "azp-empty": ({"azp": "", "cid": "web"}, "accept"),
     "client-id-empty": ({"client_id": "", "appid": "web"}, "accept"),
+    "client-id-null": ({"client_id": None, "appid": "web"}, "accept"),
+    "azp-and-client-id-null": ({"azp": None, "client_id": None, "cid": "web"}, "accept"),
+    "azp-before-client-id-null": ({"azp": "evil", "client_id": None}, "authorized_party"),
+    "all-null": (dict.fromkeys(("azp", "client_id", "cid", "appid")), "authorized_party"),
+    "client-id-list": ({"client_id": [], "appid": "web"}, "claims"),
+    "client-id-false": ({"client_id": False, "appid": "web"}, "claims"),
     "cid-null": ({"cid": None, "appid": "web"}, "accept"),
     "azp-list": ({"azp": ["web"], "client_id": "web"}, "authorized_party"),
     "azp-number": ({"azp": 0, "client_id": "web"}, "authorized_party"),
@@ -289,9 +295,24 @@ def test_audience_is_one_exact_text_among_texts(
 
 
 @pytest.mark.parametrize("name", ["sub", "client_id", "jti"])
-@pytest.mark.parametrize("value", [123, None, True, ["a"], {"a": 1}, 1.5])
+@pytest.mark.parametrize("value", [123, 0, True, False, [], ["a"], {}, {"a": 1}, 1.5])
 def test_identifier_that_is_no_text_is_refused(name: str, value: Any) -> None:
     assert verdict(make_verifier(), mint(**{name: value})) == "claims"
+
+
+@pytest.mark.parametrize("name", ["sub", "jti", "exp", "nbf", "iat"])
+def test_registered_claim_that_is_null_is_refused(name: str) -> None:
+    assert verdict(make_verifier(), mint(**{name: None})) == "claims"
+
+
+@pytest.mark.parametrize("name", ["azp", "client_id", "cid", "appid"])
+def test_client_that_is_null_is_absent(name: str) -> None:
+    claims = verified(make_verifier(), mint(**{name: None}))
+
+    assert claims.client_id is None
+    assert verdict(make_verifier(authorized_parties=["a"]), mint(**{name: None})) == (
+        "authorized_party"
+    )
 
 
 @pytest.mark.parametrize("name", ["sub", "client_id", "jti"])

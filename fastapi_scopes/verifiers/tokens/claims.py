@@ -19,7 +19,7 @@ __all__ = [
 
 _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that datetime knows
 
-_TEXT_CLAIMS = ("sub", "client_id", "jti")
+_TEXT_CLAIMS = ("sub", "jti")
 
 # RFC 9068 2.2.
 _REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
@@ -81,6 +81,9 @@ def require_claims(claims: Mapping[str, object], expected: Expectations, now: fl
     for name in _TEXT_CLAIMS:
         if not isinstance(claims.get(name, ""), str):
             raise TokenError(TokenFault.CLAIMS)
+    # A client that is null is none, as under its other names (ADR 0018).
+    if not isinstance(claims.get("client_id"), str | None):
+        raise TokenError(TokenFault.CLAIMS)
     _require_current(claims, expected, now)
     _require_issuer(claims, expected.issuers)
     _require_audience(claims, expected.audiences)
