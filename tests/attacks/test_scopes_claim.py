@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_scopes.verifiers.tokens import scopes_claim as module
+from fastapi_scopes.verifiers.tokens.scopes_claim import ScopesReader
 from tests.verifiers.minting import mint
 from tests.verifiers.verifying import make_verifier, verdict, verified
 
@@ -226,14 +226,24 @@ def test_scopes_under_another_name_are_one_warning(
     claims: dict[str, Any],
     text: str | None,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_warned", set())
+    warned: set[tuple[str, str]] = set()
     for _ in range(2):
-        verifier = make_verifier(scopes_claim=setting)
+        reader = ScopesReader(setting, warned=warned)
         for sub in ("alice", "bob"):
-            verified(verifier, mint(**{"scope": None, "sub": sub, **claims}))
+            reader.scopes_of({"sub": sub, **claims})
 
     warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert len(warnings) == (text is not None)
     assert all(text in each for each in warnings if text is not None)
+
+
+def test_verifiers_of_one_process_warn_once(caplog: pytest.LogCaptureFixture) -> None:
+    # A name that no other test has.
+    for _ in range(2):
+        verified(make_verifier(scopes_claim="asked-for-twice"), mint(scope="a"))
+
+    assert caplog.messages == [
+        "a token holds no scopes in 'asked-for-twice', but a claim 'scope'; set "
+        "scopes_claim='scope' if its scopes are there"
+    ]

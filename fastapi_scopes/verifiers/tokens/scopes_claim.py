@@ -29,13 +29,19 @@ _USUAL_NAMES: Final = ("scope", "scp", "scopes", "permissions", "roles", "groups
 _MAX_VALUES: Final = 16 * 1024
 
 _warned: set[tuple[str, str]] = set()
-"""The settings, and the claims beside them, of which this process has warned."""
 
 
 class ScopesReader:
-    """Reads the scopes of tokens, as *scopes_claim* says; `scopes_claim_problems` found none."""
+    """Reads the scopes of tokens, as *scopes_claim* says; `scopes_claim_problems` found none.
 
-    def __init__(self, scopes_claim: ScopesClaim) -> None:
+    *warned* has the settings, and the claims beside them, that were warned of; by default in this
+    process.
+    """
+
+    def __init__(
+        self, scopes_claim: ScopesClaim, *, warned: set[tuple[str, str]] = _warned
+    ) -> None:
+        self._warned = warned
         self._function: Callable[[dict[str, Any]], Iterable[str]] | None = None
         self._prefixes: dict[str, str] = {}
         # Of another type than it is written as, or checkers differ about what is left.
@@ -111,8 +117,8 @@ class ScopesReader:
     def _warn_of_other_names(self, claims: Mapping[str, object]) -> None:
         for name in _USUAL_NAMES:
             if claims.get(name) and name not in self._prefixes:
-                if (self._name, name) not in _warned:
-                    _warned.add((self._name, name))
+                if (self._name, name) not in self._warned:
+                    self._warned.add((self._name, name))
                     _log.warning(
                         "a token holds no scopes in %s, but a claim %r; set scopes_claim=%r if its "
                         "scopes are there",
