@@ -1,12 +1,19 @@
-"""Checks of the numbers and flags among the options of a verifier."""
+"""Checks of the lists, numbers and flags among the options of a verifier."""
 
 import math
-from collections.abc import Iterator
-from typing import TypeGuard
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard, cast
 
 from fastapi_scopes.errors import ConfigurationProblem
 
-__all__ = ["flag_problems", "is_number_within", "seconds_problems"]
+__all__ = ["elements_of", "flag_problems", "is_number_within", "seconds_problems"]
+
+
+def elements_of(value: object) -> Sequence[object]:
+    """Return *value* where it is a list or tuple; an empty one for all else, text included."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return ()
+    return cast("Sequence[object]", value)
 
 
 def is_number_within(value: object, low: float, high: float) -> TypeGuard[float]:

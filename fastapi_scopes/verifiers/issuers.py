@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, TokenError, TokenFault
+from fastapi_scopes.verifiers._settings import elements_of
 from fastapi_scopes.verifiers.base import (
     GrantingIssuers,
     Origin,
@@ -22,7 +23,6 @@ from fastapi_scopes.verifiers.base import (
     shared_claims_of,
 )
 from fastapi_scopes.verifiers.cache import TokenCache
-from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.tokens.compact import unverified_algorithm_of, unverified_issuer_of
 from fastapi_scopes.verifiers.tokens.expected_issuers import is_family, is_of_family
 from fastapi_scopes.verifiers.warm_ups import timeout_of, warm_up

@@ -27,7 +27,7 @@ from fastapi_scopes.verifiers._http import (
     without_query,
 )
 from fastapi_scopes.verifiers._jose import BoundKey
-from fastapi_scopes.verifiers._settings import seconds_problems
+from fastapi_scopes.verifiers._settings import elements_of, seconds_problems
 from fastapi_scopes.verifiers.base import (
     IssuerEndpoints,
     Origin,
@@ -39,7 +39,7 @@ from fastapi_scopes.verifiers.base import (
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
-from fastapi_scopes.verifiers.keys.ring import algorithm_problems, algorithms_of, elements_of
+from fastapi_scopes.verifiers.keys.ring import algorithm_problems, algorithms_of
 from fastapi_scopes.verifiers.keyset import Held, Schedule
 from fastapi_scopes.verifiers.options import (
     PUBLISHED_ALGORITHMS,

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import combinations
-from typing import Final, Self, cast
+from typing import Final, Self
 
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
 from fastapi_scopes.verifiers._jose import ALGORITHMS, Algorithm, BoundKey, PublicKey, bind_key
+from fastapi_scopes.verifiers._settings import elements_of
 from fastapi_scopes.verifiers.keys.material import KeyMaterial, KeyRefusedError
 from fastapi_scopes.verifiers.keys.sources import material_from
 
@@ -15,7 +16,6 @@ __all__ = [
     "VerificationKeys",
     "algorithm_problems",
     "algorithms_of",
-    "elements_of",
     "read_keys",
     "unnamed_key_problems",
 ]
@@ -138,13 +138,6 @@ def read_keys(
         [*_clash_problems(read, table), *unnamed_key_problems([key for _, key in read], table)]
     )
     return VerificationKeys([key for _, key in read], table), tuple(problems)
-
-
-def elements_of(value: object) -> Sequence[object]:
-    """Return *value* where it is a list or tuple; an empty one for all else, text included."""
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        return ()
-    return cast("Sequence[object]", value)
 
 
 def algorithms_of(names: Sequence[object]) -> list[Algorithm]:

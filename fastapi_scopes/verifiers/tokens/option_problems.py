@@ -7,9 +7,8 @@ from typing import Any, Final, cast, get_args
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS, TOKEN_CHARS_LIMIT
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
-from fastapi_scopes.verifiers._settings import flag_problems, is_number_within
+from fastapi_scopes.verifiers._settings import elements_of, flag_problems, is_number_within
 from fastapi_scopes.verifiers.cache import cache_problems
-from fastapi_scopes.verifiers.keys.ring import elements_of
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
 from fastapi_scopes.verifiers.tokens.expected_issuers import issuer_problems
 from fastapi_scopes.verifiers.tokens.limits import limit_problems
