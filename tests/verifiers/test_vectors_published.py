@@ -147,7 +147,7 @@ def answer_to(key_set: Any, jws: Any) -> str:
 
 @pytest.mark.parametrize(("suite", "key_set", "test"), rows())
 def test_wycheproof_agrees_where_keys_are_published(suite: str, key_set: Any, test: Any) -> None:
-    # Whoever publishes a secret is believed nothing any more.
+    # A secret that is published verifies nothing.
     is_public = all(each["kty"] != "oct" for each in key_set.get("keys", [key_set]))
     expected = test["result"] if is_public else "invalid"
 
