@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from enum import Enum, auto
 from importlib import import_module
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, VerifierUnavailable
 from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.revocation.entries import KEPT_BEYOND_EXP, key_of, require_entry
+from fastapi_scopes.verifiers.revocation.failures import Failures, told
+from fastapi_scopes.verifiers.revocation.probing import Probe
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -37,16 +38,6 @@ _UNEXPECTED: Final = (
 )
 
 
-# The connection is lost, or there was none to be had. redis-py has no type for either.
-_LOST: Final = ("Connection closed by server", "max number of clients reached")
-# Not known to redis-py by a type: a script blocks the server.
-_BUSY: Final = "BUSY "
-# Of the reasons why no connection came about: the pool of this process has none to give (redis-py
-# has a TimeoutError of its own for the server), the socket's mode, the certificate or no TLS.
-_WRONG_SETTINGS: Final = (TimeoutError, PermissionError, ssl.SSLError)
-_LOST_TLS: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-
-
 class _State(Enum):
     """What the last command showed of Redis."""
 
@@ -67,7 +58,8 @@ class RedisRevocationList:
     outage (no connection, a lost one, no answer within *timeout* seconds, a server that loads or is
     busy) every token is refused (`VerifierUnavailable`), or, with *fail_open*, taken for not
     revoked, which is logged. A wrong password, a missing permission and an answer without sense
-    are no outage: every token is refused, also with *fail_open*.
+    are no outage: every token is refused, also with *fail_open*. What a timeout hides is found by a
+    connection beside those of *client*, which tries nothing again.
 
     At most 50 commands run at once. Where this process itself is too busy to ask, for want of a
     connection or of time in its event loop, every token is refused, also with *fail_open*.
@@ -88,14 +80,7 @@ class RedisRevocationList:
         fail_open: bool = False,
     ) -> None:
         exceptions, clients = _redis_classes()
-        self._broken = exceptions.ConnectionError
-        self._exhausted = exceptions.MaxConnectionsError
-        self._failures = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-        self._away = (
-            *(exceptions.TimeoutError, exceptions.BusyLoadingError),
-            *(exceptions.ClusterDownError, exceptions.TryAgainError),
-        )
-        self._no_cluster = exceptions.RedisClusterException
+        self._failures = Failures(exceptions)
         problems: list[ConfigurationProblem] = []
         if not isinstance(client, clients):
             problems.append(
@@ -119,6 +104,7 @@ class RedisRevocationList:
         self._fail_open = fail_open
         self._slots = asyncio.Semaphore(min(_AT_ONCE, _connections_of(client)))
         self._state = _State.ANSWERS
+        self._probe = Probe(client, pause=timeout, learn=self._learn)
 
     def __repr__(self) -> str:
         return f"<RedisRevocationList under {self._prefix!r}>"
@@ -132,11 +118,12 @@ class RedisRevocationList:
         key = self._prefix + key_of(issuer, jti)
         try:
             answer = await self._ask(lambda: self._client.exists(key))
-        except self._failures as error:
-            _log.error("the revocation list cannot be asked: %s", _kind_of(self._reason_for(error)))
+        except self._failures.all as error:
+            cause = await self._cause_of(error, key)
+            _log.error("the revocation list cannot be asked: %s", told(cause))
             is_open = self._fail_open and self._state is _State.AWAY
         except (_OverloadError, *_UNEXPECTED) as error:
-            _log.error("the revocation list is not asked: %s", _reason_of(error))
+            _log.error("the revocation list is not asked: %s", _said(error))
             is_open = False
         else:
             # False and 0.0 are equal to 0, and no answers of Redis.
@@ -155,44 +142,42 @@ class RedisRevocationList:
         require_entry(issuer, jti, exp)
         until = math.ceil(exp) + KEPT_BEYOND_EXP
         key = self._prefix + key_of(issuer, jti)
+        failures: tuple[type[Exception], ...] = (
+            _OverloadError,
+            *self._failures.all,
+            *_UNEXPECTED,
+        )
         try:
             await self._ask(lambda: self._client.set(key, b"", exat=until))
-        except (_OverloadError, *self._failures, *_UNEXPECTED) as error:
-            _log.error("the revocation list takes no entry: %s", _reason_of(error))
+        except failures as error:
+            _log.error("the revocation list takes no entry: %s", _said(error))
         else:
             return
         raise VerifierUnavailable
 
-    def _is_outage_of(self, error: BaseException) -> bool:
-        """Tell whether *error* says that Redis is away, and not that something is set up wrongly.
+    def _learn(self, cause: BaseException) -> None:
+        """Keep what *cause*, a failure that is no mere timeout, shows of Redis."""
+        self._state = _State.AWAY if self._failures.is_outage(cause) else _State.REFUSES
 
-        INVARIANT: what is not known as an outage is none, so fail_open opens nothing
-        (test_wrong_settings_open_nothing).
-        """
-        error = self._reason_for(error)
-        if type(error) is TimeoutError:
-            # Many that try a wrong password at once may take longer than the timeout.
-            return self._state is not _State.REFUSES
-        if isinstance(error, self._away):
-            return True
-        if isinstance(error, self._no_cluster):
-            cause = error.__cause__
-            return cause is not None and self._is_outage_of(cause)
-        if type(error) is self._broken:
-            return str(error).startswith(_LOST) or _is_lost(error.__context__)
-        return str(error).startswith(_BUSY) or _is_lost(error)
-
-    def _reason_for(self, error: BaseException) -> BaseException:
-        """Return *error*, or for a timeout the failure that redis-py was about to try again.
-
-        redis-py takes a wrong password for a lost connection, and tries that for seconds.
-        """
-        reason: BaseException | None = error
-        while reason is not None and type(error) is TimeoutError:
-            if isinstance(reason, self._failures) and type(reason) is not TimeoutError:
-                return reason
-            reason = reason.__context__
-        return error
+    async def _cause_of(self, error: BaseException, key: str) -> BaseException:
+        """Return why there was no answer about *key*, and keep what that shows of Redis."""
+        cause = self._failures.cause_of(error)
+        if type(cause) is not TimeoutError:
+            self._learn(cause)
+            return cause
+        if not self._fail_open:
+            return cause
+        probe = self._probe.begin(key)
+        if self._state is not _State.AWAY:
+            # Nobody has to wait for more than is known in an outage.
+            await asyncio.wait([probe], timeout=self._timeout)
+        found = probe.result() if probe.done() and not probe.cancelled() else None
+        if found is not None and not isinstance(found, TimeoutError):
+            return found
+        # Many that try a wrong password at once may take longer than the timeout.
+        if self._state is not _State.REFUSES:
+            self._state = _State.AWAY
+        return cause
 
     async def _ask(self, command: Callable[[], Awaitable[object]]) -> object:
         """Return the answer of Redis to *command*.
@@ -219,11 +204,8 @@ class RedisRevocationList:
             raise _OverloadError("too many ask at once") from None
         try:
             yield
-        except self._exhausted:
+        except self._failures.exhausted:
             raise _OverloadError("the client has no connection left") from None
-        except self._failures as error:
-            self._state = _State.AWAY if self._is_outage_of(error) else _State.REFUSES
-            raise
         finally:
             self._slots.release()
 
@@ -246,33 +228,19 @@ class RedisRevocationList:
         for _ in range(_STALE_CONNECTIONS):
             try:
                 return await command()
-            except self._broken as error:
-                if type(error) is not self._broken:
+            except self._failures.broken as error:
+                if type(error) is not self._failures.broken:
                     raise
         return await command()
 
 
-def _is_lost(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and (
-        isinstance(error, _LOST_TLS) or not isinstance(error, _WRONG_SETTINGS)
-    )
-
-
-def _kind_of(error: BaseException) -> str:
-    """Return the type of *error*, and of what caused it: its text may name a host and a user."""
-    cause = error.__context__
-    kind = type(error).__name__
-    return f"{kind} ({type(cause).__name__})" if isinstance(cause, ssl.SSLError) else kind
-
-
-def _reason_of(error: Exception) -> str:
+def _said(error: Exception) -> str:
     """Return a text about *error* for the log: of foreign errors the type alone."""
     if isinstance(error, _OverloadError):
         return str(error)
-    kind = _kind_of(error)
     if isinstance(error, RuntimeError):
-        return f"{kind}; a client belongs to the event loop that it is first used in"
-    return kind
+        return f"{told(error)}; a client belongs to the event loop that it is first used in"
+    return told(error)
 
 
 def _connections_of(client: "Redis") -> int:
