@@ -1,5 +1,6 @@
 """What the README and the documentation promise is so."""
 
+import ast
 import re
 import secrets
 import subprocess
@@ -15,13 +16,11 @@ from jose import jwt
 from pydantic import BaseModel
 
 from tests.apps import bearer, make_guard
+from tests.pages import DOCS, FENCE, ROOT, python_of, run_python
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 RECORDS = sorted((DOCS / "adr").glob("*.md"))
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 TEST_NAME = re.compile(r"`(test_\w+)`")
 NAVIGATION = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
 GUIDE = re.findall(r": ([\w-]+\.md)$", NAVIGATION, re.MULTILINE)
@@ -107,10 +106,37 @@ def test_quick_start_takes_the_secret_of_the_environment(monkeypatch: pytest.Mon
 def test_python_of_the_documentation_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECRET", "JWT_VERIFICATION_KEY", "JWT_JWKS_FILE", "OS_SECURITY_KEY"):
         monkeypatch.delenv(name, raising=False)
-    namespace: dict[str, Any] = {"__name__": page.stem}
-    for language, text in FENCE.findall(page.read_text()):
-        if language == "python":
-            exec(compile(text, page.name, "exec"), namespace)  # noqa: S102
+    for name, check in run_python(page).items():
+        if name.startswith("test_"):
+            check()
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_no_check_of_the_documentation_is_caught_by_its_own_page(page: Path) -> None:
+    """A failed `assert` in a `try` that catches everything, or in `suppress`, is never seen."""
+    trees = [ast.parse(text) for text in python_of(page)]
+    catching = [each for tree in trees for each in ast.walk(tree) if _catches_checks(each)]
+    inside = [each for around in catching for each in ast.walk(around) if _is_check(each)]
+    assert [ast.unparse(each) for each in inside] == []
+
+
+def _catches_checks(node: ast.AST) -> bool:
+    names: list[ast.expr | None] = []
+    if isinstance(node, ast.Try):
+        names = [handler.type for handler in node.handlers]
+    elif isinstance(node, ast.With | ast.AsyncWith):
+        calls = [each.context_expr for each in node.items]
+        names = [name for call in calls if isinstance(call, ast.Call) for name in call.args]
+    return any(
+        name is None
+        or re.search(r"\b(BaseException|Exception|AssertionError)\b", ast.unparse(name))
+        for name in names
+    )
+
+
+def _is_check(node: ast.AST) -> bool:
+    is_raise = isinstance(node, ast.Raise) and node.exc is not None
+    return isinstance(node, ast.Assert) or (is_raise and "AssertionError" in ast.unparse(node))
 
 
 def test_page_of_the_wire_quotes_what_is_sent() -> None:
