@@ -95,6 +95,7 @@ class SettingsFields(BaseSettings):
     scopes_claim: _ScopesClaim = "scope"
     """A claim, several with commas, or a JSON object of claims and prefixes."""
     token_kind: TokenKind = "access"  # noqa: S105 - no password
+    """access, id or any."""
     tenants: _Tenants | None = None
     """GUIDs, or the word ANY_TENANT."""
     authorized_parties: _Texts | None = None
@@ -107,7 +108,7 @@ class SettingsFields(BaseSettings):
     allowed_scopes: _Texts | None = None
     cache_ttl: float = 60
     allow_http: _Hosts = False
-    """true for loopback addresses, or hosts beside these."""
+    """true for loopback addresses, or hosts beside these, with commas, that need no TLS."""
     ca_file: Path | None = None
     admin_scope: str | None = None
     realm: str = "api"

@@ -24,6 +24,7 @@ class Document:
     """A document that was fetched from a URL."""
 
     body: bytes = field(repr=False)
+    """What the server sent, not compressed any more."""
     max_age: float | None = None
     """The seconds for which it is fresh (RFC 9111 5.2.2.1); None where the server does not say."""
 
