@@ -210,6 +210,7 @@ def test_request_without_the_cookie_is_of_any_site(served: Served) -> None:
     assert status_of(served, "POST", "/x", "Authorization: Bearer {token}", THEIRS) == 200
     assert status_of(served, "POST", "/open", THEIRS) == 200
     assert status_of(served, "POST", "/x", THEIRS) == 401
+    assert status_of(served, "OPTIONS", "/x", THEIRS) == 401
 
 
 @pytest.mark.parametrize(
