@@ -125,10 +125,14 @@ TEDIOUS: Mapping[str, bytes] = {
 
 @pytest.mark.parametrize("data", TEDIOUS.values(), ids=TEDIOUS)
 def test_no_json_takes_longer_than_its_length_explains(data: bytes) -> None:
-    began = time.thread_time()
-    with pytest.raises(ValueError, match=r"deep|strict"):
-        parse_json_object(data)
-    assert time.thread_time() - began < 0.05
+    def seconds_for_one() -> float:
+        began = time.thread_time()
+        with pytest.raises(ValueError, match=r"deep|strict"):
+            parse_json_object(data)
+        return time.thread_time() - began
+
+    # The shortest of ten: a busy machine makes one of them long, its text makes all.
+    assert min(seconds_for_one() for _ in range(10)) < 0.05
 
 
 def test_16384_marks_are_read_and_no_more() -> None:
