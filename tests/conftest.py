@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fastapi_scopes.events import process_log
 from tests import fast, thinning
 
 # A busy machine is no defect of what is tested.
@@ -29,6 +30,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     fast.mark(items)
     thinning.choose(config, items)
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> None:
+    """The first refusal of each kind in a process is a WARNING; so it is in each test."""
+    process_log.restart()
 
 
 def pytest_collection_finish() -> None:

@@ -1,8 +1,10 @@
 """The route of a connection and the routers on its way, found before the framework routes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
+
+from starlette.routing import BaseRoute
 
 from fastapi_scopes._routing.enforcement import EnforcedEndpoint
 from fastapi_scopes._routing.index import Snapshot
@@ -62,6 +64,13 @@ class RouteMatch:
         """
         behind = (each for each, inner in self.mounts if inner is None or not inner.is_plain)
         return next(behind, None)
+
+    def show_in(self, asgi_scope: MutableMapping[str, Any]) -> None:
+        """Name the route in *asgi_scope*, as the framework does where it runs; for metrics."""
+        node = self.steps[-1].pin.node if self.steps else None
+        if node is not None and not node.is_default:
+            is_route = isinstance(node.effective, BaseRoute)
+            asgi_scope["route"] = node.effective if is_route else node.route
 
     def equalize_timing(self) -> None:
         """Spend the time that a path without a route takes.

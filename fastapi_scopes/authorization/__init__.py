@@ -24,6 +24,8 @@ from fastapi_scopes.authorization.reading import (
     has_credentials_of,
     has_method_and_credentials_of,
 )
+from fastapi_scopes.authorization.reporting import DecisionReporter
+from fastapi_scopes.authorization.rollout import Rollout
 from fastapi_scopes.authorization.rulebook import Rulebook, with_docs
 from fastapi_scopes.authorization.subprotocols import remove_offers_from
 
@@ -31,6 +33,8 @@ __all__ = [
     "AccessRequest",
     "Authorizer",
     "ConnectionState",
+    "DecisionReporter",
+    "Rollout",
     "Route",
     "Rulebook",
     "RunningEndpoint",

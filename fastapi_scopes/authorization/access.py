@@ -10,6 +10,7 @@ from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import Problem
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import RouteTemplate
+from fastapi_scopes.events import Cause
 from fastapi_scopes.verifiers.base import SharedClaims
 
 __all__ = ["AccessRequest", "Route", "Verdict", "awaited_verdict"]
@@ -61,17 +62,26 @@ class AccessRequest:
 class Verdict:
     """The verdict of a guard on one access request: that it may pass, or why it is refused."""
 
-    __slots__ = ("_claims", "_shared", "problem", "request")
+    __slots__ = ("_claims", "_shared", "cause", "problem", "reported", "request", "rule")
 
     def __init__(
         self,
         request: AccessRequest,
+        rule: Rule | None = None,
+        cause: Cause | None = None,
+        *,
         shared: SharedClaims[Claims] | None = None,
         problem: Problem | None = None,
+        reported: bool = False,
     ) -> None:
         self.request: AccessRequest = request
+        self.rule: Rule | None = rule
+        self.cause: Cause | None = cause
+        """What the verdict rests on; None where nothing was decided, because nothing runs."""
         self.problem: Problem | None = problem
         """Why the connection may not pass; None where it may."""
+        self.reported: bool = reported
+        """Whether it may pass only because the refusal is reported, until a moment."""
         self._shared = shared
         self._claims: Claims | None = None
 
@@ -98,9 +108,9 @@ class Verdict:
             return None
         return getattr(shared.original, "exp", None)
 
-    def with_problem(self, problem: Problem) -> "Verdict":
-        """Return a verdict on the same request that refuses it with *problem*."""
-        return Verdict(self.request, self._shared, problem)
+    def refused(self, cause: Cause, problem: Problem) -> "Verdict":
+        """Return a verdict on the same request that refuses it with *problem*, for *cause*."""
+        return Verdict(self.request, self.rule, cause, shared=self._shared, problem=problem)
 
 
 async def awaited_verdict(verdict: Verdict | Awaitable[Verdict]) -> Verdict:

@@ -1,18 +1,22 @@
 """Verifies the token of an access request, and decides."""
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from fastapi_scopes.authorization.access import AccessRequest, Verdict
 from fastapi_scopes.authorization.connection import ConnectionState, state_of
+from fastapi_scopes.authorization.reporting import DecisionReporter
+from fastapi_scopes.authorization.rollout import Rollout
 from fastapi_scopes.authorization.subprotocols import hide_offers
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS, parse_credentials
 from fastapi_scopes.core.decisions import decide
+from fastapi_scopes.core.endpoints import Endpoint
+from fastapi_scopes.core.findings import Finding
 from fastapi_scopes.core.grants import Grants
-from fastapi_scopes.core.problems import Problem, ProtectionSpace, problem_of
+from fastapi_scopes.core.problems import ProtectionSpace, problem_of
 from fastapi_scopes.core.requirements import Access
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.errors import (
@@ -33,6 +37,8 @@ __all__ = ["Authorizer"]
 
 _log = logging.getLogger("fastapi_scopes")
 
+_SILENT: Final = DecisionReporter()
+
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
@@ -44,6 +50,9 @@ class Authorizer:
     bind: Callable[[MutableMapping[str, Any], Any], None] | None = None
     admin_issuers: GrantingIssuers | None = None
     """Where the admin scope counts from; None is every issuer that is verified."""
+    reporter: DecisionReporter = _SILENT
+    rollout: Rollout | None = None
+    """Which refusals are reported only; None is none of them."""
     max_token_chars: int = field(init=False, default=MAX_TOKEN_CHARS)
     """The longest token that the verifier reads, where it says so."""
 
@@ -52,6 +61,12 @@ class Authorizer:
         longest: object = getattr(self.verifier, "max_token_chars", None)
         if isinstance(longest, int):
             object.__setattr__(self, "max_token_chars", longest)
+
+    def findings_on(self, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
+        """Yield what is wrong with the names of scopes, and with the rollout, on *endpoints*."""
+        yield from self.space.requested.findings_on(endpoints)
+        if self.rollout is not None:
+            yield from self.rollout.findings_on(endpoints)
 
     def authorize(
         self,
@@ -84,7 +99,7 @@ class Authorizer:
             token, state = credentials.token, state_of(asgi_scope)
             found = state.claims_by(self.verifier, token) or shared_claims_of(self.verifier, token)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(request, error)
+            return self._refusal(request, rule, error)
         if isinstance(found, SharedClaims):
             state.keep_claims(self.verifier, token, found)
             return self._decide(request, rule, found)
@@ -101,7 +116,7 @@ class Authorizer:
         try:
             shared = await claims
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(request, error)
+            return self._refusal(request, rule, error)
         state.keep_claims(self.verifier, token, shared)
         return self._decide(request, rule, shared)
 
@@ -112,24 +127,31 @@ class Authorizer:
             shared = self._without_foreign_admin_scope(shared, self.admin_issuers)
         decision = decide(rule, shared.original if shared is not None else None, self.grants)
         if not decision.allowed:
-            return Verdict(request, problem=problem_of(decision, self.space))
-        return Verdict(request, shared if decision.claims is not None else None)
+            if self.rollout is not None and self.rollout.reports(
+                decision, request, shared=shared, verifier=self.verifier
+            ):
+                return Verdict(request, rule, decision, shared=shared, reported=True)
+            return Verdict(request, rule, decision, problem=problem_of(decision, self.space))
+        return Verdict(
+            request, rule, decision, shared=shared if decision.claims is not None else None
+        )
 
-    def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Problem | None:
-        """Make the claims of *verdict* known by `bind`; return the problem where that fails."""
+    def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
+        """Make the claims of *verdict* known by `bind`; return it, or the refusal of `bind`."""
         if self.bind is None or verdict.claims is None:
-            return None
+            return verdict
         state_of(asgi_scope).admin_scope = self.grants.admin_scope
         try:
             self.bind(asgi_scope, verdict.claims)
         except (CredentialsError, TokenError, VerifierUnavailable) as error:
-            return self._refusal(verdict.request, error).problem
+            return verdict.refused(error, problem_of(error, self.space))
         except Exception as error:  # noqa: BLE001 - the developer's code, on a caller's claims
             # INVARIANT: a caller whose claims `bind` did not take is refused, and nothing of the
             # caller's is logged (attacks/test_claims.py).
             _log.error("bind failed, the caller is refused: %s", type_and_place_of(error))
-            return self._refusal(verdict.request, TokenError(TokenFault.CLAIMS)).problem
-        return None
+            fault = TokenError(TokenFault.CLAIMS, "bind did not take them")
+            return verdict.refused(fault, problem_of(fault, self.space))
+        return verdict
 
     def _without_foreign_admin_scope(
         self, shared: SharedClaims[Claims], admin_issuers: GrantingIssuers
@@ -144,13 +166,14 @@ class Authorizer:
         ):
             return shared
         scopes = claims.scopes - {admin_scope}
-        return SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
+        limited = SharedClaims(shared.copy().model_copy(update={"scopes": scopes}), is_flat=True)
+        limited.origin = shared.origin
+        return limited
 
     def _refusal(
-        self, request: AccessRequest, error: CredentialsError | TokenError | VerifierUnavailable
+        self,
+        request: AccessRequest,
+        rule: Rule | None,
+        error: CredentialsError | TokenError | VerifierUnavailable,
     ) -> Verdict:
-        # The path is the client's text; the template is ours. The caller learns no code.
-        where = request.route.template if request.route is not None else "an unknown route"
-        reason = error.reason if isinstance(error, TokenError) else error.code
-        _log.info("refused %s on %s: %s", request.method, where, reason)
-        return Verdict(request, problem=problem_of(error, self.space))
+        return Verdict(request, rule, error, problem=problem_of(error, self.space))

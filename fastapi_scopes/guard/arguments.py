@@ -1,7 +1,7 @@
 """What a guard is given, looked at before it is one."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import NamedTuple, NoReturn
@@ -16,7 +16,7 @@ from fastapi_scopes.core.problems import (
     require_realm,
 )
 from fastapi_scopes.core.requested_scopes import RequestedAs, RequestedScopes
-from fastapi_scopes.core.requirements import Alternative
+from fastapi_scopes.core.requirements import Alternative, RequirementLike
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import (
     Assignment,
@@ -37,6 +37,7 @@ __all__ = [
     "ending_in",
     "granted_by",
     "published_by",
+    "scope_map_of",
 ]
 
 _log = logging.getLogger("fastapi_scopes")
@@ -59,6 +60,15 @@ class ClassSignature:
                 "then Depends(guard)"
             ),
         )
+
+
+def scope_map_of(
+    given: ScopeMap | Mapping[str, RequirementLike], problems: list[ConfigurationProblem]
+) -> ScopeMap:
+    """Return the scope map that was *given*; an empty one, and *problems*, where it is none."""
+    with collecting(problems):
+        return given if isinstance(given, ScopeMap) else ScopeMap(given)
+    return ScopeMap({})
 
 
 def argument_problems(

@@ -14,9 +14,9 @@ from fastapi_scopes._routing import (
     unobservable_routers_in,
     untaken_in,
 )
+from fastapi_scopes.authorization import Authorizer
 from fastapi_scopes.core.coverage import Coverage, cover
 from fastapi_scopes.core.findings import Finding
-from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.scope_map import ScopeMap
 
 __all__ = ["cover_dependencies"]
@@ -26,7 +26,7 @@ def cover_dependencies(
     app: Starlette,
     guard: object,
     scope_map: ScopeMap,
-    requested: RequestedScopes,
+    authorizer: Authorizer,
     *,
     tree_of: Callable[[Starlette], RouteTree],
     is_guard: Callable[[object], bool],
@@ -36,7 +36,7 @@ def cover_dependencies(
     for tree in trees:
         tree.refresh(anew=True)
     endpoints = [*endpoints_of(app, guard, tree_of=tree_of, is_guard=is_guard)]
-    found = [*_findings(app, tree_of, is_guard), *requested.findings_on(endpoints)]
+    found = [*_findings(app, tree_of, is_guard), *authorizer.findings_on(endpoints)]
     coverage = cover(scope_map, endpoints).with_findings(found)
     has_dispatchers = any(is_dispatcher(each.router) for tree in trees for each in tree.indexes())
     return coverage.without_dead() if coverage.dead and has_dispatchers else coverage

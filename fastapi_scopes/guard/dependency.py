@@ -8,11 +8,13 @@ from starlette.applications import Starlette
 
 from fastapi_scopes._routing import DependencyRoutes, ResolvedRoute, RouteTree, is_running
 from fastapi_scopes.authorization import (
+    AccessRequest,
     Authorizer,
     ConnectionState,
     Rulebook,
     Verdict,
     access_request_of,
+    awaited_verdict,
     fork_state,
     has_method_and_credentials_of,
     known_state_of,
@@ -21,6 +23,7 @@ from fastapi_scopes.authorization import (
     usable_method_of,
 )
 from fastapi_scopes.core.findings import Finding, FindingCode, Severity
+from fastapi_scopes.core.rules import Rule
 
 __all__ = ["ENDLESS", "DependencyEdge", "admin_scope_of"]
 
@@ -84,14 +87,21 @@ class DependencyEdge:
     ) -> Verdict | Awaitable[Verdict]:
         """Return *verdict*, by which the perimeter let this endpoint run, where it still holds."""
         if not has_method_and_credentials_of(verdict.request, asgi_scope):
-            return self._authorizer.authorize(access_request_of(asgi_scope, None), None, asgi_scope)
+            return self._authorize_again(access_request_of(asgi_scope, None), None, asgi_scope)
         route = cast("ResolvedRoute | None", verdict.request.route)
         if route is None or route.awaited is None:
             return verdict
         # Code that awaits the guard by itself asks for more scopes than the perimeter knew of.
         rule = self._rules.rule_for(method_of(asgi_scope), route.awaited)
         request = access_request_of(asgi_scope, route.awaited, rule)
-        return self._authorizer.authorize(request, rule, asgi_scope)
+        return self._authorize_again(request, rule, asgi_scope)
+
+    async def _authorize_again(
+        self, request: AccessRequest, rule: Rule | None, asgi_scope: MutableMapping[str, Any]
+    ) -> Verdict:
+        verdict = await awaited_verdict(self._authorizer.authorize(request, rule, asgi_scope))
+        self._authorizer.reporter.tell(verdict)
+        return verdict
 
     def _authorize(
         self, asgi_scope: MutableMapping[str, Any], before: ConnectionState | None
@@ -135,15 +145,15 @@ class DependencyEdge:
     def _bound(
         self, verdict: Verdict, state: ConnectionState, asgi_scope: MutableMapping[str, Any]
     ) -> Verdict:
-        """Bind the claims of an allowing *verdict*, and keep it in *state*.
+        """Bind the claims of an allowing *verdict*, keep it in *state*, and tell of it.
 
         Return it, or the refusal of `bind`.
         """
         if verdict.problem is None:
-            problem = self._authorizer.bind_to(verdict, asgi_scope)
-            verdict = verdict.with_problem(problem) if problem is not None else verdict
+            verdict = self._authorizer.bind_to(verdict, asgi_scope)
         if verdict.problem is None:
             state.verdicts[self._guard] = verdict
+        self._authorizer.reporter.tell(verdict)
         return verdict
 
     def _routes_of(self, app: Starlette) -> DependencyRoutes:

@@ -6,6 +6,7 @@ This module does without postponed annotations: FastAPI reads the signature of `
 import time
 import types
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, cast
 
 from fastapi import APIRouter, FastAPI
@@ -29,17 +30,20 @@ from fastapi_scopes.core.requested_scopes import RequestedAs, RequestedScopes
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import Rule, ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
+from fastapi_scopes.events import Hook, ImmediateHook
 from fastapi_scopes.guard.arguments import (
     ClassSignature,
     argument_problems,
     ending_in,
     granted_by,
     published_by,
+    scope_map_of,
 )
 from fastapi_scopes.guard.checking import cover_dependencies
 from fastapi_scopes.guard.dependency import ENDLESS, DependencyEdge
 from fastapi_scopes.guard.documents import GuardDocuments
 from fastapi_scopes.guard.enclosure import Enclosure
+from fastapi_scopes.guard.reporting import reporter_for, rollout_for
 from fastapi_scopes.metadata import metadata_router
 from fastapi_scopes.openapi import Documented
 from fastapi_scopes.perimeter import PerimeterOptions, perimeter_of
@@ -71,6 +75,12 @@ class ScopeGuard(SecurityBase, Generic[C]):
       *authorization_servers* are the issuers of its tokens.
     * *security_scheme*, one of `fastapi.security`, shows in the OpenAPI document how to get a
       token, and decides nothing. "discover" takes the URLs from the metadata of the issuer.
+    * *on_decision* is called with a `DecisionEvent` for each decision: an async function in the
+      event loop, any other in a thread. It delays and changes nothing. *subject_key*, a secret,
+      has events and log name subjects by pseudonyms.
+    * *report_until*, a moment at most 30 days ahead: until then callers who lack scopes are
+      reported and let through, and so are callers without credentials where one of the keys of
+      *report_anonymous* matches.
     * *end_at_exp*: behind `protect`, a streamed response ends and a socket is closed when the
       token expires; `exp` itself counts, whatever the leeway. *now* is the clock of that, the
       verifier's if it has one of its own.
@@ -96,6 +106,10 @@ class ScopeGuard(SecurityBase, Generic[C]):
         authorization_servers: Sequence[str] = (),
         security_scheme: SecurityBase | Literal["discover"] | None = None,
         end_at_exp: bool = False,
+        on_decision: Hook | ImmediateHook | None = None,
+        subject_key: str | bytes | None = None,
+        report_until: datetime | None = None,
+        report_anonymous: Sequence[str] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         """Make a guard that enforces *scope_map* on callers whose tokens *verifier* accepts.
@@ -104,10 +118,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
             ConfigurationError: naming everything that is wrong with the arguments.
         """
         problems: list[ConfigurationProblem] = []
-        # Where it cannot be read, what else is wrong is found by an empty one.
-        self._scope_map = ScopeMap({})
-        with collecting(problems):
-            self._scope_map = scope_map if isinstance(scope_map, ScopeMap) else ScopeMap(scope_map)
+        self._scope_map = scope_map_of(scope_map, problems)
         with collecting(problems):
             self._published = published_by(
                 self._scope_map,
@@ -124,9 +135,15 @@ class ScopeGuard(SecurityBase, Generic[C]):
         problems.extend(argument_problems(verifier, bind, end_at_exp=end_at_exp, now=now))
         with collecting(problems):
             grants, admin_issuers = granted_by(verifier, admin_scope)
+        with collecting(problems):
+            reporter = reporter_for(on_decision, subject_key)
+        with collecting(problems):
+            rollout = rollout_for(report_until, report_anonymous, bind=bind, now=now)
         ConfigurationError.raise_for(problems)
         space, scheme = self._published.space, self._published.scheme
-        self._authorizer = Authorizer(verifier, grants, space, bind, admin_issuers)
+        self._authorizer = Authorizer(
+            verifier, grants, space, bind, admin_issuers, reporter, rollout
+        )
         self._ending = ending_in(space, now) if end_at_exp else None
         self._rules = Rulebook(self._scope_map)
         self._edge = DependencyEdge(
@@ -229,9 +246,9 @@ class ScopeGuard(SecurityBase, Generic[C]):
         if perimeter is not None and perimeter.guard is self:
             coverage = perimeter.check()
         else:
-            requested, tree_of = self._published.space.requested, self._edge.tree_of
+            tree_of = self._edge.tree_of
             coverage = cover_dependencies(
-                app, self, self._scope_map, requested, tree_of=tree_of, is_guard=_is_guard
+                app, self, self._scope_map, self._authorizer, tree_of=tree_of, is_guard=_is_guard
             )
             coverage = coverage.with_findings([ENDLESS] if self._ending is not None else [])
             if isinstance(app, FastAPI) and app in self._documents:

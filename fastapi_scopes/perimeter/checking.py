@@ -16,12 +16,11 @@ from fastapi_scopes._routing import (
     reentries_below,
     untaken_in,
 )
-from fastapi_scopes.authorization import with_docs
+from fastapi_scopes.authorization import Authorizer, with_docs
 from fastapi_scopes.core.coverage import Coverage, covering
 from fastapi_scopes.core.endpoints import Endpoint as EndpointOfApp
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.findings import Finding, FindingCode, Severity
-from fastapi_scopes.core.requested_scopes import RequestedScopes
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationProblem, collecting
 from fastapi_scopes.perimeter.overrides import (
@@ -65,7 +64,7 @@ class AppCheck:
     app: Starlette
     guard: object
     scope_map: ScopeMap
-    requested: RequestedScopes
+    authorizer: Authorizer
     options: PerimeterOptions
     is_guard: Callable[[object], bool]
     on_app_found: Callable[[Starlette], None]
@@ -83,7 +82,7 @@ class AppCheck:
         docs = dict.fromkeys(each.template for each in endpoints if each.kind is Kind.DOCS)
         docs_map = with_docs(self.scope_map, self.options.docs, docs)
         coverage = yield from covering(self.scope_map, endpoints, docs_map=docs_map)
-        found = [*self._notices(tree), *self.requested.findings_on(endpoints)]
+        found = [*self._notices(tree), *self.authorizer.findings_on(endpoints)]
         return coverage.with_findings(found)
 
     def _find_apps_in(self, tree: RouteTree) -> None:

@@ -89,6 +89,7 @@ class Decider:
             passage = passage or Passage(self.context, verdict, match)
         if passage is None:
             return ()
+        passage.tell_of_verdict()
         state = state_of(asgi_scope)
         state.verdicts[guard], state.passages[self] = passage.verdict, passage
         return (passage,)
@@ -96,7 +97,9 @@ class Decider:
     def _keep_refusal(self, verdict: Verdict, match: RouteMatch, asgi_scope: Scope) -> None:
         if self.hides_unknown and match.endpoint is not None:
             match.equalize_timing()
+        match.show_in(asgi_scope)
         state_of(asgi_scope).verdicts[self.context.guard] = verdict
+        self.context.authorizer.reporter.tell(verdict)
 
     def _verdict_on(
         self, match: RouteMatch, method: str, asgi_scope: Scope, override: object
@@ -154,4 +157,5 @@ class Decider:
         override = override_of(self.app, self.context.guard)
         verdict = await awaited_verdict(self._verdict_on(match, method, asgi_scope, override))
         if verdict.problem is not None:
+            self.context.authorizer.reporter.tell(verdict)
             await send_refusal(verdict.problem, asgi_scope, receive, send)

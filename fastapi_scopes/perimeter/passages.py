@@ -49,6 +49,8 @@ class Passage:
     """Whether the endpoint runs now."""
     is_closed: bool = False
     """Whether the connection has ended for the perimeter."""
+    is_untold: bool = False
+    """Whether nobody was told of the verdict yet, because `bind` has the last word."""
     bound_scope: Scope | None = None
     """The scope in which the claims were made known to the application."""
 
@@ -170,12 +172,23 @@ class Passage:
         if any(each.has_bound_claims_in(asgi_scope, guard) for each in passages):
             return None
         self.bound_scope = asgi_scope
-        problem = authorizer.bind_to(self.verdict, asgi_scope)
-        if problem is None:
+        verdict = authorizer.bind_to(self.verdict, asgi_scope)
+        if self.is_untold or verdict.problem is not None:
+            self.is_untold = False
+            authorizer.reporter.tell(verdict)
+        if verdict.problem is None:
             return None
         # Whoever asks for claims afterwards learns of nobody who was let pass.
-        state_of(asgi_scope).verdicts[guard] = self.verdict.with_problem(problem)
-        return partial(send_refusal, problem)
+        state_of(asgi_scope).verdicts[guard] = verdict
+        return partial(send_refusal, verdict.problem)
+
+    def tell_of_verdict(self) -> None:
+        """Tell the log and the hook of the verdict, now or when `bind` has said its word."""
+        authorizer = self.context.authorizer
+        if authorizer.bind is not None and self.verdict.has_claims:
+            self.is_untold = True
+        else:
+            authorizer.reporter.tell(self.verdict)
 
     def has_bound_claims_in(self, asgi_scope: Scope, guard: object) -> bool:
         """Tell whether the claims were made known in this very scope for *guard*."""
@@ -191,6 +204,9 @@ class Passage:
 
     def close(self) -> None:
         """End the passage: nothing runs by it any more."""
+        if self.is_untold:
+            self.is_untold = False
+            self.context.authorizer.reporter.tell(self.verdict)
         self.is_closed, self.is_used, self.is_running = True, True, False
         # Both refer to the connection's scope: a cycle that only the garbage collector frees.
         self.bound_scope, self.match = None, _NOWHERE

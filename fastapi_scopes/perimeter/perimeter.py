@@ -79,6 +79,7 @@ class Perimeter:
         self.options = options
         self.rules: Rulebook = Rulebook(scope_map, options.docs)
         self._verifier = authorizer.verifier
+        self._reporter = authorizer.reporter
         self._is_guard = is_guard
         self._on_app_found = on_app_found
         context = PassageContext(guard, authorizer, end_at_expiry)
@@ -87,7 +88,7 @@ class Perimeter:
             app,
             guard,
             scope_map=scope_map,
-            requested=authorizer.space.requested,
+            authorizer=authorizer,
             options=options,
             is_guard=is_guard,
             on_app_found=on_app_found,
@@ -175,6 +176,10 @@ class Perimeter:
         has_override = override_of(self.app, self.guard) is not self.guard
         if self.options.warm_up and not has_override and is_on_asyncio():
             await warm_up_in_time(self._verifier)
+
+    async def flush(self) -> None:
+        """Have the log and the hook learn of all decisions, before the app ends."""
+        await self._reporter.flush()
 
     async def check_passage(
         self, router: Router, asgi_scope: Scope, receive: Receive, send: Send

@@ -71,6 +71,10 @@ class Startable(Protocol):
         """Have the verifier ask for its keys; what goes wrong keeps nothing from starting."""
         ...
 
+    async def flush(self) -> None:
+        """Have the log and the hook learn of all decisions, before the app ends."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedLifespan:
@@ -91,7 +95,11 @@ class CheckedLifespan:
             problems = await self.perimeter.problems_at_start()
             if not problems:
                 await self.perimeter.warm_up()
-                yield state
+                try:
+                    yield state
+                finally:
+                    # Before the app's own lifespan ends, as the hook may need what that opened.
+                    await self.perimeter.flush()
         ConfigurationError.raise_for(problems)
 
 

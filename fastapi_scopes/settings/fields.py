@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
@@ -117,6 +118,10 @@ class SettingsFields(BaseSettings):
     resource: str | None = None
     authorization_servers: _Texts | None = None
     end_at_exp: bool = False
+    subject_key: SecretStr | None = None
+    report_until: datetime | None = None
+    """A moment with a time zone, as in ISO 8601."""
+    report_anonymous: _Texts | None = None
 
     def __init__(self, **values: object) -> None:
         settings = type(self)

@@ -13,6 +13,7 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
+from fastapi_scopes.events import Hook, ImmediateHook
 from fastapi_scopes.guard import ScopeGuard
 from fastapi_scopes.settings.fields import SettingsFields
 from fastapi_scopes.settings.variables import PREFIX, in_variables, variables_of
@@ -95,6 +96,7 @@ class ScopesSettings(SettingsFields):
         proof: ProofChecker | None = None,
         bind: Callable[[MutableMapping[str, Any], ClaimsT], None] | None = None,
         security_scheme: SecurityBase | Literal["discover"] | None = None,
+        on_decision: Hook | ImmediateHook | None = None,
         now: Callable[[], float] = time.time,
     ) -> ScopeGuard[ClaimsT]:
         """Return a guard by *scope_map* with the verifier for these settings.
@@ -109,19 +111,30 @@ class ScopesSettings(SettingsFields):
             return ScopeGuard(
                 scope_map,
                 verifier=verifier,
-                admin_scope=self.admin_scope,
-                realm=self.realm,
                 bind=bind,
-                challenge_scopes=self.challenge_scopes or (),
-                requested_as=self.requested_as,
-                resource=self.resource,
-                authorization_servers=self.authorization_servers or (),
                 security_scheme=security_scheme,
-                end_at_exp=self.end_at_exp,
+                on_decision=on_decision,
                 now=now,
+                **self._guard_options(),
             )
         except ConfigurationError as error:
             raise ConfigurationError(*self._named(error)) from None
+
+    def _guard_options(self) -> dict[str, Any]:
+        """Return the options of a guard that are variables."""
+        key = self.subject_key
+        return {
+            "admin_scope": self.admin_scope,
+            "realm": self.realm,
+            "challenge_scopes": self.challenge_scopes or (),
+            "requested_as": self.requested_as,
+            "resource": self.resource,
+            "authorization_servers": self.authorization_servers or (),
+            "end_at_exp": self.end_at_exp,
+            "subject_key": None if key is None else key.get_secret_value(),
+            "report_until": self.report_until,
+            "report_anonymous": self.report_anonymous or (),
+        }
 
     def _following(self, options: JWTOptions[ClaimsT]) -> JWKSVerifier[ClaimsT]:
         return JWKSVerifier(

@@ -58,6 +58,11 @@ class TokenVerifier(Protocol[ClaimsT_co]):
 class Origin:
     """Tells the claims of one verifier from those of any other, by identity."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether its issuers may grant some scopes alone."""
+        return False
+
 
 class SharedClaims(Generic[ClaimsT]):
     """Verified claims that many requests may share; code that may change them gets a copy.

@@ -289,7 +289,7 @@ def test_no_override_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     app = make_guard({"GET /a": "a"}).protect(make_app("/a"))
     with caplog.at_level(logging.WARNING, "fastapi_scopes"), TestClient(app) as client:
         client.get("/a")
-    assert caplog.messages == []
+    assert [each for each in caplog.messages if not each.startswith("refused ")] == []
 
 
 def test_override_hides_no_gap() -> None:

@@ -98,6 +98,11 @@ class TokenProfile(Origin, Generic[ClaimsT]):
         expected = self._expected.issuers
         return expected.names if expected is not None else None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the issuers may grant some scopes alone."""
+        return self._limits is not None
+
     def is_listed(self, scope: str) -> bool:
         """Tell whether *scope* is by name one of those that the issuers are limited to."""
         return self._limits is not None and scope in self._limits.names

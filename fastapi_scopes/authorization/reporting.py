@@ -1,0 +1,69 @@
+"""Tells the log, and the hook of the application, what a guard decides."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi_scopes.authorization.access import Verdict
+from fastapi_scopes.events import (
+    Delivery,
+    Line,
+    Pseudonyms,
+    RefusalLog,
+    event_of,
+    process_log,
+    reason_of,
+)
+
+__all__ = ["DecisionReporter"]
+
+_NO_PSEUDONYMS: Final = Pseudonyms()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecisionReporter:
+    """Writes every refusal to the log, and sends every decision to the hook where there is one."""
+
+    delivery: Delivery | None = None
+    pseudonyms: Pseudonyms = _NO_PSEUDONYMS
+    now: Callable[[], float] = field(default=time.time)
+    """A clock, in seconds since the epoch."""
+    log: RefusalLog = process_log
+
+    def tell(self, verdict: Verdict) -> None:
+        """Tell of *verdict*, the last word on a request."""
+        is_noted = verdict.problem is not None or verdict.reported
+        # The usual case: nobody asks, and nothing is made.
+        if self.delivery is None and not is_noted:
+            return
+        if verdict.cause is None:
+            return
+        line: Line | None = None
+        if is_noted:
+            reason = reason_of(verdict.cause)
+            kind = f"reported: {reason}" if verdict.reported else f"refused: {reason}"
+            line = self.log.line_for(kind, reason)
+        if self.delivery is None and line is None:
+            return
+        request = verdict.request
+        event = event_of(
+            verdict.cause,
+            verdict.problem,
+            method=request.method,
+            template=request.route.template if request.route is not None else None,
+            rule=verdict.rule,
+            reported=verdict.reported,
+            pseudonyms=self.pseudonyms,
+            now=self.now(),
+        )
+        if line is not None:
+            self.log.write(event, line)
+        if self.delivery is not None:
+            self.delivery.send(event)
+
+    async def flush(self) -> None:
+        """Write what was only counted, and wait a while for the hook to have all events."""
+        self.log.flush()
+        if self.delivery is not None:
+            await self.delivery.flush()
