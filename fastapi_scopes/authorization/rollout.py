@@ -1,6 +1,6 @@
 """The rollout of a guard: until a moment some refusals are reported only."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fastapi_scopes.authorization.access import AccessRequest
@@ -11,7 +11,7 @@ from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 from fastapi_scopes.core.methods import ANY_METHOD
 from fastapi_scopes.core.requirements import Access
 from fastapi_scopes.core.scope_map import ScopeMap
-from fastapi_scopes.verifiers.base import ScopeLimitedVerifier, SharedClaims
+from fastapi_scopes.verifiers.base import Origin, ScopeLimitedVerifier, SharedClaims
 
 __all__ = ["Rollout"]
 
@@ -48,7 +48,7 @@ class Rollout:
         if not self.now() < self.until:
             return False
         if decision.reason is Reason.INSUFFICIENT_SCOPE:
-            return shared is not None and not _is_limited(shared, verifier, decision.missing)
+            return shared is not None and not _is_limited(shared, verifier)
         rule, route = decision.rule, request.route
         if decision.reason is not Reason.MISSING_CREDENTIALS or rule is None or route is None:
             return False
@@ -81,11 +81,10 @@ class Rollout:
             )
 
 
-def _is_limited(shared: SharedClaims[Claims], verifier: object, missing: Sequence[str]) -> bool:
+def _is_limited(shared: SharedClaims[Claims], verifier: object) -> bool:
     """Tell whether the issuer of the claims is limited in the scopes that it may grant."""
-    if shared.origin is not None:
-        return shared.origin.is_limited
-    # Claims of a verifier of the application.
-    return isinstance(verifier, ScopeLimitedVerifier) and any(
-        verifier.issuers_granting(each) is not None for each in missing
-    )
+    origin: object = shared.origin or getattr(verifier, "origin", None)
+    if isinstance(origin, Origin):
+        return origin.is_limited
+    # What a verifier of the application limits, nobody knows.
+    return isinstance(verifier, ScopeLimitedVerifier)

@@ -29,7 +29,7 @@ MAX_QUEUED: Final = 1_024
 FLUSH_SECONDS: Final = 5.0
 """For how long the end of an app waits for a hook."""
 
-_IDLE_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 30.0
 _MINUTE: Final = 60.0
 
 _log = logging.getLogger("fastapi_scopes")
@@ -89,8 +89,14 @@ class _ProcessState:
 class Delivery:
     """Brings events to one hook; safe for use by threads and event loops, and after a fork."""
 
-    def __init__(self, hook: Any, *, now: Callable[[], float] = time.monotonic) -> None:
-        """Make the way to *hook*; *now* is a clock in seconds, for how often faults are logged."""
+    def __init__(
+        self, hook: Any, *, now: Callable[[], float] = time.monotonic, idle: float = IDLE_SECONDS
+    ) -> None:
+        """Make the way to *hook*; *now* is a clock in seconds, for how often faults are logged.
+
+        After *idle* seconds without an event its thread ends.
+        """
+        self._idle = idle
         self._hook = hook
         self._is_immediate = isinstance(hook, ImmediateHook)
         self._is_async = _is_async(hook)
@@ -160,7 +166,7 @@ class Delivery:
 
     def _work(self, state: _ProcessState) -> None:
         """Empty the queue of the thread, until nothing has come for a while."""
-        while (event := self._next(state, None, _IDLE_SECONDS)) is not None:
+        while (event := self._next(state, None, self._idle)) is not None:
             try:
                 found = self._hook(event)
                 if inspect.iscoroutine(found):
