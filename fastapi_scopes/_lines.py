@@ -1,14 +1,24 @@
-"""Foreign text in log lines."""
+"""Foreign text in log lines and error texts."""
 
 from typing import Final
 
-__all__ = ["quoted"]
+__all__ = ["one_line", "quoted"]
 
-_MAX_CHARS: Final = 120
+_MAX_CHARS: Final = 200
+
+
+def one_line(text: object) -> str:
+    """Return *text* as one short line, with escapes for what a terminal would obey or hide."""
+    whole = str(text)
+    line = "".join(map(_printable, whole[:_MAX_CHARS]))
+    return line if line == whole or len(line) < _MAX_CHARS else f"{line[:_MAX_CHARS]}..."
 
 
 def quoted(text: object) -> str:
-    """Return *text* in quotes, short, on one line, with nothing in it that a terminal obeys."""
-    whole = text if isinstance(text, str) else str(text)
-    cut = ascii(whole[:_MAX_CHARS]) if not whole.isprintable() else repr(whole[:_MAX_CHARS])
-    return cut + "..." if len(whole) > _MAX_CHARS else cut
+    """Return `one_line` of *text* in quotes."""
+    line = one_line(text)
+    return f'"{line}"' if "'" in line else f"'{line}'"
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")

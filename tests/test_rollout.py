@@ -1,7 +1,6 @@
 """`report_until` and `report_anonymous`: what may be written, and what is said of it."""
 
 import logging
-import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,13 +12,14 @@ from fastapi_scopes.errors import ConfigurationError
 from tests.apps import bearer, make_guard
 from tests.perimeter.calling import Opaque, running
 
-SOON = datetime.now(UTC) + timedelta(days=3)
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+SOON = NOW + timedelta(days=3)
 RULES = {"GET /a": "a", "GET /old/{name}": "a"}
 
 
 def problems_with(**options: Any) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        make_guard(RULES, **options)
+        make_guard(RULES, now=NOW.timestamp, **options)
     return [*map(str, caught.value.problems)]
 
 
@@ -31,11 +31,11 @@ ZONE = "pass a datetime with a time zone, such as datetime(2027, 1, 1, tzinfo=UT
     [
         (SOON.replace(tzinfo=None), f"report_until has no time zone; {ZONE}"),
         ("2026-12-24", f"report_until is a 'str'; {ZONE}"),
-        (time.time() + 60, f"report_until is a 'float'; {ZONE}"),
+        (1_800_000_000.0, f"report_until is a 'float'; {ZONE}"),
         (date(2026, 12, 24), f"report_until is a 'date'; {ZONE}"),
         (True, f"report_until is a 'bool'; {ZONE}"),
         (
-            datetime.now(UTC) + timedelta(days=30, minutes=1),
+            NOW + timedelta(days=30, seconds=1),
             "report_until is more than 30 days ahead; name an earlier moment",
         ),
     ],
@@ -48,14 +48,14 @@ def test_moment_is_a_datetime_with_a_zone_and_near(moment: Any, said: str) -> No
 @pytest.mark.parametrize(
     "moment",
     [
-        datetime.now(UTC) + timedelta(days=29, hours=23),
-        datetime.now(timezone(timedelta(hours=14))) + timedelta(days=1),
+        NOW + timedelta(days=30),
+        (NOW + timedelta(days=1)).astimezone(timezone(timedelta(hours=14))),
         datetime(1970, 1, 1, tzinfo=UTC),
     ],
     ids=["in-30-days", "another-zone", "long-ago"],
 )
 def test_moment_within_30_days_is_taken(moment: datetime) -> None:
-    make_guard(RULES, report_until=moment)
+    make_guard(RULES, report_until=moment, now=NOW.timestamp)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
 
 
 def test_start_warns_of_what_is_let_through(caplog: pytest.LogCaptureFixture) -> None:
-    make_guard(RULES, report_until=SOON)
-    make_guard(RULES, report_until=SOON, report_anonymous=["GET /old/*"])
+    for keys in ([], ["GET /old/*"]):
+        make_guard(RULES, report_until=SOON, report_anonymous=keys, now=NOW.timestamp)
     moment = SOON.isoformat()
     assert caplog.messages == [
         f"until {moment} who lacks scopes is reported and let through",
@@ -119,7 +119,7 @@ def test_start_warns_of_what_is_let_through(caplog: pytest.LogCaptureFixture) ->
 
 def test_start_after_the_moment_says_that_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "fastapi_scopes")
-    make_guard(RULES, report_until=datetime.now(UTC) - timedelta(seconds=1))
+    make_guard(RULES, report_until=NOW, now=NOW.timestamp)
     assert caplog.messages == ["report_until is over, everything is enforced; take it out"]
 
 
@@ -142,7 +142,7 @@ def test_each_key_must_match_an_endpoint(protects: bool) -> None:
         "HEAD /files/**",
         "GET /older/*",
     ]
-    guard = make_guard(rules, report_until=SOON, report_anonymous=keys)
+    guard = make_guard(rules, report_until=SOON, report_anonymous=keys, now=NOW.timestamp)
     app = make_app()
     if protects:
         guard.protect(app)
@@ -159,7 +159,7 @@ def test_each_key_must_match_an_endpoint(protects: bool) -> None:
 
 
 def test_report_is_a_line_of_its_own_kind(caplog: pytest.LogCaptureFixture) -> None:
-    guard = make_guard(RULES, report_until=SOON)
+    guard = make_guard(RULES, report_until=SOON, now=NOW.timestamp)
     app = make_app()
     caplog.set_level(logging.INFO, "fastapi_scopes")
     with TestClient(guard.protect(app, strict=False)) as client:

@@ -15,7 +15,6 @@ from fastapi_scopes.verifiers import IssuersVerifier
 from tests.apps import SECRET, bearer, make_guard, make_verifier
 from tests.perimeter.calling import running
 
-UNTIL = datetime.now(UTC) + timedelta(hours=1)
 RULES = {
     "GET /scoped": "a",
     "GET /old/{name}": "a",
@@ -25,6 +24,10 @@ RULES = {
 }
 FORGOTTEN = ["/forgotten", "/old/x/forgotten"]
 PATHS = ["/scoped", "/old/denied", "/old/{name}", "/me", "/denied", *FORGOTTEN]
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
 
 
 @pytest.fixture(params=[True, False], ids=["perimeter", "dependency"])
@@ -43,7 +46,7 @@ def client_of(guard: ScopeGuard[Any], *, protects: bool) -> TestClient:
 
 @pytest.fixture
 def client(protects: bool) -> Iterator[TestClient]:
-    guard = make_guard(RULES, report_until=UNTIL, report_anonymous=["GET /old/**"])
+    guard = make_guard(RULES, report_until=soon(), report_anonymous=["GET /old/**"])
     with client_of(guard, protects=protects) as client:
         yield client
 
@@ -104,7 +107,7 @@ def test_another_scheme_is_no_credentials(value: str, client: TestClient) -> Non
 
 
 def test_nobody_passes_by_a_method_that_no_key_names(protects: bool) -> None:
-    guard = make_guard({"* /old/{name}": "a"}, report_until=UNTIL, report_anonymous=["GET /old/*"])
+    guard = make_guard({"* /old/{name}": "a"}, report_until=soon(), report_anonymous=["GET /old/*"])
     app = FastAPI(openapi_url=None, dependencies=[] if protects else [Depends(guard)])
     methods = ("GET", "POST", "DELETE")
     for method in methods:
@@ -119,7 +122,7 @@ def test_nobody_passes_by_a_method_that_no_key_names(protects: bool) -> None:
 
 
 def test_scopes_of_the_route_itself_are_reported_as_those_of_the_map(protects: bool) -> None:
-    guard = make_guard({"GET /a": "a"}, report_until=UNTIL)
+    guard = make_guard({"GET /a": "a"}, report_until=soon())
     app = FastAPI(openapi_url=None)
     app.add_api_route("/a", running("a"), dependencies=[Security(guard, scopes=["b"])])
     if protects:
@@ -130,7 +133,8 @@ def test_scopes_of_the_route_itself_are_reported_as_those_of_the_map(protects: b
 
 
 class Clock:
-    now = time.time()
+    def __init__(self) -> None:
+        self.now = time.time()
 
     def __call__(self) -> float:
         return self.now
@@ -225,7 +229,7 @@ VERIFIERS: dict[str, tuple[Any, bool]] = {
 def test_token_of_a_limited_issuer_is_never_let_through(
     make: Any, is_limited: bool, protects: bool
 ) -> None:
-    guard: ScopeGuard[Any] = ScopeGuard(RULES, verifier=make(), report_until=UNTIL)
+    guard: ScopeGuard[Any] = ScopeGuard(RULES, verifier=make(), report_until=soon())
     with client_of(guard, protects=protects) as client:
         answer = client.get("/scoped", headers=bearer(iss="https://one"))
     assert answer.status_code == (403 if is_limited else 200)
@@ -238,7 +242,7 @@ def test_limited_issuer_that_lists_the_admin_scope_is_limited(protects: bool) ->
         {"GET /scoped": "a"},
         verifier=IssuersVerifier([verifier, other]),
         admin_scope="admin",
-        report_until=UNTIL,
+        report_until=soon(),
     )
     with client_of(guard, protects=protects) as client:
         answers = {
@@ -256,7 +260,7 @@ def test_limited_issuer_that_lists_the_admin_scope_is_limited(protects: bool) ->
 
 
 def test_handler_learns_who_is_let_through_and_of_nobody_else(protects: bool) -> None:
-    guard = make_guard({"GET /a": "a"}, report_until=UNTIL, report_anonymous=["GET /a"])
+    guard = make_guard({"GET /a": "a"}, report_until=soon(), report_anonymous=["GET /a"])
     app = FastAPI(openapi_url=None)
 
     @app.get("/a")
@@ -276,7 +280,7 @@ def test_bound_claims_of_who_is_let_through_are_those_of_the_token(protects: boo
     def bind(asgi_scope: Any, claims: Claims) -> None:
         seen.append(claims)
 
-    guard = make_guard({"GET /scoped": "a"}, report_until=UNTIL, bind=bind)
+    guard = make_guard({"GET /scoped": "a"}, report_until=soon(), bind=bind)
     with client_of(guard, protects=protects) as client:
         assert client.get("/scoped", headers=bearer("x")).status_code == 200
     assert [each.scopes for each in seen] == [{"x"}]
@@ -284,7 +288,7 @@ def test_bound_claims_of_who_is_let_through_are_those_of_the_token(protects: boo
 
 def test_public_route_and_admin_stay_what_they_are(protects: bool) -> None:
     guard = make_guard(
-        {"GET /me": PUBLIC, "GET /scoped": "a"}, admin_scope="root", report_until=UNTIL
+        {"GET /me": PUBLIC, "GET /scoped": "a"}, admin_scope="root", report_until=soon()
     )
     with client_of(guard, protects=protects) as client:
         assert client.get("/me", headers={"Authorization": "Bearer x"}).status_code == 200
@@ -293,7 +297,7 @@ def test_public_route_and_admin_stay_what_they_are(protects: bool) -> None:
 
 
 def test_another_token_on_one_connection_is_refused_for_itself() -> None:
-    guard = make_guard({"GET /scoped": "a"}, report_until=UNTIL)
+    guard = make_guard({"GET /scoped": "a"}, report_until=soon())
     with client_of(guard, protects=True) as client:
         assert client.get("/scoped", headers=bearer("x")).status_code == 200
         forged = bearer("a", secret="another-secret-0123456789-0123456789")

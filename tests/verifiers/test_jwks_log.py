@@ -51,7 +51,7 @@ SAID: Mapping[str, tuple[Mapping[str, Any], str]] = {
         f"{OPENID} could not be reached (ConnectError); {BY_ISSUER}",
     ),
     "way-out-of-its-own": (
-        {OPENID: FetchError("is shown with another certificate; pass ca_file=")},
+        {OPENID: FetchError("is shown with another certificate", "pass ca_file=")},
         f"{OPENID} is shown with another certificate; pass ca_file=",
     ),
     "metadata-no-json": (

@@ -97,8 +97,8 @@ class HTTPFetch:
                     return await _get(client, httpx.URL(url), meter)
         except TRANSPORT_ERRORS as error:
             # Their text may hold a URL with a query, so the message has only their type.
-            reason = certificate_fault(error) or f"could not be reached ({type(error).__name__})"
-            raise FetchError(reason) from None
+            unreachable = f"could not be reached ({type(error).__name__})", ""
+            raise FetchError(*certificate_fault(error) or unreachable) from None
 
 
 async def answer_to(client: Client, url: str, form: Mapping[str, str]) -> Document:

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 import httpx
 
+from fastapi_scopes._lines import one_line
 from fastapi_scopes.errors import Assignment, ConfigurationProblem
 
 __all__ = [
@@ -114,8 +115,8 @@ def malformed_url_problem(url: object) -> ConfigurationProblem | None:
 
 
 def without_query(url: object) -> str:
-    """Return *url* for the log: a query may hold a secret."""
-    return str(url).partition("?")[0]
+    """Return *url* for the log: a query may hold a secret, and the rest be an issuer's text."""
+    return one_line(str(url).partition("?")[0])
 
 
 def _host_of(url: object) -> str:

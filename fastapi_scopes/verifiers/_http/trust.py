@@ -98,15 +98,18 @@ def ca_file_problems(ca_file: object, *, fetch: object = None) -> Iterator[Confi
         )
 
 
-def certificate_fault(error: BaseException) -> str | None:
-    """Return what is wrong with a certificate where that is the cause of *error*, else None."""
+def certificate_fault(error: BaseException) -> tuple[str, str] | None:
+    """Return what is wrong with a certificate, and the way out; None where it is not the cause.
+
+    *error* is what the attempt to connect has raised.
+    """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
     if cause is None:
         return None
     if cause.verify_code == _EXPIRED:
-        return "has a certificate that has expired; tell the issuer"
+        return "has a certificate that has expired", "tell the issuer"
     if cause.verify_code in _OTHER_HOST:
-        return "has a certificate for another host; correct the address"
-    return "has a certificate that is not trusted; pass ca_file= with your certificate authority"
+        return "has a certificate for another host", "correct the address"
+    return "has a certificate that is not trusted", "pass ca_file= with your certificate authority"

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ssl import SSLContext
+from typing import Final
 from urllib.parse import quote_plus
 
 from fastapi_scopes.errors import VerifierUnavailable
@@ -23,6 +24,9 @@ from fastapi_scopes.verifiers._http import (
 __all__ = ["IntrospectionEndpoint"]
 
 _log = logging.getLogger("fastapi_scopes")
+
+# RFC 7662 2.3, RFC 6749 5.2.
+_CLIENT_REFUSED: Final = frozenset({"answered 401", "answered 403"})
 
 
 class IntrospectionEndpoint:
@@ -66,9 +70,11 @@ class IntrospectionEndpoint:
                 return (await answer_to(client, self._url, form)).body
         except (FetchError, *TRANSPORT_ERRORS) as error:
             # Of an error that is not ours the text may hold anything.
-            foreign = certificate_fault(error) or type(error).__name__
-            reason = str(error) if isinstance(error, FetchError) else foreign
-            _log.warning("no introspection at %s: %s", self.name, reason)
+            foreign = certificate_fault(error) or (type(error).__name__, "")
+            said = error if isinstance(error, FetchError) else FetchError(*foreign)
+            if said.reason in _CLIENT_REFUSED:
+                said = said.or_else("check client_id and client_secret")
+            _log.warning("no introspection at %s: %s", self.name, said)
         raise VerifierUnavailable
 
     async def aclose(self) -> None:

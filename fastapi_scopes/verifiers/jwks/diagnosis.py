@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from fastapi_scopes._lines import quoted
 from fastapi_scopes.verifiers._encodings import parse_json_object
 from fastapi_scopes.verifiers._http import without_query
 
@@ -27,9 +28,12 @@ _JWK_SETS: Final[Mapping[str, str]] = {
 }
 
 # By a member that such a document has.
-_DOCUMENTS: Final[Mapping[str, str]] = {
-    "jwks_uri": "is the metadata of an issuer, no JWK set; write in jwks_uri= what it names there",
-    "kty": "is one JWK, no JWK set; write the address of the set in jwks_uri=",
+_DOCUMENTS: Final[Mapping[str, tuple[str, str]]] = {
+    "jwks_uri": (
+        "is the metadata of an issuer, no JWK set",
+        "write in jwks_uri= what it names there",
+    ),
+    "kty": ("is one JWK, no JWK set", "write the address of the set in jwks_uri="),
 }
 
 
@@ -38,13 +42,13 @@ def is_page(body: bytes) -> bool:
     return body.lstrip(_BLANKS).startswith(b"<")
 
 
-def mistake_in(body: bytes, url: str) -> str | None:
-    """Return what *body* is in place of a JWK set, with the way out; None where nobody knows.
+def mistake_in(body: bytes, url: str) -> tuple[str, str] | None:
+    """Return what *body* is in place of a JWK set, and the way out; None where nobody knows.
 
     *url* is where it was found.
     """
     if is_page(body):
-        return "is an HTML page, no JWK set"
+        return "is an HTML page, no JWK set", ""
     try:
         document = parse_json_object(body)
     except ValueError:
@@ -52,7 +56,7 @@ def mistake_in(body: bytes, url: str) -> str | None:
     if "keys" in document:
         return None
     if any(isinstance(each, str) and each.startswith(_PEM) for each in document.values()):
-        return f"is a dict of PEM texts (X.509), no JWK set; {_jwk_set_for(without_query(url))}"
+        return "is a dict of PEM texts (X.509), no JWK set", _jwk_set_for(without_query(url))
     return next((said for member, said in _DOCUMENTS.items() if member in document), None)
 
 
@@ -63,4 +67,4 @@ def _jwk_set_for(url: str) -> str:
     place = next(found, None)
     if place is None:
         return "write the address of the issuer's JWK set in jwks_uri="
-    return f"write jwks_uri={place!r}"
+    return f"write jwks_uri={quoted(place)}"

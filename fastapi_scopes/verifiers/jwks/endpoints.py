@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeGuard
 
-from fastapi_scopes.verifiers._http import url_problem
+from fastapi_scopes.verifiers._http import FetchError, url_problem
 from fastapi_scopes.verifiers.base import IssuerEndpoints
 
 __all__ = ["DiscoveredEndpoints"]
@@ -34,13 +34,14 @@ class DiscoveredEndpoints:
             self.found = IssuerEndpoints(authorization, token)
             return
         self.found = None
-        self.miss("its metadata names no authorization and token endpoint that may be shown")
+        self.miss(
+            FetchError("its metadata names no authorization and token endpoint that may be shown")
+        )
 
-    def miss(self, reason: str) -> None:
-        """Log the *reason* why there are none, where they are wanted."""
+    def miss(self, error: FetchError) -> None:
+        """Log the reason why there are none, where they are wanted."""
         if self.is_wanted:
-            way_out = "pass security_scheme=OAuth2AuthorizationCodeBearer(...)"
-            said = reason if "; " in reason else f"{reason}; {way_out}"
+            said = error.or_else("pass security_scheme=OAuth2AuthorizationCodeBearer(...)")
             _log.error("the OpenAPI document shows no sign-in at %s: %s", self._issuer, said)
 
     def _may_be_shown(self, url: object) -> TypeGuard[str]:

@@ -73,11 +73,8 @@ class JWKSSource:
         try:
             return await self._published(_deadline_in(seconds))
         except FetchError as error:
-            if "; " in str(error):
-                raise
             settings = "jwks_uri=" if self._configured_uri else "issuer=, or pass jwks_uri="
-            text = f"{error}; if that address is wrong, correct {settings}"
-            raise FetchError(text) from None
+            raise error.or_else(f"if that address is wrong, correct {settings}") from None
 
     async def find_endpoints(self, seconds: float) -> None:
         """Read the metadata within *seconds*, where that is for the endpoints alone."""
@@ -86,7 +83,7 @@ class JWKSSource:
         try:
             await self._metadata(_deadline_in(seconds))
         except FetchError as error:
-            self.endpoints.miss(str(error))
+            self.endpoints.miss(error)
 
     async def _published(self, deadline: float) -> PublishedKeys:
         uri = self._configured_uri or self._discovered_uri or await self._discover(deadline)
@@ -96,8 +93,11 @@ class JWKSSource:
         try:
             keys = self._reader.read(document.body, without_query(uri))
         except KeyRefusedError as refused:
-            said = mistake_in(document.body, uri) or refused
-            raise FetchError(f"what is at {without_query(uri)} {said}") from None
+            found, remedy = mistake_in(document.body, uri) or (
+                refused.problem.text,
+                refused.problem.remedy,
+            )
+            raise FetchError(f"what is at {without_query(uri)} {found}", remedy) from None
         self._discovered_uri = uri
         return PublishedKeys(keys, document.max_age)
 
@@ -106,8 +106,8 @@ class JWKSSource:
         uri = metadata.get("jwks_uri")
         if not isinstance(uri, str) or not self._may_ask(uri):
             raise FetchError(
-                f"{place} names no JWK set that may be fetched; pass jwks_uri=, or allow_http= "
-                "where it has no TLS"
+                f"{place} names no JWK set that may be fetched",
+                "pass jwks_uri=, or allow_http= where it has no TLS",
             )
         return uri
 
@@ -124,7 +124,7 @@ class JWKSSource:
         except FetchError as error:
             if not error.is_absent:
                 raise
-            raise FetchError(f"{absent}, and {error}") from None
+            raise FetchError(f"{absent.reason}, and {error.reason}") from None
 
     async def _fetched(self, url: str, deadline: float) -> Document:
         try:
@@ -133,7 +133,7 @@ class JWKSSource:
         except TimeoutError:
             raise FetchError(f"{without_query(url)} gave no answer in time") from None
         except FetchError as error:
-            raise FetchError(f"{without_query(url)} {error}", is_absent=error.is_absent) from None
+            raise error.at(without_query(url)) from None
         except Exception as error:  # noqa: BLE001 - fetch= is the developer's code
             # The text of a foreign error may hold anything.
             name = type(error).__name__
@@ -152,8 +152,9 @@ class JWKSSource:
         # RFC 8414 3.3: other metadata than that issuer's must not be used.
         if metadata.get("issuer") != self._issuer:
             raise FetchError(
-                f"{place} has another 'issuer'; it must be equal, to the last slash: "
-                f"{self._issuer_to_write(metadata.get('issuer'))}"
+                f"{place} has another 'issuer'",
+                "it must be equal, to the last slash: "
+                f"{self._issuer_to_write(metadata.get('issuer'))}",
             )
         self.endpoints.note(metadata)
         return metadata, place
@@ -177,7 +178,7 @@ def _deadline_in(seconds: float) -> float:
 async def _answer_of(answering: object) -> object:
     if not isinstance(answering, Awaitable):
         raise FetchError(
-            "is not fetched: fetch= is no async function; write async def fetch(url) -> Document"
+            "is not fetched: fetch= is no async function", "write async def fetch(url) -> Document"
         )
     return await cast("Awaitable[object]", answering)
 
@@ -185,8 +186,12 @@ async def _answer_of(answering: object) -> object:
 def _within_limits(document: object) -> Document:
     if not isinstance(document, Document):
         kind = type(document).__name__
-        raise FetchError(f"is not fetched: fetch= returned a {kind!r}; return a Document")
-    if len(document.body) > MAX_BODY_BYTES:
+        raise FetchError(f"is not fetched: fetch= returned a {kind!r}", "return a Document")
+    body: object = document.body
+    if not isinstance(body, bytes):
+        kind = type(body).__name__
+        raise FetchError(f"is not fetched: fetch= returned a Document of {kind!r}", "give it bytes")
+    if len(body) > MAX_BODY_BYTES:
         raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
     max_age: object = document.max_age
     if max_age is not None and not is_number_within(max_age, 0, math.inf):
