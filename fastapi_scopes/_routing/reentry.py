@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes._routing.enforcement import endpoint_of
 from fastapi_scopes._routing.framework import attribute_of
 from fastapi_scopes._routing.index import Place, RouteIndex
 from fastapi_scopes._routing.inventory import inner_app_of
 from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes.core.endpoints import Kind
-from fastapi_scopes.core.findings import Finding, FindingCode, listed
+from fastapi_scopes.core.findings import Finding, FindingCode
 
 __all__ = ["reentries_below", "reentries_of"]
 

@@ -26,7 +26,7 @@ def bind_principal(asgi_scope: MutableMapping[str, Any], claims: Claims) -> None
     """
     subject = claims.sub
     if not subject or subject.startswith(_RESERVED):
-        raise TokenError(TokenFault.CLAIMS)
+        raise TokenError(TokenFault.CLAIMS, "'sub' is missing, or reserved by AgentOS")
     session = claims.model_extra and claims.model_extra.get("session_id")
     # Starlette's `request.state` is this dict. `authorization_enabled` stays unset.
     state = asgi_scope.setdefault("state", {})
@@ -44,4 +44,4 @@ def _json_of(claims: Claims) -> dict[str, Any]:
         return claims.model_dump(mode="json")
     except (ValueError, RecursionError):
         # Claims that are nested deeper than pydantic writes.
-        raise TokenError(TokenFault.CLAIMS) from None
+        raise TokenError(TokenFault.CLAIMS, "they cannot be written as JSON") from None

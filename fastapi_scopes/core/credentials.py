@@ -78,7 +78,7 @@ def parse_authorization(
     # INVARIANT: measured before anything else, which takes longer with a longer field
     # (test_credentials_are_measured_before_they_are_read).
     if len(value) > max_chars + _AROUND and value.lstrip(b" \t")[:7].lower() == b"bearer ":
-        raise TokenError(TokenFault.TOO_LARGE)
+        raise TokenError(TokenFault.TOO_LARGE, f"of more than {max_chars} characters")
     if type(value) is bytes and value[:7] == b"Bearer ":
         token = value[7:]
         # The usual case, in half the time: one blank, and no padding.
@@ -110,7 +110,7 @@ def parse_credentials(
     if fields or len(offers) > 1:
         raise CredentialsError
     if len(offers[0]) > max_chars + _AROUND:
-        raise TokenError(TokenFault.TOO_LARGE)
+        raise TokenError(TokenFault.TOO_LARGE, f"of more than {max_chars} characters")
     offer = _OFFER.fullmatch(offers[0])
     if offer is None:
         raise CredentialsError

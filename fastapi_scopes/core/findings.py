@@ -1,6 +1,6 @@
 """What a check finds: each fault, and each oddity, as data."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,9 +8,7 @@ from fastapi_scopes.core.endpoints import Endpoint
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
 
-__all__ = ["Finding", "FindingCode", "Severity", "listed"]
-
-_NAMED = 3
+__all__ = ["Finding", "FindingCode", "Severity"]
 
 
 class Severity(StrEnum):
@@ -96,9 +94,3 @@ class Finding:
         for each in error.problems:
             remedy = str(each.remedy)
             yield cls(FindingCode.CONTRADICTION, Severity.ERROR, endpoint, None, each.text, remedy)
-
-
-def listed(names: Iterable[object]) -> str:
-    """Return the first of *names* in quotes, and dots where there are more."""
-    quoted = [repr(str(each)) for each in names]
-    return ", ".join(quoted[:_NAMED]) + (", ..." if len(quoted) > _NAMED else "")

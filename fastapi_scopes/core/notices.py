@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes.core.endpoints import Endpoint, Kind, Reach
-from fastapi_scopes.core.findings import Finding, FindingCode, listed
+from fastapi_scopes.core.findings import Finding, FindingCode
 from fastapi_scopes.core.requirements import Access
 from fastapi_scopes.core.rules import Rule
 from fastapi_scopes.core.templates import Pattern

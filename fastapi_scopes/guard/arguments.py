@@ -203,5 +203,5 @@ def ending_in(
 ) -> Callable[[ASGIApp, float], ASGIApp]:
     """Return a function that wraps an app, so that its streams end at a given time of *now*."""
     return partial(
-        end_at_expiry, refusal=problem_of(TokenError(TokenFault.EXPIRED), space), now=now
+        end_at_expiry, refusal=problem_of(TokenError(TokenFault.EXPIRED, "by now"), space), now=now
     )

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, cast
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes.authorization import DecisionReporter, Rollout
-from fastapi_scopes.core.findings import listed
 from fastapi_scopes.core.requirements import PUBLIC
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting

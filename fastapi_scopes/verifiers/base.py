@@ -190,7 +190,7 @@ async def _claims_by_verify(verifier: TokenVerifier[Any], token: str) -> SharedC
     if not isinstance(claims, Claims):
         # INVARIANT: a verifier that returns anything else lets no one in
         # (attacks/test_claims.py: test_verifier_without_claims_lets_no_one_in).
-        raise TokenError(TokenFault.CLAIMS)
+        raise TokenError(TokenFault.CLAIMS, "the verifier returned no Claims")
     # A verifier of the user's own decides itself whether its claims are shared.
     return SharedClaims(claims, is_flat=True)
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Protocol, cast
 
 from typing_extensions import TypeVar
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, TokenError, TokenFault
@@ -152,7 +153,7 @@ class IssuersVerifier(Generic[ClaimsT]):
             return members[0]
         verifier = self._by_algorithm.get((issuer, unverified_algorithm_of(header_segment)))
         if verifier is None:
-            raise TokenError(TokenFault.ALGORITHM)
+            raise TokenError(TokenFault.ALGORITHM, "no verifier of its issuer takes it")
         return verifier
 
     def _issuer_including(self, issuer: str) -> str:
@@ -161,7 +162,7 @@ class IssuersVerifier(Generic[ClaimsT]):
                 # INVARIANT: a tenant with a member of its own is its alone, in whatever case its
                 # GUID is written (test_tenant_escapes_its_own_limits_in_no_spelling).
                 return self._tenants.get(issuer.lower(), family)
-        raise TokenError(TokenFault.ISSUER)
+        raise TokenError(TokenFault.ISSUER, f"it is not {listed(sorted(self._by_issuer))}")
 
     @copies_from(verify_shared)
     async def verify(self, token: str) -> ClaimsT:

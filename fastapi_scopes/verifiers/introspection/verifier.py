@@ -155,9 +155,10 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         """Return the claims of *token* as they are kept, without a copy."""
         # First of all: everything else takes longer with a longer token.
         if isinstance(token, str) and len(token) > self._profile.max_token_chars:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TokenError(TokenFault.TOO_LARGE)
+            limit = f"of more than {self._profile.max_token_chars} characters"
+            raise TokenError(TokenFault.TOO_LARGE, limit)
         if not is_bearer_token(token):
-            raise TokenError(TokenFault.MALFORMED)
+            raise TokenError(TokenFault.MALFORMED, "it is no bearer token")
         now = self._now()
         vetted = self._active.get(token, now)
         if vetted is None:
@@ -255,14 +256,14 @@ def _active_answer_of(body: bytes) -> dict[str, object]:
         raise VerifierUnavailable from None
     # RFC 7662 2.2: a boolean; "true" and 1 are none.
     if answer.get("active") is not True:
-        raise TokenError(TokenFault.INACTIVE)
+        raise TokenError(TokenFault.INACTIVE, "the introspection endpoint says so")
     # RFC 7662 2.1: the hint that an access token is meant is no more than that, and RFC 6749 5.1
     # gives each kind of access token a name.
     kind = answer.get("token_type", "Bearer")
     # Older servers write access_token.
     known = ("bearer", "access_token", *(["dpop"] if "cnf" in answer else ()))
     if not isinstance(kind, str) or kind.lower() not in known:
-        raise TokenError(TokenFault.TYPE)
+        raise TokenError(TokenFault.TYPE, "by 'token_type'")
     return answer
 
 

@@ -187,8 +187,8 @@ def _within_limits(document: object) -> Document:
     if not isinstance(document, Document):
         kind = type(document).__name__
         raise FetchError(f"is not fetched: fetch= returned a {kind!r}", "return a Document")
-    body: object = document.body
-    if not isinstance(body, bytes):
+    body = document.body
+    if not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
         kind = type(body).__name__
         raise FetchError(f"is not fetched: fetch= returned a Document of {kind!r}", "give it bytes")
     if len(body) > MAX_BODY_BYTES:

@@ -1,8 +1,9 @@
 """Checks of the claims of a JWT (RFC 7519 4.1); only verified bytes come here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object, parse_json_object
 from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers
@@ -10,6 +11,7 @@ from fastapi_scopes.verifiers.tokens.marks import PARTY_CLAIMS
 from fastapi_scopes.verifiers.tokens.scopes_claim import claim_at
 
 __all__ = [
+    "NEEDED_CLAIMS",
     "Expectations",
     "claims_of",
     "require_bearer",
@@ -22,7 +24,7 @@ _MAX_NUMERIC_DATE = 253402300799  # 9999-12-31T23:59:59Z, the last second that d
 _TEXT_CLAIMS = ("sub", "jti")
 
 # RFC 9068 2.2.
-_REQUIRED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+NEEDED_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +41,8 @@ class Expectations:
     """The seconds by which `exp` may have passed."""
     skew: float = 0
     """The seconds by which `nbf` and `iat` may lie ahead."""
-    strict: bool = False
-    """Whether the token must have everything that RFC 9068 asks for."""
+    needed: Sequence[str] = ()
+    """Claims that may be neither absent nor empty."""
     takes_bound: bool = False
     """Whether a token that is bound to a key (`cnf`) is taken: a proof checker sees it later."""
     takes_endless: bool = False
@@ -56,7 +58,7 @@ def claims_of(payload: bytes) -> dict[str, object]:
     try:
         return parse_json_object(payload)
     except ValueError:
-        raise TokenError(TokenFault.PAYLOAD) from None
+        raise TokenError(TokenFault.PAYLOAD, "it is no strict JSON object") from None
 
 
 def require_bearer(claims: Mapping[str, object], expected: Expectations) -> None:
@@ -66,7 +68,8 @@ def require_bearer(claims: Mapping[str, object], expected: Expectations) -> None
         TokenError: their token is bound to a key (RFC 9449 7.2).
     """
     if "cnf" in claims and not (expected.takes_bound and is_json_object(claims["cnf"])):
-        raise TokenError(TokenFault.CONFIRMATION)
+        fault = "'cnf' is no object" if expected.takes_bound else "'cnf', and there is no proof="
+        raise TokenError(TokenFault.CONFIRMATION, fault)
 
 
 def require_claims(claims: Mapping[str, object], expected: Expectations, now: float) -> None:
@@ -76,19 +79,21 @@ def require_claims(claims: Mapping[str, object], expected: Expectations, now: fl
         TokenError: they are not valid here.
     """
     # An empty claim identifies nobody.
-    if expected.strict and any(claims.get(name) in (None, "", []) for name in _REQUIRED_CLAIMS):
-        raise TokenError(TokenFault.CLAIMS)
+    missing = [name for name in expected.needed if claims.get(name) in (None, "", [])]
+    if missing:
+        raise TokenError(TokenFault.CLAIMS, f"strict=True asks for {listed(missing)}")
     for name in _TEXT_CLAIMS:
         if not isinstance(claims.get(name, ""), str):
-            raise TokenError(TokenFault.CLAIMS)
+            raise TokenError(TokenFault.CLAIMS, f"{name!r} is no text")
     # A client that is null is none, as under its other names (ADR 0018).
     if not isinstance(claims.get("client_id"), str | None):
-        raise TokenError(TokenFault.CLAIMS)
+        raise TokenError(TokenFault.CLAIMS, "'client_id' is no text")
     _require_current(claims, expected, now)
     _require_issuer(claims, expected.issuers)
     _require_audience(claims, expected.audiences)
     if expected.parties is not None and _party_of(claims) not in expected.parties:
-        raise TokenError(TokenFault.AUTHORIZED_PARTY)
+        parties = listed(sorted(expected.parties))
+        raise TokenError(TokenFault.AUTHORIZED_PARTY, f"the token's client is not {parties}")
     for name, value in expected.required.items():
         if not _is_equal(claim_at(claims, name), value):
             raise TokenError(TokenFault.CLAIMS, f"{name!r} is not what require_claims asks for")
@@ -114,9 +119,9 @@ def _numeric_date(claims: Mapping[str, object], name: str) -> float:
     # RFC 7519 2: a JSON number; a bool is an int to Python only.
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TokenError(TokenFault.CLAIMS)
+        raise TokenError(TokenFault.CLAIMS, f"{name!r} is no number")
     if not 0 <= value <= _MAX_NUMERIC_DATE:
-        raise TokenError(TokenFault.CLAIMS)
+        raise TokenError(TokenFault.CLAIMS, f"{name!r} is no date")
     return value
 
 
@@ -124,9 +129,9 @@ def _require_issuer(claims: Mapping[str, object], issuers: ExpectedIssuers | Non
     issuer = claims.get("iss")
     # null is as good as absent; and nothing else of another type is.
     if not isinstance(issuer, str | None):
-        raise TokenError(TokenFault.ISSUER)
+        raise TokenError(TokenFault.ISSUER, "'iss' is no text")
     if issuers is not None and not issuers.include_issuer_of(claims):
-        raise TokenError(TokenFault.ISSUER)
+        raise TokenError(TokenFault.ISSUER, issuers.difference_to(issuer))
 
 
 def _require_audience(claims: Mapping[str, object], audiences: frozenset[str] | None) -> None:
@@ -135,9 +140,10 @@ def _require_audience(claims: Mapping[str, object], audiences: frozenset[str] | 
     audience = claims.get("aud")
     named = audience if is_json_array(audience) else [] if audience is None else [audience]
     if not all(isinstance(each, str) for each in named):
-        raise TokenError(TokenFault.AUDIENCE)
+        raise TokenError(TokenFault.AUDIENCE, "'aud' is neither a text nor a list of texts")
     if audiences is not None and audiences.isdisjoint(named):
-        raise TokenError(TokenFault.AUDIENCE)
+        which = "none of the token's is" if named else "there is no 'aud', expected is"
+        raise TokenError(TokenFault.AUDIENCE, f"{which} {listed(sorted(audiences))}")
 
 
 def _party_of(claims: Mapping[str, object]) -> str | None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes.core.credentials import MAX_TOKEN_CHARS
 from fastapi_scopes.errors import ConfigurationError, TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import decode_base64url, parse_json_object
-from fastapi_scopes.verifiers._jose import BoundKey, is_signed_with
+from fastapi_scopes.verifiers._jose import ALGORITHMS, BoundKey, is_signed_with
 from fastapi_scopes.verifiers.keys.jwk import MAX_KID_CHARS
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys, read_keys
 from fastapi_scopes.verifiers.keys.sources import KeySource
@@ -86,17 +87,19 @@ def parse_compact_jws(
         TokenError: it is too long, no compact JWS, or its header is refused.
     """
     if not isinstance(token, str):
-        raise TokenError(TokenFault.MALFORMED)
+        raise TokenError(TokenFault.MALFORMED, "it is no text")
     header_segment, payload_segment, signature_segment = _segments_of(token, max_chars)
     header = _header_of(_decoded(header_segment))
     # RFC 7515 5.2: every segment is base64url, the payload's may be empty.
     signature = _decoded(signature_segment)
     if not signature:
-        raise TokenError(TokenFault.MALFORMED)
+        raise TokenError(TokenFault.MALFORMED, "it is not signed")
     payload = _decoded(payload_segment)
     algorithm = _algorithm_of(header)
     if algorithm not in algorithms:
-        raise TokenError(TokenFault.ALGORITHM)
+        # What is no name of ours is not quoted.
+        own = repr(algorithm) if algorithm in ALGORITHMS else "it"
+        raise TokenError(TokenFault.ALGORITHM, f"{own} is not {listed(sorted(algorithms))}")
     # RFC 7515 5.1: these segments were read, so they are ASCII.
     signing_input = f"{header_segment}.{payload_segment}".encode("ascii")
     return UnverifiedJWS(signing_input, signature, header, payload, algorithm, _kid_of(header))
@@ -111,14 +114,14 @@ def unverified_issuer_of(token: object, *, max_chars: int = MAX_TOKEN_CHARS) -> 
         TokenError: it is no compact JWS, or names no issuer.
     """
     if not isinstance(token, str):
-        raise TokenError(TokenFault.MALFORMED)
+        raise TokenError(TokenFault.MALFORMED, "it is no text")
     header_segment, payload_segment, _ = _segments_of(token, max_chars)
     try:
         issuer = parse_json_object(_decoded(payload_segment)).get("iss")
     except ValueError:
-        raise TokenError(TokenFault.PAYLOAD) from None
+        raise TokenError(TokenFault.PAYLOAD, "it is no strict JSON object") from None
     if not isinstance(issuer, str):
-        raise TokenError(TokenFault.ISSUER)
+        raise TokenError(TokenFault.ISSUER, "there is no 'iss'")
     return issuer, header_segment
 
 
@@ -139,23 +142,25 @@ def signing_key_of(unverified: UnverifiedJWS, keys: VerificationKeys) -> BoundKe
     """
     candidates = keys.candidates_for(unverified.kid, unverified.algorithm)
     if not candidates:
-        raise TokenError(TokenFault.UNKNOWN_KEY)
+        named = "without a 'kid'" if unverified.kid is None else "with its 'kid'"
+        fault = f"there is no key for {unverified.algorithm} {named}"
+        raise TokenError(TokenFault.UNKNOWN_KEY, fault)
     signed = (unverified.signing_input, unverified.signature)
     for key in candidates:
         if is_signed_with(key, *signed, algorithm=unverified.algorithm):
             return key
-    raise TokenError(TokenFault.SIGNATURE)
+    raise TokenError(TokenFault.SIGNATURE, f"no key for {unverified.algorithm} has made it")
 
 
 def _segments_of(token: str, max_chars: int) -> list[str]:
     # First of all: everything else takes longer with a longer token.
     if len(token) > max_chars:
-        raise TokenError(TokenFault.TOO_LARGE)
+        raise TokenError(TokenFault.TOO_LARGE, f"of more than {max_chars} characters")
     segments = token.split(".", _JWE_SEGMENTS)
     if len(segments) == _JWE_SEGMENTS and _is_jwe_header(segments[0]):
-        raise TokenError(TokenFault.ENCRYPTED)
+        raise TokenError(TokenFault.ENCRYPTED, "a JWE, which is not for this server to read")
     if len(segments) != 3:
-        raise TokenError(TokenFault.MALFORMED)
+        raise TokenError(TokenFault.MALFORMED, "it has not the three parts of a JWT")
     return segments
 
 
@@ -171,25 +176,26 @@ def _decoded(segment: str) -> bytes:
     try:
         return decode_base64url(segment)
     except ValueError:
-        raise TokenError(TokenFault.MALFORMED) from None
+        raise TokenError(TokenFault.MALFORMED, "a part of it is no base64url") from None
 
 
 def _header_of(data: bytes) -> Mapping[str, object]:
     if len(data) > MAX_HEADER_BYTES:
-        raise TokenError(TokenFault.TOO_LARGE)
+        raise TokenError(TokenFault.TOO_LARGE, f"its header has more than {MAX_HEADER_BYTES} bytes")
     try:
         header = parse_json_object(data)
     except ValueError:
-        raise TokenError(TokenFault.HEADER) from None
-    if not _REFUSED_MEMBERS.isdisjoint(header):
-        raise TokenError(TokenFault.HEADER)
+        raise TokenError(TokenFault.HEADER, "it is no strict JSON object") from None
+    refused = _REFUSED_MEMBERS.intersection(header)
+    if refused:
+        raise TokenError(TokenFault.HEADER, f"it has {listed(sorted(refused))}")
     return header
 
 
 def _algorithm_of(header: Mapping[str, object]) -> str:
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
-        raise TokenError(TokenFault.ALGORITHM)
+        raise TokenError(TokenFault.ALGORITHM, "the header has no 'alg'")
     return algorithm
 
 
@@ -198,5 +204,5 @@ def _kid_of(header: Mapping[str, object]) -> str | None:
         return None
     kid = header["kid"]
     if not isinstance(kid, str) or len(kid) > MAX_KID_CHARS:
-        raise TokenError(TokenFault.HEADER)
+        raise TokenError(TokenFault.HEADER, "'kid' is no text, or too long")
     return kid

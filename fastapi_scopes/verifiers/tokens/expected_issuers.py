@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
+from fastapi_scopes._lines import listed
 from fastapi_scopes.errors import Assignment, ConfigurationProblem, TokenError, TokenFault
 from fastapi_scopes.verifiers.options import ANY_TENANT, AnyTenant
 
@@ -59,6 +60,18 @@ class ExpectedIssuers:
             for each in self.names
         )
 
+    def difference_to(self, issuer: str | None) -> str:
+        """Return how *issuer*, which is none of these, differs; it is not quoted."""
+        names = sorted(self.names)
+        if issuer is None:
+            return f"there is no 'iss', expected is {listed(names)}"
+        for each in names:
+            if each.rstrip("/") == issuer.rstrip("/"):
+                return f"it differs from {each!r} by a slash at the end"
+            if is_family(each) and is_of_family(issuer, each):
+                return f"it is of {each!r}, and 'tid' is another tenant's, or none of tenants="
+        return f"it is not {listed(names)}"
+
     def _has_tenant_of(self, claims: Mapping[str, object]) -> bool:
         return self.tenants is None or str(claims["tid"]).lower() in self.tenants
 
@@ -97,7 +110,7 @@ def require_key_issuer(claims: Mapping[str, object], issuers: Collection[str] | 
         TokenError: the key is published for other issuers (the JWK member ``issuer``).
     """
     if issuers is not None and not any(_is_issuer_of(claims, each) for each in issuers):
-        raise TokenError(TokenFault.ISSUER)
+        raise TokenError(TokenFault.ISSUER, "its key is published for another issuer")
 
 
 def issuer_problems(issuers: Sequence[object], tenants: object) -> Iterator[ConfigurationProblem]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from fastapi_scopes._lines import quoted
 from fastapi_scopes.errors import TokenError, TokenFault
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object
 from fastapi_scopes.verifiers.options import TokenKind
@@ -112,7 +113,7 @@ def require_kind(
     roles = {name: role for name in claims if (role := role_of(name)) is not None}
     special = _special_claim_of(claims, roles, audiences)
     if special is not None:
-        raise TokenError(TokenFault.TYPE, f"by {special!r}")
+        raise TokenError(TokenFault.TYPE, f"by {quoted(special)}")
     # JARM 2.1.
     if not _RESPONSE_CLAIMS.isdisjoint(claims) and ("state" in claims or "sub" not in claims):
         raise TokenError(TokenFault.TYPE, "by the parameters of an authorization response")

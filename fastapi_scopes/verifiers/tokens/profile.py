@@ -21,7 +21,12 @@ from fastapi_scopes.errors import (
 from fastapi_scopes.verifiers._encodings import is_json_object
 from fastapi_scopes.verifiers.base import Origin, ProofChecker, RevocationList, SharedClaims
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
-from fastapi_scopes.verifiers.tokens.claims import Expectations, require_bearer, require_claims
+from fastapi_scopes.verifiers.tokens.claims import (
+    NEEDED_CLAIMS,
+    Expectations,
+    require_bearer,
+    require_claims,
+)
 from fastapi_scopes.verifiers.tokens.expected_issuers import ExpectedIssuers, require_key_issuer
 from fastapi_scopes.verifiers.tokens.kinds import require_kind, require_type
 from fastapi_scopes.verifiers.tokens.limits import ScopeLimits
@@ -78,12 +83,13 @@ class TokenProfile(Origin, Generic[ClaimsT]):
             required=copy.deepcopy(dict(options.require_claims or {})),
             leeway=options.leeway,
             skew=max(options.leeway, options.clock_skew),
-            strict=options.strict,
+            needed=NEEDED_CLAIMS if options.strict else (),
             takes_bound=options.proof is not None,
             takes_endless=lifetime is not None,
         )
         self._lifetime = lifetime or 0
         self._kind: TokenKind = options.token_kind
+        self._is_strict = options.strict
         self.max_token_chars: int = options.max_token_chars
         self._scopes = ScopesReader(options.scopes_claim)
         self._claims_model = options.claims_model
@@ -117,7 +123,7 @@ class TokenProfile(Origin, Generic[ClaimsT]):
         Raises:
             TokenError: it is not.
         """
-        require_type(header, self._kind, strict=self._expected.strict)
+        require_type(header, self._kind, strict=self._is_strict)
 
     def vet(
         self,
@@ -206,9 +212,9 @@ class TokenProfile(Origin, Generic[ClaimsT]):
     async def _require_not_revoked(self, vetted: VettedClaims[ClaimsT]) -> None:
         # A token that cannot be named could never be revoked.
         if not isinstance(vetted.jti, str) or not vetted.jti:
-            raise TokenError(TokenFault.CLAIMS)
+            raise TokenError(TokenFault.CLAIMS, "there is no 'jti', by which it could be revoked")
         if await self._revocation_answer(vetted.issuer, vetted.jti) is not False:
-            raise TokenError(TokenFault.REVOKED)
+            raise TokenError(TokenFault.REVOKED, "the revocation list has its 'jti'")
 
     async def _revocation_answer(self, issuer: str | None, jti: str) -> object:
         try:
@@ -230,7 +236,7 @@ class TokenProfile(Origin, Generic[ClaimsT]):
             _log.error("proof checker raised %s", type_and_place_of(bug))
         # One that says no instead of raising is believed. By identity: `==` may be its own code.
         if answer is not None and answer is not True:  # pyright: ignore[reportUnnecessaryComparison]
-            raise TokenError(TokenFault.CONFIRMATION)
+            raise TokenError(TokenFault.CONFIRMATION, "the proof checker did not accept it")
 
 
 def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
@@ -243,7 +249,7 @@ def _modelled(claims: dict[str, object], model: type[ClaimsT]) -> ClaimsT:
         detail = _refusal_in(error, model)
     except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
         # Its text may quote them.
-        detail = ""
+        detail = "the claims model failed"
         _log.error("claims model %s raised %s", model.__qualname__, type_and_place_of(bug))
     # Outside of `except`: a ValidationError quotes claims, and would be this one's context.
     raise TokenError(TokenFault.CLAIMS, detail)
@@ -273,7 +279,7 @@ def _copyable(claims: ClaimsT) -> SharedClaims[ClaimsT]:
         )
     else:
         return shared
-    raise TokenError(TokenFault.CLAIMS)
+    raise TokenError(TokenFault.CLAIMS, "the claims model cannot be copied")
 
 
 def _keeps_verified(modelled: object, model: type[Claims], claims: dict[str, object]) -> bool:

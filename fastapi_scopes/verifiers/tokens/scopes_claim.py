@@ -71,7 +71,7 @@ class ScopesReader:
         tokens = [each for each in values if is_scope_token(each)]
         scopes = frozenset(cast("list[str]", tokens))
         if len(scopes) > MAX_SCOPES:
-            raise TokenError(TokenFault.SCOPES)
+            raise TokenError(TokenFault.SCOPES, f"there are more than {MAX_SCOPES}")
         dropped = len(values) - len(tokens)
         if dropped:
             # Not the values: they may be anything, such as the names of people.
@@ -83,7 +83,7 @@ class ScopesReader:
     def _read(self, claims: dict[str, object]) -> list[object]:
         found: list[object] = []
         for name, prefix in self._prefixes.items():
-            values = _values_in(claim_at(claims, name))
+            values = _values_in(claim_at(claims, name), name)
             found.extend(values if not self._foreign else self._own_of(values, prefix))
         return found
 
@@ -112,7 +112,7 @@ class ScopesReader:
             # Its text may quote them.
             reason = f"raised {type_and_place_of(bug)}"
         _log.error("the function scopes_claim %s, the token is refused", reason)
-        raise TokenError(TokenFault.SCOPES)
+        raise TokenError(TokenFault.SCOPES, "the function scopes_claim failed")
 
     def _warn_of_other_names(self, claims: Mapping[str, object]) -> None:
         for name in _USUAL_NAMES:
@@ -127,8 +127,8 @@ class ScopesReader:
                 return
 
 
-def _values_in(claim: object) -> Sequence[object]:
-    """Return the values of a *claim*; none where it is absent.
+def _values_in(claim: object, name: str) -> Sequence[object]:
+    """Return the values of *claim*, the one of that *name*; none where it is absent.
 
     A text is a list of scopes; of an object these are the names of the members that are neither
     false nor null.
@@ -145,7 +145,7 @@ def _values_in(claim: object) -> Sequence[object]:
         return claim
     if is_json_object(claim):
         return [name for name, value in claim.items() if value is not None and value is not False]
-    raise TokenError(TokenFault.SCOPES)
+    raise TokenError(TokenFault.SCOPES, f"{name!r} is no list of scopes")
 
 
 def claim_at(claims: Mapping[str, object], name: str) -> object:
