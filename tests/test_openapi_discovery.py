@@ -17,6 +17,7 @@ from fastapi_scopes.settings import ScopesSettings
 from fastapi_scopes.verifiers import (
     ANY_TENANT,
     DiscoveringVerifier,
+    Document,
     IssuerEndpoints,
     IssuersVerifier,
     JWKSVerifier,
@@ -24,7 +25,7 @@ from fastapi_scopes.verifiers import (
 from fastapi_scopes.verifiers._http import FetchError
 from tests.apps import make_verifier
 from tests.documents import operation_of
-from tests.verifiers.publishing import ISSUER, JWKS_URI, Issuer
+from tests.verifiers.publishing import ISSUER, JWKS_URI, Issuer, settled
 
 OPENID = f"{ISSUER}/.well-known/openid-configuration"
 OAUTH = f"{ISSUER}/.well-known/oauth-authorization-server"
@@ -265,6 +266,60 @@ def test_metadata_that_cannot_be_read_is_said_and_costs_no_keys(
     assert caplog.messages == [f"the OpenAPI document shows no sign-in at {ISSUER}: {said}"]
     issuer.error = ConnectionError()
     assert asyncio.run(verifier.verify(issuer.mint())).iss == ISSUER
+
+
+@pytest.mark.parametrize("warm_up", [True, False])
+def test_metadata_that_comes_late_is_read_with_the_keys(
+    warm_up: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer = Issuer()
+    issuer.documents |= {OPENID: FetchError("answered 500")}
+    verifier = issuer.verifier()
+    app = make_guard(verifier).protect(make_app(), warm_up=warm_up)
+
+    async def serve() -> None:
+        if warm_up:
+            await verifier.warm_up()
+        for _ in range(3):
+            issuer.clock.move(300)
+            await verifier.verify(issuer.mint(jti=str(issuer.clock.now)))
+            await settled()
+        assert scheme_in(app) == BEARER
+        issuer.documents[OPENID] = metadata()
+        issuer.clock.move(300)
+        await verifier.verify(issuer.mint(jti="late"))
+        await settled()
+
+    asyncio.run(serve())
+    assert scheme_in(app) == code_flow()
+    # Each reason once, however often it is met.
+    (said,) = caplog.messages
+    assert said.endswith(f"{OPENID} answered 500; {WAY_OUT}")
+    # Known endpoints are not asked for again.
+    asked = issuer.urls.count(OPENID)
+    issuer.clock.move(300)
+    asyncio.run(verifier.warm_up())
+    asyncio.run(verifier.verify(issuer.mint(jti="later")))
+    assert issuer.urls.count(OPENID) <= asked + 1
+
+
+def test_metadata_that_never_comes_keeps_no_key_back() -> None:
+    issuer = Issuer()
+    never = asyncio.Event()
+
+    async def fetch(url: str) -> Document:
+        if url == OPENID:
+            await never.wait()
+        return await issuer.fetch(url)
+
+    verifier = issuer.verifier(fetch=fetch, timeout=60)
+    make_guard(verifier).protect(make_app(), warm_up=False)
+
+    async def serve() -> Claims:
+        async with asyncio.timeout(20):
+            return await verifier.verify(issuer.mint())
+
+    assert asyncio.run(serve()).iss == ISSUER
 
 
 def test_metadata_without_which_there_are_no_keys_is_said_once(

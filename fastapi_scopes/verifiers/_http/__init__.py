@@ -12,7 +12,7 @@ from fastapi_scopes.verifiers._http.fetching import (
 from fastapi_scopes.verifiers._http.hosts import (
     allow_http_problems,
     host_problems,
-    is_plain,
+    is_plain_http,
     malformed_url_problem,
     metadata_urls,
     url_problem,
@@ -41,7 +41,7 @@ __all__ = [
     "client_for",
     "context_for",
     "host_problems",
-    "is_plain",
+    "is_plain_http",
     "load_client",
     "malformed_url_problem",
     "metadata_urls",

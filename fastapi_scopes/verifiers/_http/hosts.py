@@ -14,7 +14,7 @@ from fastapi_scopes.errors import Assignment, ConfigurationProblem
 __all__ = [
     "allow_http_problems",
     "host_problems",
-    "is_plain",
+    "is_plain_http",
     "malformed_url_problem",
     "metadata_urls",
     "url_problem",
@@ -58,7 +58,7 @@ def host_problems(
         yield problem.of(setting)
 
 
-def is_plain(url: object) -> bool:
+def is_plain_http(url: object) -> bool:
     """Tell whether *url* is one that is asked without TLS."""
     return isinstance(url, str) and url[:5].lower() == "http:"
 
@@ -124,7 +124,7 @@ def _host_of(url: object) -> str:
 
 
 def _is_allowed(url: object, allow_http: object) -> bool:
-    if not is_plain(url):
+    if not is_plain_http(url):
         return True
     if not allow_http:
         return False

@@ -25,13 +25,14 @@ class DiscoveredEndpoints:
         self.found: IssuerEndpoints | None = None
         self.is_wanted: bool = False
         """Whether somebody shows them."""
+        self._said: str | None = None
 
     def note(self, metadata: Mapping[str, object]) -> None:
         """Keep what *metadata* says of them (RFC 8414 2)."""
         authorization = metadata.get("authorization_endpoint")
         token = metadata.get("token_endpoint")
         if self._may_be_shown(authorization) and self._may_be_shown(token):
-            self.found = IssuerEndpoints(authorization, token)
+            self.found, self._said = IssuerEndpoints(authorization, token), None
             return
         self.found = None
         self.miss(
@@ -39,9 +40,10 @@ class DiscoveredEndpoints:
         )
 
     def miss(self, error: FetchError) -> None:
-        """Log the reason why there are none, where they are wanted."""
-        if self.is_wanted:
-            said = error.or_else("pass security_scheme=OAuth2AuthorizationCodeBearer(...)")
+        """Log the reason why there are none, where they are wanted, and once in a row."""
+        said = str(error.or_else("pass security_scheme=OAuth2AuthorizationCodeBearer(...)"))
+        if self.is_wanted and said != self._said:
+            self._said = said
             _log.error("the OpenAPI document shows no sign-in at %s: %s", self._issuer, said)
 
     def _may_be_shown(self, url: object) -> TypeGuard[str]:

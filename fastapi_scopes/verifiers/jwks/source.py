@@ -12,7 +12,7 @@ from fastapi_scopes.verifiers._http import (
     Document,
     Fetch,
     FetchError,
-    is_plain,
+    is_plain_http,
     malformed_url_problem,
     metadata_urls,
     url_problem,
@@ -56,13 +56,15 @@ class JWKSSource:
         self._discovered_uri: str | None = None
         self._reader = KeySetReader(algorithms)
         # What an https issuer names must not fall back to a host that is listed for http.
-        self._allow_http = allow_http if is_plain(issuer) else allow_http is True
-        self._needs_tls = needs_tls or not is_plain(issuer)
+        self._allow_http = allow_http if is_plain_http(issuer) else allow_http is True
+        self._needs_tls = needs_tls or not is_plain_http(issuer)
         self._fetch = fetch
         self.endpoints: DiscoveredEndpoints = DiscoveredEndpoints(
             str(issuer), allow_http=self._allow_http
         )
         """Where clients of the issuer get tokens, as its metadata says."""
+        self._is_finding = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, seconds: float) -> PublishedKeys:
         """Return the keys that the issuer publishes now, asked for within *seconds*.
@@ -70,6 +72,11 @@ class JWKSSource:
         Raises:
             FetchError: there are no usable ones; the text says what to do about it.
         """
+        if self._lacks_endpoints():
+            # Beside the keys, for which nobody waits any longer than without it.
+            task = asyncio.create_task(self.find_endpoints(seconds))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         try:
             return await self._published(_deadline_in(seconds))
         except FetchError as error:
@@ -78,12 +85,20 @@ class JWKSSource:
 
     async def find_endpoints(self, seconds: float) -> None:
         """Read the metadata within *seconds*, where that is for the endpoints alone."""
-        if self._configured_uri is None or not self.endpoints.is_wanted:
+        if not self._lacks_endpoints() or self._is_finding:
             return
+        self._is_finding = True
         try:
             await self._metadata(_deadline_in(seconds))
         except FetchError as error:
             self.endpoints.miss(error)
+        finally:
+            self._is_finding = False
+
+    def _lacks_endpoints(self) -> bool:
+        # Else the metadata is read for the address of the keys, too.
+        is_apart = self._configured_uri is not None
+        return is_apart and self.endpoints.is_wanted and self.endpoints.found is None
 
     async def _published(self, deadline: float) -> PublishedKeys:
         uri = self._configured_uri or self._discovered_uri or await self._discover(deadline)

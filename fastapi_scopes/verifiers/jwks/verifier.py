@@ -1,7 +1,7 @@
 """The verifier for JWT access tokens whose keys an issuer publishes."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, Unpack
 
@@ -9,9 +9,7 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.errors import (
-    Assignment,
     ConfigurationError,
-    ConfigurationProblem,
     TokenError,
     collecting,
 )
@@ -22,12 +20,11 @@ from fastapi_scopes.verifiers._http import (
     allow_http_problems,
     ca_file_problems,
     context_for,
-    host_problems,
     warn_of_hosts,
     without_query,
 )
 from fastapi_scopes.verifiers._jose import BoundKey
-from fastapi_scopes.verifiers._settings import elements_of, seconds_problems
+from fastapi_scopes.verifiers._settings import seconds_problems
 from fastapi_scopes.verifiers.base import (
     IssuerEndpoints,
     Origin,
@@ -38,8 +35,13 @@ from fastapi_scopes.verifiers.base import (
 )
 from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.issuer_keys import IssuerKeys, KeyGeneration
+from fastapi_scopes.verifiers.jwks.option_problems import (
+    fetch_problems,
+    place_problems,
+    published_algorithm_problems,
+)
 from fastapi_scopes.verifiers.jwks.source import JWKSSource
-from fastapi_scopes.verifiers.keys.ring import algorithm_problems, algorithms_of
+from fastapi_scopes.verifiers.keys.ring import algorithms_of
 from fastapi_scopes.verifiers.keyset import Held, Schedule
 from fastapi_scopes.verifiers.options import (
     PUBLISHED_ALGORITHMS,
@@ -53,7 +55,6 @@ from fastapi_scopes.verifiers.tokens.compact import (
     parse_compact_jws,
     signing_key_of,
 )
-from fastapi_scopes.verifiers.tokens.expected_issuers import metadata_issuer_of
 from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
 
 __all__ = ["JWKSVerifier"]
@@ -106,12 +107,12 @@ class JWKSVerifier(Generic[ClaimsT]):
             type(self), options, known=JWTOptions.__annotations__, issuer=issuer, audience=audience
         )
         problems = [
-            *_place_problems(issuer, jwks_uri, allow_http=allow_http, fetch=fetch),
-            *_algorithm_problems(algorithms),
+            *place_problems(issuer, jwks_uri, allow_http=allow_http, fetch=fetch),
+            *published_algorithm_problems(algorithms),
             *seconds_problems(ttl=ttl, cooldown=cooldown, max_age=max_age, timeout=timeout),
             *allow_http_problems(allow_http),
             *ca_file_problems(ca_file, fetch=fetch),
-            *_fetch_problems(fetch),
+            *fetch_problems(fetch),
         ]
         with collecting(problems):
             self._profile = TokenProfile(told)
@@ -122,7 +123,7 @@ class JWKSVerifier(Generic[ClaimsT]):
         self._algorithms = frozenset(each.name for each in algorithms_of(algorithms))
         self._schedule = Schedule(ttl, cooldown, max_age, timeout)
         self._has_metadata = issuer is not None and not any(
-            _place_problems(issuer, None, allow_http=allow_http, fetch=fetch)
+            place_problems(issuer, None, allow_http=allow_http, fetch=fetch)
         )
         self._source = JWKSSource(
             issuer=issuer,
@@ -256,51 +257,3 @@ class JWKSVerifier(Generic[ClaimsT]):
                 if newer is None:
                     raise
                 held = newer
-
-
-def _place_problems(
-    issuer: object, jwks_uri: object, *, allow_http: object, fetch: object
-) -> Iterator[ConfigurationProblem]:
-    if issuer is None and jwks_uri is None:
-        yield ConfigurationProblem(
-            "is None and so is jwks_uri", "name one of the two, better both", setting="issuer"
-        )
-    if elements_of(issuer):
-        yield ConfigurationProblem(
-            "is a list",
-            "give each issuer a JWKSVerifier, and these to an IssuersVerifier",
-            setting="issuer",
-        )
-    elif isinstance(issuer, str) and issuer and jwks_uri is None:
-        place = metadata_issuer_of(issuer)
-        yield from host_problems("issuer", place, allow_http=allow_http, fetch=fetch)
-        if "?" in issuer:
-            yield ConfigurationProblem(
-                "has a query, so its metadata has no place",
-                Assignment("jwks_uri", lead="set"),
-                setting="issuer",
-            )
-        if "/.well-known/" in issuer:
-            yield ConfigurationProblem(
-                "is where its metadata is", "pass what the 'issuer' in there says", setting="issuer"
-            )
-    if jwks_uri is not None:
-        yield from host_problems("jwks_uri", jwks_uri, allow_http=allow_http, fetch=fetch)
-
-
-def _algorithm_problems(algorithms: object) -> Iterator[ConfigurationProblem]:
-    names = elements_of(algorithms)
-    yield from algorithm_problems(algorithms)
-    if any(each.is_symmetric for each in algorithms_of(names)):
-        yield ConfigurationProblem(
-            "has an HS*, whose key nobody may publish",
-            Assignment("keys", lead="use a JWTVerifier with"),
-            setting="algorithms",
-        )
-
-
-def _fetch_problems(fetch: object) -> Iterator[ConfigurationProblem]:
-    if fetch is not None and not callable(fetch):
-        yield ConfigurationProblem(
-            "is no function", "write async def fetch(url) -> Document", setting="fetch"
-        )
