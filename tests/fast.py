@@ -35,6 +35,7 @@ FILES = (
     "test_corpus.py",
     "test_decision_events.py",
     "test_errors.py",
+    "test_explain.py",
     "test_guard.py",
     "test_metadata.py",
     "test_openapi*.py",

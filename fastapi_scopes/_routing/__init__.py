@@ -23,6 +23,7 @@ from fastapi_scopes._routing.index import RouteIndex
 from fastapi_scopes._routing.inventory import (
     apps_in,
     endpoints_of,
+    mounted_app_of,
     placed_endpoints,
     places_in,
     protected_endpoints_of,
@@ -76,6 +77,7 @@ __all__ = [
     "is_not_found_patched",
     "is_running",
     "is_running_its_router",
+    "mounted_app_of",
     "pattern_of",
     "placed_endpoints",
     "places_in",

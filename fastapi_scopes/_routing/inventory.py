@@ -17,6 +17,7 @@ from fastapi_scopes._routing.dependants import (
     unwrapped,
 )
 from fastapi_scopes._routing.index import Place, RouteIndex
+from fastapi_scopes._routing.matching import RouteMatch
 from fastapi_scopes._routing.route import ResolvedRoute
 from fastapi_scopes._routing.tree import RouteTree
 from fastapi_scopes._routing.views import DependencyView
@@ -28,6 +29,7 @@ __all__ = [
     "PlacedEndpoint",
     "endpoints_of",
     "inner_app_of",
+    "mounted_app_of",
     "placed_endpoints",
     "places_in",
     "protected_endpoints_of",
@@ -114,6 +116,20 @@ def inner_app_of(place: Place) -> Starlette | None:
     """Return the app that is mounted at *place*, or None where it has no routes of its own."""
     inner = DependencyView().inner_of(place.node)
     return inner.app if inner is not None and isinstance(inner.app, Starlette) else None
+
+
+def mounted_app_of(match: RouteMatch) -> tuple[Starlette, dict[str, Any]] | None:
+    """Return the app to which the mount at the end of *match* leads, and the scope that it gets.
+
+    None where there is no mount, or its app has no routes of its own.
+    """
+    step = match.steps[-1] if match.steps else None
+    node = step.pin.node if step is not None else None
+    inner = DependencyView().inner_of(node) if node is not None else None
+    if step is None or node is None or inner is None or not isinstance(inner.app, Starlette):
+        return None
+    seen = step.visible_scope()
+    return inner.app, {**seen, **node.call_matches(seen)[1], "app": inner.app}
 
 
 def _endpoints_at(

@@ -9,7 +9,7 @@ from fastapi_scopes.authorization.fields import is_misspelt
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.methods import METHODS, WEBSOCKET
 from fastapi_scopes.core.requirements import Access, RequirementLike
-from fastapi_scopes.core.rules import Rule
+from fastapi_scopes.core.rules import Resolution, Rule
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.errors import ConfigurationError
@@ -65,12 +65,19 @@ class Rulebook:
             route.rules_by_method[known] = self._bind(method, route)
         return route.rules_by_method[known]
 
+    def candidates_for(self, method: str, route: Route) -> Resolution:
+        """Return all rules that match *method* on *route*: the one that holds, and the others."""
+        scope_map = self._map_for(route)
+        return scope_map.resolve(method, route.template, is_mount=route.kind.is_mount)
+
+    def _map_for(self, route: Route) -> ScopeMap:
+        if route.kind is not Kind.DOCS:
+            return self._scope_map
+        return with_docs(self._scope_map, self._docs, [route.template])
+
     def _bind(self, method: str, route: Route) -> Rule | None:
         try:
-            scope_map = self._scope_map
-            if route.kind is Kind.DOCS:
-                scope_map = with_docs(scope_map, self._docs, [route.template])
-            return scope_map.rule_for(
+            return self._map_for(route).rule_for(
                 method, route.template, scopes=route.scopes, is_mount=route.kind.is_mount
             )
         except ConfigurationError as error:

@@ -6,6 +6,8 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import NamedTuple, NoReturn
 
+from fastapi import APIRouter
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from fastapi_scopes.core.grants import Grants, grants_of
@@ -26,7 +28,7 @@ from fastapi_scopes.errors import (
     TokenFault,
     collecting,
 )
-from fastapi_scopes.metadata import ProtectedResource, parse_resource
+from fastapi_scopes.metadata import ProtectedResource, metadata_router, parse_resource
 from fastapi_scopes.openapi import CurrentScheme, current_scheme
 from fastapi_scopes.perimeter import end_at_expiry
 from fastapi_scopes.verifiers.base import GrantingIssuers, ScopeLimitedVerifier
@@ -37,6 +39,7 @@ __all__ = [
     "ending_in",
     "granted_by",
     "published_by",
+    "required_app",
     "scope_map_of",
 ]
 
@@ -69,6 +72,19 @@ def scope_map_of(
     with collecting(problems):
         return given if isinstance(given, ScopeMap) else ScopeMap(given)
     return ScopeMap({})
+
+
+def required_app(app: object, call: str) -> Starlette:
+    """Return *app*, with which *call* was made.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not isinstance(app, Starlette):
+        raise ConfigurationError.of(
+            f"{call} looks at an app, not at {type(app).__name__!r}", "pass the FastAPI app"
+        )
+    return app
 
 
 def argument_problems(
@@ -138,6 +154,20 @@ class Published(NamedTuple):
     resource: ProtectedResource | None
     space: ProtectionSpace
     scheme: CurrentScheme
+
+    def metadata_router(self, scopes: Sequence[str], admin_scope: str | None) -> APIRouter:
+        """Return a router that serves the metadata, with *scopes* but for *admin_scope*.
+
+        Raises:
+            ConfigurationError: there is no resource.
+        """
+        if self.resource is None:
+            raise ConfigurationError.of(
+                "metadata_router() is for a guard that knows its resource",
+                "pass it resource= and authorization_servers=",
+            )
+        requested = self.space.requested
+        return metadata_router(self.resource, scopes, admin_scope=admin_scope, requested=requested)
 
 
 def published_by(  # noqa: PLR0913 - one keyword for each setting

@@ -22,6 +22,7 @@ from fastapi_scopes.authorization import (
     state_of,
     usable_method_of,
 )
+from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 from fastapi_scopes.core.rules import Rule
 
@@ -60,10 +61,11 @@ class DependencyEdge:
         is_guard: Callable[[object], bool],
         ends_streams: bool,
     ) -> None:
-        self._guard = guard
-        self._rules = rules
-        self._authorizer = authorizer
-        self._is_guard = is_guard
+        self.guard = guard
+        self.rules: Rulebook = rules
+        self.authorizer: Authorizer = authorizer
+        self.is_guard: Callable[[object], bool] = is_guard
+        self.ends_streams: bool = ends_streams
         self._warns_of_endless_streams = ends_streams
 
     def verdict_on(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | Awaitable[Verdict]:
@@ -73,10 +75,36 @@ class DependencyEdge:
         """
         before = known_state_of(asgi_scope)
         running = before.running if before is not None else None
-        verdict = running.verdicts.get(self._guard) if running is not None else None
+        verdict = running.verdicts.get(self.guard) if running is not None else None
         if running is None or verdict is None or not is_running(running.route, asgi_scope):
             return self._authorize(asgi_scope, before)
         return self._verdict_again(verdict, asgi_scope)
+
+    def verdict_for(
+        self,
+        route: ResolvedRoute,
+        asgi_scope: MutableMapping[str, Any],
+        claims: Claims | None,
+    ) -> Verdict:
+        """Return the verdict on a caller with *claims* on *route*, at which the guard runs.
+
+        *asgi_scope* has no credentials; nothing is asked, told or awaited.
+        """
+        method = usable_method_of(asgi_scope)
+        known = route if method is not None else None
+        request, rule = self._request_on(known, method or method_of(asgi_scope), asgi_scope)
+        authorize = self.authorizer.authorize
+        return cast("Verdict", authorize(request, rule, asgi_scope, override_claims=claims))
+
+    def _request_on(
+        self, route: ResolvedRoute | None, method: str, asgi_scope: MutableMapping[str, Any]
+    ) -> tuple[AccessRequest, Rule | None]:
+        if route is not None and route.awaited is not None:
+            # INVARIANT: code that awaits the guard by itself asks for the scopes of Security too
+            # (attacks/test_awaited_guards.py).
+            route = route.awaited
+        rule = self.rules.rule_for(method, route)
+        return access_request_of(asgi_scope, route, rule, method=method), rule
 
     def tree_of(self, app: Starlette) -> RouteTree:
         """Return the routes of *app* on which the guard may run as a dependency."""
@@ -92,15 +120,15 @@ class DependencyEdge:
         if route is None or route.awaited is None:
             return verdict
         # Code that awaits the guard by itself asks for more scopes than the perimeter knew of.
-        rule = self._rules.rule_for(method_of(asgi_scope), route.awaited)
+        rule = self.rules.rule_for(method_of(asgi_scope), route.awaited)
         request = access_request_of(asgi_scope, route.awaited, rule)
         return self._authorize_again(request, rule, asgi_scope)
 
     async def _authorize_again(
         self, request: AccessRequest, rule: Rule | None, asgi_scope: MutableMapping[str, Any]
     ) -> Verdict:
-        verdict = await awaited_verdict(self._authorizer.authorize(request, rule, asgi_scope))
-        self._authorizer.reporter.tell(verdict)
+        verdict = await awaited_verdict(self.authorizer.authorize(request, rule, asgi_scope))
+        self.authorizer.reporter.tell(verdict)
         return verdict
 
     def _authorize(
@@ -117,19 +145,13 @@ class DependencyEdge:
         app, route = asgi_scope.get("app"), None
         if method is not None and isinstance(app, Starlette):
             route = self._routes_of(app).find(asgi_scope)
-        if route is not None and route.awaited is not None:
-            # INVARIANT: code that awaits the guard by itself asks for the scopes of Security too
-            # (attacks/test_awaited_guards.py).
-            route = route.awaited
-        method = method or method_of(asgi_scope)
-        rule = self._rules.rule_for(method, route)
-        request = access_request_of(asgi_scope, route, rule, method=method)
+        request, rule = self._request_on(route, method or method_of(asgi_scope), asgi_scope)
         if before is not None:
-            known = before.verdicts.get(self._guard)
+            known = before.verdicts.get(self.guard)
             if known is not None and known.request == request and before.is_of(asgi_scope):
                 return known
         state = fork_state(asgi_scope)
-        verdict = self._authorizer.authorize(request, rule, asgi_scope)
+        verdict = self.authorizer.authorize(request, rule, asgi_scope)
         if not isinstance(verdict, Verdict):
             return self._bound_later(verdict, state, asgi_scope)
         return self._bound(verdict, state, asgi_scope)
@@ -150,17 +172,17 @@ class DependencyEdge:
         Return it, or the refusal of `bind`.
         """
         if verdict.problem is None:
-            verdict = self._authorizer.bind_to(verdict, asgi_scope)
+            verdict = self.authorizer.bind_to(verdict, asgi_scope)
         if verdict.problem is None:
-            state.verdicts[self._guard] = verdict
-        self._authorizer.reporter.tell(verdict)
+            state.verdicts[self.guard] = verdict
+        self.authorizer.reporter.tell(verdict)
         return verdict
 
     def _routes_of(self, app: Starlette) -> DependencyRoutes:
         # Kept on the app, to which they refer, so that they are freed with it.
         known: dict[object, DependencyRoutes] = vars(app).setdefault(_ROUTES, {})
-        routes = known.get(self._guard)
+        routes = known.get(self.guard)
         if routes is None:
-            routes = DependencyRoutes(app, self._guard, is_guard=self._is_guard)
-            known[self._guard] = routes
+            routes = DependencyRoutes(app, self.guard, is_guard=self.is_guard)
+            known[self.guard] = routes
         return routes

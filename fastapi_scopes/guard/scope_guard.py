@@ -39,14 +39,15 @@ from fastapi_scopes.guard.arguments import (
     published_by,
     scope_map_of,
 )
-from fastapi_scopes.guard.checking import cover_dependencies
-from fastapi_scopes.guard.dependency import ENDLESS, DependencyEdge
+from fastapi_scopes.guard.checking import check_app
+from fastapi_scopes.guard.dependency import DependencyEdge
 from fastapi_scopes.guard.documents import GuardDocuments
 from fastapi_scopes.guard.enclosure import Enclosure
+from fastapi_scopes.guard.explaining import Asked, explanation_of
+from fastapi_scopes.guard.explanation import Explanation
 from fastapi_scopes.guard.reporting import reporter_for, rollout_for
-from fastapi_scopes.metadata import metadata_router
 from fastapi_scopes.openapi import Documented
-from fastapi_scopes.perimeter import PerimeterOptions, perimeter_of
+from fastapi_scopes.perimeter import PerimeterOptions
 from fastapi_scopes.responses import AccessRefused, access_refused
 from fastapi_scopes.verifiers.base import TokenVerifier
 
@@ -229,60 +230,48 @@ class ScopeGuard(SecurityBase, Generic[C]):
     def check(self, app: Starlette, *, raise_on_gap: bool = False) -> Coverage:
         """Return what the map covers of *app* and of the apps mounted in it.
 
-        Without *raise_on_gap* the gaps are only named in what is returned.
-
         Raises:
             ConfigurationError: *app* is no app; a route asks for scopes where its rule is
-                PUBLIC; with *raise_on_gap* also for every endpoint that is not ruled or not
-                enforced, for every rule that decides nothing, for every scope of a route that
-                *requested_as* gives no name of its own, and for *end_at_exp* without `protect`.
+                PUBLIC; with *raise_on_gap* also for each of the `errors` of what is returned.
         """
-        if not isinstance(app, Starlette):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError.of(
-                f"check() looks at an app, not at {type(app).__name__!r}",
-                "pass the FastAPI app",
-            )
-        perimeter = perimeter_of(app)
-        if perimeter is not None and perimeter.guard is self:
-            coverage = perimeter.check()
-        else:
-            tree_of = self._edge.tree_of
-            coverage = cover_dependencies(
-                app, self, self._scope_map, self._authorizer, tree_of=tree_of, is_guard=_is_guard
-            )
-            coverage = coverage.with_findings([ENDLESS] if self._ending is not None else [])
-            if isinstance(app, FastAPI) and app in self._documents:
-                # Apps may have been mounted since, and `openapi` replaced.
-                self.document(app)
+        coverage = check_app(app, self._scope_map, edge=self._edge, documents=self._documents)
         if raise_on_gap:
             coverage.raise_on_gap()
         coverage.raise_on_contradiction()
         return coverage
 
+    def explain(
+        self,
+        app: Starlette,
+        method: str,
+        path: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        claims: Claims | None = None,
+    ) -> Explanation:
+        """Return what this guard would do with a request to *app*, and why.
+
+        *path* is that of a client. The caller has a token with *scopes*, or with *claims*; without
+        both, none. Nothing runs for it: no verifier, no `bind`, no hook, no endpoint.
+
+        Raises:
+            ConfigurationError: naming every argument that is none.
+        """
+        asked = Asked.of(method, path, scopes=scopes, claims=claims)
+        return explanation_of(asked, app, self._edge)
+
     def metadata_router(self) -> APIRouter:
         """Return a router that serves the metadata of this resource server (RFC 9728).
 
-        Include it, without a prefix, in the app that answers for the host of *resource*. Its
-        path, ``/.well-known/oauth-protected-resource`` and then that of *resource*, needs a
-        rule like any other; PUBLIC lets clients read it before they have a token. It names the
-        scopes of the map, as clients ask for them, without the admin scope and
-        ``offline_access``.
+        Include it, without a prefix, in the app that answers for the host of *resource*, and give
+        its path, ``/.well-known/oauth-protected-resource`` and then that of *resource*, a rule such
+        as PUBLIC. It names the scopes of the map as clients ask for them, without the admin scope.
 
         Raises:
             ConfigurationError: the guard was given no *resource*.
         """
-        resource, space, _ = self._published
-        if resource is None:
-            raise ConfigurationError.of(
-                "metadata_router() is for a guard that knows its resource",
-                "pass it resource= and authorization_servers=",
-            )
-        return metadata_router(
-            resource,
-            self._scope_map.scopes,
-            admin_scope=self._authorizer.grants.admin_scope,
-            requested=space.requested,
-        )
+        admin_scope = self._authorizer.grants.admin_scope
+        return self._published.metadata_router(self._scope_map.scopes, admin_scope)
 
 
 def _is_guard(call: object) -> bool:

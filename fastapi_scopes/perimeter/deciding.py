@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -25,6 +25,7 @@ from fastapi_scopes.authorization import (
     state_of,
     usable_method_of,
 )
+from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.problems import Problem
 from fastapi_scopes.core.requirements import AUTHENTICATED, Access, parse_requirement
 from fastapi_scopes.core.scope_map import ANY_METHOD, Rule
@@ -72,10 +73,7 @@ class Decider:
             # An iterator is made a list before anybody reads it.
             fields_of(asgi_scope)
         for resolve in resolvers:
-            # No rule can hold for such a target, so no route is looked up for it.
-            method = usable_method_of(asgi_scope)
-            match = resolve(asgi_scope) if method is not None else RouteMatch.unroutable()
-            method = method or method_of(asgi_scope)
+            match, method = _match_of(resolve, asgi_scope)
             fork_state(asgi_scope)
             known = match.route.constant_verdicts if match.route is not None else {}
             override = override_of(self.app, guard)
@@ -101,9 +99,31 @@ class Decider:
         state_of(asgi_scope).verdicts[self.context.guard] = verdict
         self.context.authorizer.reporter.tell(verdict)
 
+    def verdict_for(
+        self, resolve: Callable[[Scope], RouteMatch], asgi_scope: Scope, claims: Claims | None
+    ) -> tuple[RouteMatch, Verdict]:
+        """Return where a connection leads, and the verdict on a caller with *claims*, or none.
+
+        *asgi_scope* has no credentials; nothing is asked, told or awaited.
+        """
+        match, method = _match_of(resolve, asgi_scope)
+        verdict = self._verdict_on(match, method, asgi_scope, self.context.guard, claims=claims)
+        return match, cast("Verdict", verdict)
+
     def _verdict_on(
-        self, match: RouteMatch, method: str, asgi_scope: Scope, override: object
+        self,
+        match: RouteMatch,
+        method: str,
+        asgi_scope: Scope,
+        override: object,
+        *,
+        claims: Claims | None = None,
     ) -> Verdict | Awaitable[Verdict]:
+        """Return the verdict on a connection that leads to *match*.
+
+        *override* stands in for the guard, unless it is that, and *claims* for what the verifier
+        would return.
+        """
         route = match.route
         rule = route.rules_by_method.get(method) if route is not None else None
         if rule is None:
@@ -115,7 +135,8 @@ class Decider:
         if override is not self.context.guard:
             return self._verdict_by_override(override, route, rule, asgi_scope)
         request = access_request_of(asgi_scope, route, rule, method=method)
-        verdict = self.context.authorizer.authorize(request, rule, asgi_scope)
+        authorize = self.context.authorizer.authorize
+        verdict = authorize(request, rule, asgi_scope, override_claims=claims)
         # INVARIANT: only what rests on nothing of a caller is kept, and so on no override
         # (perimeter/test_overrides.py); no more of it than there are rules, whatever methods
         # clients send (attacks/test_method_names.py).
@@ -159,3 +180,11 @@ class Decider:
         if verdict.problem is not None:
             self.context.authorizer.reporter.tell(verdict)
             await send_refusal(verdict.problem, asgi_scope, receive, send)
+
+
+def _match_of(resolve: Callable[[Scope], RouteMatch], asgi_scope: Scope) -> tuple[RouteMatch, str]:
+    """Return where a connection leads, and its method as rules name it."""
+    # No rule can hold for an unusable target, so no route is looked up for it.
+    method = usable_method_of(asgi_scope)
+    match = resolve(asgi_scope) if method is not None else RouteMatch.unroutable()
+    return match, method or method_of(asgi_scope)

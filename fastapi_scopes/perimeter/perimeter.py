@@ -27,7 +27,9 @@ from fastapi_scopes._routing import (
 from fastapi_scopes.authorization import (
     Authorizer,
     Rulebook,
+    Verdict,
 )
+from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.coverage import Coverage
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.core.steps import drained
@@ -162,6 +164,13 @@ class Perimeter:
             ConfigurationError: the perimeter cannot stand before the app's router any more.
         """
         return drained(self._check.covering(self.entrance().tree))
+
+    def verdict_for(self, asgi_scope: Scope, claims: Claims | None) -> tuple[RouteMatch, Verdict]:
+        """Return where a connection of the app leads, and the verdict on a caller with *claims*.
+
+        *asgi_scope* has no credentials; nothing is asked, told or awaited.
+        """
+        return self._decider.verdict_for(self.tree().resolve, asgi_scope, claims)
 
     async def problems_at_start(self) -> Problems:
         """Check the app; return what keeps it from starting, and log what does not."""

@@ -42,9 +42,10 @@ def open_socket(served: Served) -> ClientConnection:
 def answer_to(served: Served, *messages: str | bytes) -> str | bytes | int | None:
     """Return the first answer to *messages*, or the code with which the socket is closed."""
     with open_socket(served) as connection:
-        for message in messages:
-            connection.send(message)
         try:
+            for message in messages:
+                # The socket may be closed before the last one.
+                connection.send(message)
             return connection.recv(60)
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else None
