@@ -76,6 +76,10 @@ SAID: Mapping[str, tuple[Mapping[str, Any], str]] = {
         f"the metadata at {OPENID} has another 'issuer'; it must be equal, to the last slash: "
         "write issuer= as it stands there",
     ),
+    "semicolon-that-is-no-way-out": (
+        {OPENID: FetchError("answered 500; sorry")},
+        f"{OPENID} answered 500; sorry; {BY_ISSUER}",
+    ),
     "no-key-set": (
         {OPENID: metadata(jwks_uri="http://canary.example/jwks")},
         f"the metadata at {OPENID} names no JWK set that may be fetched; pass jwks_uri=, or "
@@ -119,6 +123,11 @@ SAID: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {OPENID: metadata(), JWKS_URI: key_set_of(jwk(rsa_key(), kid="canary"))},
         f"what is at {JWKS_URI} is a JWK set without a usable key for ES256; its keys are for "
         "RS256: write algorithms=['RS256']",
+    ),
+    "too-many-keys": (
+        {OPENID: metadata(), JWKS_URI: key_set_of(*[jwk(rsa_key())] * 65)},
+        f"what is at {JWKS_URI} holds more than 64 keys; ask the issuer to withdraw those that "
+        "sign no more",
     ),
     "too-long": (
         {OPENID: metadata(), JWKS_URI: b" " * (256 * 1024 + 1)},
@@ -293,8 +302,8 @@ async def test_set_of_secrets_alone_is_told_as_one(caplog: pytest.LogCaptureFixt
         await verifier.warm_up()
 
     unfit = (
-        f"no keys of {ISSUER}: what is at {JWKS_URI} holds a secret, and no usable key; if that "
-        "address is wrong, correct jwks_uri="
+        f"no keys of {ISSUER}: what is at {JWKS_URI} holds a secret, and no usable key; ask "
+        "the issuer to publish a new key"
     )
     assert caplog.messages == [
         f"the JWK set at {JWKS_URI} has the private half of keys[0] in it, with which everybody "

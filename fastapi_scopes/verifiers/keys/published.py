@@ -62,7 +62,10 @@ class KeySetReader:
         public = {position: members[position] for position, each in enumerate(numbers) if each}
         # It takes a while to vet one; the others are told by a look.
         if len(public) > MAX_PUBLISHED_KEYS:
-            raise KeyRefusedError(f"holds more than {MAX_PUBLISHED_KEYS} keys")
+            raise KeyRefusedError(
+                f"holds more than {MAX_PUBLISHED_KEYS} keys",
+                "ask the issuer to withdraw those that sign no more",
+            )
         exposed = _exposed_among(members, numbers)
         self._tell_exposed(exposed, place)
         others = {number: each for number, each in public.items() if number not in exposed}
@@ -72,7 +75,9 @@ class KeySetReader:
         # held keys outlive a fault. Held by test_exposed_key_that_was_held_is_held_no_more.
         if not found and public.keys().isdisjoint(exposed):
             if exposed:
-                raise KeyRefusedError("holds a secret, and no usable key")
+                raise KeyRefusedError(
+                    "holds a secret, and no usable key", "ask the issuer to publish a new key"
+                )
             present = [*public.values()] or members[:MAX_PUBLISHED_KEYS]
             raise no_usable_key(present, self._algorithms)
         for position, each in enumerate(members):
