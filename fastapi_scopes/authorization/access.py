@@ -13,7 +13,7 @@ from fastapi_scopes.core.templates import RouteTemplate
 from fastapi_scopes.events import Cause
 from fastapi_scopes.verifiers.base import SharedClaims
 
-__all__ = ["AccessRequest", "Route", "Verdict", "awaited_verdict"]
+__all__ = ["AccessRequest", "Route", "Verdict", "awaited_verdict", "refusing"]
 
 
 class Route(Protocol):
@@ -62,28 +62,26 @@ class AccessRequest:
 class Verdict:
     """The verdict of a guard on one access request: that it may pass, or why it is refused."""
 
-    __slots__ = ("_claims", "_shared", "cause", "problem", "reported", "request", "rule")
+    # No slots: defaults stay on the class, so that a request pays for no attribute that it does not
+    # set.
+    problem: Problem | None = None
+    """Why the connection may not pass; None where it may."""
+    reported: bool = False
+    """Whether it may pass only because the refusal is reported, until a moment."""
+    _claims: Claims | None = None
 
     def __init__(
         self,
         request: AccessRequest,
         rule: Rule | None = None,
         cause: Cause | None = None,
-        *,
         shared: SharedClaims[Claims] | None = None,
-        problem: Problem | None = None,
-        reported: bool = False,
     ) -> None:
         self.request: AccessRequest = request
         self.rule: Rule | None = rule
         self.cause: Cause | None = cause
         """What the verdict rests on; None where nothing was decided, because nothing runs."""
-        self.problem: Problem | None = problem
-        """Why the connection may not pass; None where it may."""
-        self.reported: bool = reported
-        """Whether it may pass only because the refusal is reported, until a moment."""
         self._shared = shared
-        self._claims: Claims | None = None
 
     def __repr__(self) -> str:
         return f"<Verdict on {self.request!r}: {self.problem or 'may pass'!r}>"
@@ -110,7 +108,14 @@ class Verdict:
 
     def refused(self, cause: Cause, problem: Problem) -> "Verdict":
         """Return a verdict on the same request that refuses it with *problem*, for *cause*."""
-        return Verdict(self.request, self.rule, cause, shared=self._shared, problem=problem)
+        return refusing(self.request, self.rule, cause, problem)
+
+
+def refusing(request: AccessRequest, rule: Rule | None, cause: Cause, problem: Problem) -> Verdict:
+    """Return a verdict that refuses *request* with *problem*, for *cause*."""
+    verdict = Verdict(request, rule, cause)
+    verdict.problem = problem
+    return verdict
 
 
 async def awaited_verdict(verdict: Verdict | Awaitable[Verdict]) -> Verdict:

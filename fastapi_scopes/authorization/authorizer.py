@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Seque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fastapi_scopes.authorization.access import AccessRequest, Verdict
+from fastapi_scopes.authorization.access import AccessRequest, Verdict, refusing
 from fastapi_scopes.authorization.connection import ConnectionState, state_of
 from fastapi_scopes.authorization.reporting import DecisionReporter
 from fastapi_scopes.authorization.rollout import Rollout
@@ -130,11 +130,11 @@ class Authorizer:
             if self.rollout is not None and self.rollout.reports(
                 decision, request, shared=shared, verifier=self.verifier
             ):
-                return Verdict(request, rule, decision, shared=shared, reported=True)
-            return Verdict(request, rule, decision, problem=problem_of(decision, self.space))
-        return Verdict(
-            request, rule, decision, shared=shared if decision.claims is not None else None
-        )
+                verdict = Verdict(request, rule, decision, shared)
+                verdict.reported = True
+                return verdict
+            return refusing(request, rule, decision, problem_of(decision, self.space))
+        return Verdict(request, rule, decision, shared if decision.claims is not None else None)
 
     def bind_to(self, verdict: Verdict, asgi_scope: MutableMapping[str, Any]) -> Verdict:
         """Make the claims of *verdict* known by `bind`; return it, or the refusal of `bind`."""
@@ -176,4 +176,4 @@ class Authorizer:
         rule: Rule | None,
         error: CredentialsError | TokenError | VerifierUnavailable,
     ) -> Verdict:
-        return Verdict(request, rule, error, problem=problem_of(error, self.space))
+        return refusing(request, rule, error, problem_of(error, self.space))

@@ -67,6 +67,7 @@ class DependencyEdge:
         self.is_guard: Callable[[object], bool] = is_guard
         self.ends_streams: bool = ends_streams
         self._warns_of_endless_streams = ends_streams
+        self._is_heard = authorizer.reporter.delivery is not None
 
     def verdict_on(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | Awaitable[Verdict]:
         """Return the verdict on a connection, by the endpoint that the framework chose for it.
@@ -175,6 +176,8 @@ class DependencyEdge:
             verdict = self.authorizer.bind_to(verdict, asgi_scope)
         if verdict.problem is None:
             state.verdicts[self.guard] = verdict
+            if not self._is_heard and not verdict.reported:
+                return verdict
         self.authorizer.reporter.tell(verdict)
         return verdict
 

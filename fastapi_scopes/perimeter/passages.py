@@ -1,7 +1,7 @@
 """The passage of one connection: its verdict, on the way through the routers to the endpoint."""
 
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +36,12 @@ class PassageContext:
     authorizer: Authorizer
     end_at_expiry: Callable[[ASGIApp, float], ASGIApp] | None = None
     """Ends the streams of an app at a given time; None where streams do not end."""
+    is_heard: bool = field(init=False)
+    """Whether a hook of the application is told of every decision."""
+
+    def __post_init__(self) -> None:
+        """Ask once whether anybody listens."""
+        object.__setattr__(self, "is_heard", self.authorizer.reporter.delivery is not None)
 
 
 class Passage:
