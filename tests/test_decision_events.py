@@ -15,10 +15,15 @@ from starlette.routing import Mount, Route
 from starlette.websockets import WebSocketDisconnect
 
 from fastapi_scopes import DENY, OPTIONAL, PUBLIC, Claims, ScopeGuard
-from fastapi_scopes.errors import ConfigurationError, VerifierUnavailable
+from fastapi_scopes.errors import (
+    ConfigurationError,
+    TokenError,
+    TokenFault,
+    VerifierUnavailable,
+)
 from fastapi_scopes.events import DecisionEvent
 from fastapi_scopes.guard import AccessRefused
-from tests.apps import bearer, make_guard, mint
+from tests.apps import bearer, make_guard, make_verifier, mint
 from tests.perimeter.calling import running
 
 RULES = {
@@ -355,6 +360,70 @@ def test_every_refusal_is_a_line(client: TestClient, caplog: pytest.LogCaptureFi
         "refused POST on /agents/{agent_id}/runs: insufficient_scope, missing 'app:execute' "
         "(403, rule 'POST /agents/*/runs', sub 'alice', jti 't1')"
     )
+
+
+class OddClaims(Claims):
+    """Claims whose class has code of its own."""
+
+    @property
+    def azp(self) -> str:
+        raise RuntimeError("canary")
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"act", "azp"}:
+            raise RuntimeError("canary")
+        return super().__getattribute__(name)
+
+
+def test_code_of_a_claims_model_ends_no_request(protects: bool, notes: Notes) -> None:
+    verifier = make_verifier(claims_model=OddClaims)
+    guard = make_guard(RULES, verifier=verifier, on_decision=notes)
+    with TestClient(make_app(guard, protects=protects)) as client:
+        assert client.get("/me", headers=bearer(act={"sub": "x"})).status_code == 200
+        assert client.get("/denied", headers=bearer()).status_code == 403
+    assert [each.subject for each in notes.events] == ["alice", "alice"]
+
+
+class OddError(TokenError):
+    def __init__(self) -> None:
+        super().__init__(TokenFault.CLAIMS, "a\nb\x1b[2J" + "x" * 10_000)
+        self.code = f"canary {id(self)}"  # type: ignore[assignment]
+
+
+def test_errors_of_the_application_fill_neither_log_nor_memory(
+    protects: bool, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd:
+        async def verify(self, token: str) -> Claims:
+            raise OddError
+
+    caplog.set_level(logging.INFO, "fastapi_scopes")
+    guard: ScopeGuard[Any] = ScopeGuard(RULES, verifier=Odd(), on_decision=notes)
+    with TestClient(make_app(guard, protects=protects)) as client:
+        for _ in range(5):
+            assert client.get("/me", headers=bearer()).status_code == 401
+    lines = [each for each in caplog.messages if each.startswith("refused GET on /me")]
+    assert len(lines) == 5
+    assert all(each.isprintable() and len(each) < 500 for each in lines)
+    assert {each.reason for each in notes.events} == {"claims"}
+
+
+def test_records_that_have_such_an_attribute_already_lose_no_line(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = logging.getLogRecordFactory()
+
+    def record(*args: Any, **options: Any) -> logging.LogRecord:
+        made = before(*args, **options)
+        made.status = "of the application"
+        return made
+
+    logging.setLogRecordFactory(record)
+    try:
+        assert client.get("/me").status_code == 401
+    finally:
+        logging.setLogRecordFactory(before)
+    assert any(each.startswith("refused GET on /me") for each in caplog.messages)
 
 
 def test_refused_request_carries_its_route() -> None:

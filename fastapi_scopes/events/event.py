@@ -4,16 +4,19 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from fastapi_scopes._lines import quoted
+from fastapi_scopes._lines import one_line, quoted
+from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.decisions import Decision
 from fastapi_scopes.core.problems import Problem, ProblemCode
 from fastapi_scopes.errors import (
     ConfigurationProblem,
     CredentialsError,
+    ErrorCode,
     ScopesError,
     TokenError,
+    TokenFault,
     VerifierUnavailable,
 )
 
@@ -88,7 +91,7 @@ class DecisionEvent:
         what = "allowed" if self.allowed else "refused"
         if self.reported:
             what = "reported, not refused:"
-        why = ", ".join(filter(None, (self.reason, self.detail)))
+        why = one_line(", ".join(filter(None, (self.reason, self.detail))))
         if self.missing:
             why += f", missing {' '.join(map(repr, self.missing))}"
         code = self.code if self.code not in {None, self.reason} else None
@@ -150,8 +153,8 @@ def event_of(
 ) -> DecisionEvent:
     """Return the event of a decision for *cause*; with a *problem* it is a refusal."""
     decision = cause if isinstance(cause, Decision) else None
-    claims = decision.claims if decision is not None else None
-    actor = getattr(claims, "act", None)
+    claims = _claims_in(decision.claims if decision is not None else None)
+    actor = claims.get("act")
     return DecisionEvent(
         allowed=problem is None,
         reason=reason_of(cause),
@@ -160,12 +163,12 @@ def event_of(
         method=method,
         template=None if template is None else str(template),
         rule=None if rule is None else str(rule),
-        subject=pseudonyms.of(_text(claims and claims.sub)),
-        client=_text(claims and claims.client_id) or _text(getattr(claims, "azp", None)),
-        actor=pseudonyms.of(_text(actor.get("sub")) if isinstance(actor, Mapping) else None),
-        jti=_text(claims and claims.jti),
+        subject=pseudonyms.of(_text(claims.get("sub"))),
+        client=_text(claims.get("client_id")) or _text(claims.get("azp")),
+        actor=pseudonyms.of(_text(actor.get("sub")) if type(actor) is dict else None),
+        jti=_text(claims.get("jti")),
         missing=decision.missing if decision is not None else (),
-        detail=cause.detail if isinstance(cause, TokenError) else "",
+        detail=(_text(cause.detail) or "") if isinstance(cause, TokenError) else "",
         reported=reported,
         moment=datetime.fromtimestamp(now, UTC),
     )
@@ -173,9 +176,21 @@ def event_of(
 
 def reason_of(cause: Cause) -> str:
     """Return the one word that says why."""
-    return str(cause.code) if isinstance(cause, ScopesError) else cause.reason.value
+    if not isinstance(cause, ScopesError):
+        return cause.reason.value
+    # Code of the application may raise one with a code of its own.
+    code: object = cause.code
+    return code.value if isinstance(code, TokenFault | ErrorCode) else TokenFault.CLAIMS.value
+
+
+def _claims_in(claims: Claims | None) -> Mapping[str, Any]:
+    # INVARIANT: no property of a claims model runs for the log
+    # (test_code_of_a_claims_model_ends_no_request).
+    if claims is None:
+        return {}
+    return {**(claims.__pydantic_extra__ or {}), **vars(claims)}
 
 
 def _text(value: object) -> str | None:
     # A claims model of the application may give a claim another type.
-    return value if isinstance(value, str) else None
+    return str.__str__(value) if isinstance(value, str) else None

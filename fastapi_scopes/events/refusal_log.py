@@ -77,7 +77,12 @@ class RefusalLog:
 
     def write(self, event: DecisionEvent, line: Line) -> None:
         """Write *event* as the *line* that is due; its parts are attributes of the record."""
-        _log.log(line.level, "%s%s", event, line.end, extra=event.attributes())
+        said = "%s%s", event, line.end
+        try:
+            _log.log(line.level, *said, extra=event.attributes())
+        except KeyError:
+            # Records of the application have an attribute of one of these names already.
+            _log.log(line.level, *said)
 
     def flush(self) -> None:
         """Write how many refusals of each kind there were since the last WARNING about them."""
