@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import json
 import logging
 import math
 import re
@@ -35,8 +34,9 @@ from fastapi_scopes.verifiers._settings import flag_problems, seconds_problems
 from fastapi_scopes.verifiers.base import SharedClaims, copies_from
 from fastapi_scopes.verifiers.cache import MAX_TTL, TokenCache
 from fastapi_scopes.verifiers.introspection.endpoint import IntrospectionEndpoint
+from fastapi_scopes.verifiers.introspection.kept import MAX_KEPT_BYTES, KeptAnswer
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenOptions
-from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile
 
 __all__ = ["IntrospectionVerifier"]
 
@@ -48,9 +48,7 @@ _log = logging.getLogger("fastapi_scopes")
 _MAX_REQUESTS: Final = 100
 _RESERVED_REQUESTS: Final = 20
 
-_MAX_KEPT_BYTES: Final = 8 * 1024
-
-_Running: TypeAlias = "dict[object, asyncio.Task[VettedClaims[Any]]]"
+_Running: TypeAlias = "dict[object, asyncio.Task[KeptAnswer[Any]]]"
 
 # os.environ has these in the place of bytes that are no text.
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -121,7 +119,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         self._now = told.now
         ttl, size = told.cache_ttl, told.cache_size
         self._is_keeping = ttl > 0 and size > 0
-        self._active: TokenCache[VettedClaims[Any]] = TokenCache(
+        self._active: TokenCache[KeptAnswer[Any]] = TokenCache(
             ttl=ttl, size=size, max_chars=told.max_token_chars
         )
         # A cache of its own, so that a flood of invented tokens displaces no active one.
@@ -160,16 +158,15 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         if not is_bearer_token(token):
             raise TokenError(TokenFault.MALFORMED, "it is no bearer token")
         now = self._now()
-        vetted = self._active.get(token, now)
-        if vetted is None:
+        answer = self._active.get(token, now)
+        if answer is None:
             refused = self._refused.get(token, now)
             if refused is not None:
                 raise TokenError(*refused)
             # A caller that is cancelled must not cancel the request that others wait for.
-            vetted = await asyncio.shield(self._request_about(token, now))
-        if vetted.shared_claims is None:
-            # In the context of this caller; the task that asks the issuer has an empty one.
-            self._profile.model(vetted)
+            answer = await asyncio.shield(self._request_about(token, now))
+        # In the context of this caller; the task that asks the issuer has an empty one.
+        vetted = answer.modelled_by(self._profile)
         return await self._profile.admit(vetted, token, self._now())
 
     @copies_from(verify_shared)
@@ -186,7 +183,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         """Close the connections that this event loop holds."""
         await self._endpoint.aclose()
 
-    def _request_about(self, token: str, now: float) -> "asyncio.Task[VettedClaims[Any]]":
+    def _request_about(self, token: str, now: float) -> "asyncio.Task[KeptAnswer[Any]]":
         """Return the running request about *token*, a new one where there is none.
 
         Raises:
@@ -206,36 +203,36 @@ class IntrospectionVerifier(Generic[ClaimsT]):
             raise VerifierUnavailable
         # In an empty context: it serves several callers and belongs to none.
         request = asyncio.get_running_loop().create_task(
-            self._vetted(token, now), context=contextvars.Context()
+            self._answer_about(token, now), context=contextvars.Context()
         )
         running[key] = request
         request.add_done_callback(lambda _: _forget(running, key))
         return request
 
-    async def _vetted(self, token: str, asked_at: float) -> VettedClaims[Any]:
+    async def _answer_about(self, token: str, asked_at: float) -> KeptAnswer[Any]:
         body = await self._endpoint.ask(token)
         now = self._now()
         try:
             answer = _active_answer_of(body)
-            vetted = self._profile.vet(answer, now)
-            vetted.text = json.dumps(vetted.parsed)
+            # The answer itself becomes the claims.
+            kept = KeptAnswer(self._profile.vet(answer, now), answer)
         except TokenError as error:
             # A token that is not valid yet will be valid in a moment.
             if error.code != TokenFault.NOT_YET_VALID:
                 self._refused.put(token, (error.code, error.detail), now, until=math.inf)
             raise
         # As old as the question: a token revoked while the issuer answers may be active in it.
-        if len(vetted.text) <= _MAX_KEPT_BYTES:
-            self._active.put(token, vetted, asked_at, until=vetted.expires_at)
+        if kept.may_be_kept:
+            self._active.put(token, kept, asked_at, until=kept.expires_at)
         elif self._is_keeping and not self._has_warned:
             self._has_warned = True
             _log.warning(
                 "introspection answers at %s of more than %d bytes are not kept",
                 self._endpoint.name,
-                _MAX_KEPT_BYTES,
+                MAX_KEPT_BYTES,
             )
-        self._recent.put(token, True, asked_at, until=vetted.expires_at)
-        return vetted
+        self._recent.put(token, True, asked_at, until=kept.expires_at)
+        return kept
 
 
 def _forget(running: _Running, key: object) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -57,12 +57,31 @@ class VettedClaims(Generic[ClaimsT]):
     """The `cnf` claim as JSON, so that nobody changes it for the next request."""
     parsed: dict[str, object] | None = field(default=None, repr=False)
     """The claims; None once a claims model was given them, which may have changed them."""
-    text: str = field(default="", repr=False)
-    """The claims as JSON, where a model may be given them more than once."""
     shared_claims: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
     """What the model made of them; None where it was not asked yet."""
     claims_at_hand: SharedClaims[ClaimsT] | None = field(default=None, repr=False)
     """The same, where nobody else has to be asked about each request."""
+
+    @classmethod
+    def of(
+        cls,
+        claims: dict[str, object],
+        scopes: frozenset[str],
+        *,
+        expires_at: float,
+        begins_at: float,
+    ) -> Self:
+        """Return what *claims* say that hold *scopes*, and were verified."""
+        confirmation = claims.get("cnf")
+        return cls(
+            scopes,
+            expires_at,
+            begins_at,
+            cast("str | None", claims.get("iss")),
+            claims.get("jti"),
+            json.dumps(confirmation) if is_json_object(confirmation) else None,
+            claims,
+        )
 
 
 class TokenProfile(Origin, Generic[ClaimsT]):
@@ -149,31 +168,25 @@ class TokenProfile(Origin, Generic[ClaimsT]):
         scopes = self._scopes.scopes_of(claims)
         if self._limits is not None:
             scopes = self._limits.within(scopes)
-        confirmation = claims.get("cnf")
         is_endless = "exp" not in claims
         if is_endless:
             claims["exp"] = now + self._lifetime
         # `require_claims` has seen that these are numbers.
         times = cast("dict[str, float]", claims)
-        return VettedClaims(
-            scopes,
-            math.inf if is_endless else times["exp"] + self._expected.leeway,
-            max(times.get("nbf", -math.inf), times.get("iat", -math.inf)),
-            cast("str | None", claims.get("iss")),
-            claims.get("jti"),
-            json.dumps(confirmation) if is_json_object(confirmation) else None,
+        return VettedClaims[ClaimsT].of(
             claims,
+            scopes,
+            expires_at=math.inf if is_endless else times["exp"] + self._expected.leeway,
+            begins_at=max(times.get("nbf", -math.inf), times.get("iat", -math.inf)),
         )
 
     def model(self, vetted: VettedClaims[ClaimsT]) -> VettedClaims[ClaimsT]:
-        """Return *vetted* with what the claims model makes of it; call it for the request itself.
+        """Return *vetted* with what the claims model makes of it; call it once, for the request.
 
         Raises:
             TokenError: the model refuses the claims.
         """
-        claims, vetted.parsed = vetted.parsed, None
-        if claims is None:
-            claims = cast("dict[str, object]", json.loads(vetted.text))
+        claims, vetted.parsed = cast("dict[str, object]", vetted.parsed), None
         # INVARIANT: whatever the token itself calls "scopes" is overwritten here, so that only
         # the configured claim grants. Held by test_claim_named_scopes_grants_nothing.
         claims["scopes"] = vetted.scopes
