@@ -1,9 +1,11 @@
-"""Tells the log, and the hook of the application, what a guard decides."""
+"""Tells the log, and the hooks of the application, what a guard decides."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+
+import anyio
 
 from fastapi_scopes.authorization.access import Verdict
 from fastapi_scopes.events import (
@@ -23,9 +25,9 @@ _NO_PSEUDONYMS: Final = Pseudonyms()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecisionReporter:
-    """Writes every refusal to the log, and sends every decision to the hook where there is one."""
+    """Writes every refusal to the log, and sends every decision to the hooks."""
 
-    delivery: Delivery | None = None
+    deliveries: tuple[Delivery, ...] = ()
     pseudonyms: Pseudonyms = _NO_PSEUDONYMS
     now: Callable[[], float] = field(default=time.time)
     """A clock, in seconds since the epoch."""
@@ -35,7 +37,7 @@ class DecisionReporter:
         """Tell of *verdict*, the last word on a request."""
         is_noted = verdict.problem is not None or verdict.reported
         # The usual case: nobody asks, and nothing is made.
-        if self.delivery is None and not is_noted:
+        if not self.deliveries and not is_noted:
             return
         if verdict.cause is None:
             return
@@ -44,7 +46,7 @@ class DecisionReporter:
             reason = reason_of(verdict.cause)
             kind = f"reported: {reason}" if verdict.reported else f"refused: {reason}"
             line = self.log.line_for(kind, reason)
-        if self.delivery is None and line is None:
+        if not self.deliveries and line is None:
             return
         request = verdict.request
         event = event_of(
@@ -59,11 +61,12 @@ class DecisionReporter:
         )
         if line is not None:
             self.log.write(event, line)
-        if self.delivery is not None:
-            self.delivery.send(event)
+        for each in self.deliveries:
+            each.send(event)
 
     async def flush(self) -> None:
-        """Write what was only counted, and wait a while for the hook to have all events."""
+        """Write what was only counted, and wait a while for the hooks to have all events."""
         self.log.flush()
-        if self.delivery is not None:
-            await self.delivery.flush()
+        async with anyio.create_task_group() as flushing:
+            for each in self.deliveries:
+                flushing.start_soon(each.flush)

@@ -1,6 +1,6 @@
 """Decision events: what a guard decided, for the log and for hooks of the application."""
 
-from fastapi_scopes.events.delivery import Delivery, Hook, ImmediateHook, hook_problems
+from fastapi_scopes.events.delivery import Delivery, Hook, Hooks, ImmediateHook, deliveries_to
 from fastapi_scopes.events.event import Cause, DecisionEvent, Pseudonyms, event_of, reason_of
 from fastapi_scopes.events.refusal_log import PAGE, Line, RefusalLog, process_log
 
@@ -10,12 +10,13 @@ __all__ = [
     "DecisionEvent",
     "Delivery",
     "Hook",
+    "Hooks",
     "ImmediateHook",
     "Line",
     "Pseudonyms",
     "RefusalLog",
+    "deliveries_to",
     "event_of",
-    "hook_problems",
     "process_log",
     "reason_of",
 ]

@@ -1,4 +1,4 @@
-"""The way of decision events to a hook of the application, which delays and changes nothing.
+"""The way of decision events to hooks of the application, which delay and change nothing.
 
 A hook is a function, which is called in a thread, or an async function, which is called in the
 event loop that decided. It gets the events in order, from a queue of 1,024.
@@ -12,16 +12,16 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
 import anyio
 
-from fastapi_scopes.errors import ConfigurationProblem, type_and_place_of
+from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, type_and_place_of
 from fastapi_scopes.events.event import DecisionEvent
 
-__all__ = ["MAX_QUEUED", "Delivery", "Hook", "ImmediateHook", "hook_problems"]
+__all__ = ["MAX_QUEUED", "Delivery", "Hook", "Hooks", "ImmediateHook", "deliveries_to"]
 
 MAX_QUEUED: Final = 1_024
 """The most events that wait for a hook."""
@@ -47,15 +47,21 @@ class ImmediateHook(Protocol):
         ...
 
 
-def hook_problems(hook: object) -> Iterator[ConfigurationProblem]:
-    """Yield what is wrong with *hook*."""
-    is_class = isinstance(hook, type)
-    is_usable = callable(hook) or isinstance(hook, ImmediateHook)
-    if hook is not None and (is_class or not is_usable):
+Hooks = Hook | ImmediateHook | Sequence[Hook | ImmediateHook]
+"""One hook, or several."""
+
+
+def _hook_problems(hook: object, setting: str) -> Iterator[ConfigurationProblem]:
+    is_immediate = isinstance(hook, ImmediateHook)
+    if isinstance(hook, type):
+        yield ConfigurationProblem("is a class", "pass an instance", setting=setting)
+    elif not is_immediate and not callable(hook):
         yield ConfigurationProblem(
-            "is a class" if is_class else f"is a {type(hook).__name__!r}",
-            "pass an instance" if is_class else "pass a function of one DecisionEvent",
-            setting="on_decision",
+            f"is a {type(hook).__name__!r}", "pass a function of one DecisionEvent", setting=setting
+        )
+    elif is_immediate and inspect.iscoroutinefunction(getattr(hook, "tell", None)):
+        yield ConfigurationProblem(
+            "has an async tell()", "pass an async function instead", setting=setting
         )
 
 
@@ -90,14 +96,21 @@ class Delivery:
     """Brings events to one hook; safe for use by threads and event loops, and after a fork."""
 
     def __init__(
-        self, hook: Any, *, now: Callable[[], float] = time.monotonic, idle: float = IDLE_SECONDS
+        self,
+        hook: Any,
+        *,
+        name: str = "on_decision",
+        now: Callable[[], float] = time.monotonic,
+        idle: float = IDLE_SECONDS,
     ) -> None:
-        """Make the way to *hook*; *now* is a clock in seconds, for how often faults are logged.
+        """Make the way to *hook*, which the log calls *name*.
 
-        After *idle* seconds without an event its thread ends.
+        *now* is a clock in seconds, for how often faults are logged. After *idle* seconds without
+        an event its thread ends.
         """
         self._idle = idle
         self._hook = hook
+        self._name = name
         self._is_immediate = isinstance(hook, ImmediateHook)
         self._is_async = _is_async(hook)
         self._now = now
@@ -135,9 +148,9 @@ class Delivery:
         while state.waiting and time.monotonic() < deadline:  # noqa: ASYNC110
             await anyio.sleep(0.01)
         if state.waiting:
-            _log.warning("on_decision: %d events are lost, it is too slow", state.waiting)
+            _log.warning("%s: %d events are lost, it is too slow", self._name, state.waiting)
         if self._dropped:
-            _log.warning("on_decision: %d events were dropped in all", self._dropped)
+            _log.warning("%s: %d events were dropped in all", self._name, self._dropped)
 
     def _process_state(self) -> _ProcessState:
         if self._state.pid != os.getpid():
@@ -153,7 +166,7 @@ class Delivery:
     def _start_worker(self, state: _ProcessState, place: _Place) -> None:
         if place is None:
             run = threading.Thread(target=self._work, args=[state], daemon=True)
-            run.name = "fastapi_scopes-on_decision"
+            run.name = f"fastapi_scopes-{self._name}"
             run.start()
             return
         for closed in [each for each in state.queues if each is not None and each.is_closed()]:
@@ -225,7 +238,22 @@ class Delivery:
         now = self._now()
         if now - self._faults.get(fault, -_MINUTE) >= _MINUTE:
             self._faults[fault] = now
-            _log.error("on_decision fails, and nothing else does: %s", fault)
+            _log.error("%s fails, and nothing else does: %s", self._name, fault)
+
+
+def deliveries_to(hooks: object) -> tuple[Delivery, ...]:
+    """Return one way to each of *hooks*: one hook, a sequence of hooks, or None.
+
+    Raises:
+        ConfigurationError: naming each that cannot be used.
+    """
+    named: dict[str, object] = {} if hooks is None else {"on_decision": hooks}
+    if isinstance(hooks, Sequence) and not isinstance(hooks, str | bytes):
+        named = {f"on_decision[{place}]": hook for place, hook in enumerate(hooks)}
+    ConfigurationError.raise_for(
+        problem for name, hook in named.items() for problem in _hook_problems(hook, name)
+    )
+    return tuple(Delivery(hook, name=name) for name, hook in named.items())
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

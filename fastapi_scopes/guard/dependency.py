@@ -67,7 +67,7 @@ class DependencyEdge:
         self.is_guard: Callable[[object], bool] = is_guard
         self.ends_streams: bool = ends_streams
         self._warns_of_endless_streams = ends_streams
-        self._is_heard = authorizer.reporter.delivery is not None
+        self._is_heard = bool(authorizer.reporter.deliveries)
 
     def verdict_on(self, asgi_scope: MutableMapping[str, Any]) -> Verdict | Awaitable[Verdict]:
         """Return the verdict on a connection, by the endpoint that the framework chose for it.

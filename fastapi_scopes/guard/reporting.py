@@ -10,7 +10,7 @@ from fastapi_scopes.authorization import DecisionReporter, Rollout
 from fastapi_scopes.core.requirements import PUBLIC
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
-from fastapi_scopes.events import Delivery, Hook, ImmediateHook, Pseudonyms, hook_problems
+from fastapi_scopes.events import Delivery, Hooks, Pseudonyms, deliveries_to
 
 __all__ = ["reporter_for", "rollout_for"]
 
@@ -19,19 +19,19 @@ _LONGEST: Final = timedelta(days=30)
 _log = logging.getLogger("fastapi_scopes")
 
 
-def reporter_for(
-    on_decision: Hook | ImmediateHook | None, subject_key: str | bytes | None
-) -> DecisionReporter:
+def reporter_for(on_decision: Hooks | None, subject_key: str | bytes | None) -> DecisionReporter:
     """Return what tells the log, and *on_decision*, of decisions.
 
     Raises:
         ConfigurationError: naming every argument that cannot be used.
     """
+    problems: list[ConfigurationProblem] = []
+    deliveries: tuple[Delivery, ...] = ()
+    with collecting(problems):
+        deliveries = deliveries_to(on_decision)
     found = Pseudonyms.problem_with(subject_key)
-    problems = [*hook_problems(on_decision), *([found] if found is not None else [])]
-    ConfigurationError.raise_for(problems)
-    delivery = Delivery(on_decision) if on_decision is not None else None
-    return DecisionReporter(delivery, Pseudonyms(subject_key))
+    ConfigurationError.raise_for([*problems, *([found] if found is not None else [])])
+    return DecisionReporter(deliveries, Pseudonyms(subject_key))
 
 
 def rollout_for(

@@ -30,7 +30,7 @@ from fastapi_scopes.core.requested_scopes import RequestedAs, RequestedScopes
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import Rule, ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
-from fastapi_scopes.events import Hook, ImmediateHook
+from fastapi_scopes.events import Hooks
 from fastapi_scopes.guard.arguments import (
     ClassSignature,
     argument_problems,
@@ -77,8 +77,8 @@ class ScopeGuard(SecurityBase, Generic[C]):
     * *security_scheme*, one of `fastapi.security`, shows in the OpenAPI document how to get a
       token, and decides nothing. "discover" takes the URLs from the metadata of the issuer.
     * *on_decision* is called with a `DecisionEvent` for each decision: an async function in the
-      event loop, any other in a thread. It delays and changes nothing. *subject_key*, a secret,
-      has events and log name subjects by pseudonyms.
+      event loop, any other in a thread. It delays and changes nothing. A list is several of them.
+      *subject_key*, a secret, has events and log name subjects by pseudonyms.
     * *report_until*, a moment at most 30 days ahead: until then callers who lack scopes are
       reported and let through, and so are callers without credentials where one of the keys of
       *report_anonymous* matches.
@@ -107,7 +107,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         authorization_servers: Sequence[str] = (),
         security_scheme: SecurityBase | Literal["discover"] | None = None,
         end_at_exp: bool = False,
-        on_decision: Hook | ImmediateHook | None = None,
+        on_decision: Hooks | None = None,
         subject_key: str | bytes | None = None,
         report_until: datetime | None = None,
         report_anonymous: Sequence[str] = (),

@@ -41,7 +41,7 @@ class PassageContext:
 
     def __post_init__(self) -> None:
         """Ask once whether anybody listens."""
-        object.__setattr__(self, "is_heard", self.authorizer.reporter.delivery is not None)
+        object.__setattr__(self, "is_heard", bool(self.authorizer.reporter.deliveries))
 
 
 class Passage:

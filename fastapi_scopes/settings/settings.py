@@ -13,7 +13,7 @@ from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.requirements import RequirementLike
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem
-from fastapi_scopes.events import Hook, ImmediateHook
+from fastapi_scopes.events import Hooks
 from fastapi_scopes.guard import ScopeGuard
 from fastapi_scopes.settings.fields import SettingsFields
 from fastapi_scopes.settings.variables import PREFIX, in_variables, variables_of
@@ -96,7 +96,7 @@ class ScopesSettings(SettingsFields):
         proof: ProofChecker | None = None,
         bind: Callable[[MutableMapping[str, Any], ClaimsT], None] | None = None,
         security_scheme: SecurityBase | Literal["discover"] | None = None,
-        on_decision: Hook | ImmediateHook | None = None,
+        on_decision: Hooks | None = None,
         now: Callable[[], float] = time.time,
     ) -> ScopeGuard[ClaimsT]:
         """Return a guard by *scope_map* with the verifier for these settings.
