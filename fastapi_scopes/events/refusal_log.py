@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from fastapi_scopes.events.event import DecisionEvent
 
-__all__ = ["PAGE", "Line", "RefusalLog", "process_log"]
+__all__ = ["PAGE", "Line", "RefusalLog", "process_log", "write_event"]
 
 PAGE: Final = "docs/refused.md"
 """The page that explains every reason."""
@@ -77,12 +77,7 @@ class RefusalLog:
 
     def write(self, event: DecisionEvent, line: Line) -> None:
         """Write *event* as the *line* that is due; its parts are attributes of the record."""
-        said = "%s%s", event, line.end
-        try:
-            _log.log(line.level, *said, extra=event.attributes())
-        except KeyError:
-            # Records of the application have an attribute of one of these names already.
-            _log.log(line.level, *said)
+        write_event(event, _log, line.level, line.end)
 
     def flush(self) -> None:
         """Write how many refusals of each kind there were since the last WARNING about them."""
@@ -110,6 +105,15 @@ class RefusalLog:
         self._lines += 1
         unwritten, self._unwritten = self._unwritten, 0
         return Line(logging.INFO, f"; {unwritten} before it were not written" if unwritten else "")
+
+
+def write_event(event: DecisionEvent, logger: logging.Logger, level: int, end: str = "") -> None:
+    """Write *event* and *end* as one line; what is known of it are attributes of the record."""
+    try:
+        logger.log(level, "%s%s", event, end, extra=event.attributes())
+    except KeyError:
+        # A record factory of the application gives its records an attribute of such a name.
+        logger.log(level, "%s%s", event, end)
 
 
 process_log: Final = RefusalLog()
