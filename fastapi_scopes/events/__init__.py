@@ -1,5 +1,6 @@
 """Decision events: what a guard decided, for the log and for hooks of the application."""
 
+from fastapi_scopes.events.adapters import LogDecisions, OpenTelemetryDecisions
 from fastapi_scopes.events.delivery import Delivery, Hook, Hooks, ImmediateHook, deliveries_to
 from fastapi_scopes.events.event import Cause, DecisionEvent, Pseudonyms, event_of, reason_of
 from fastapi_scopes.events.refusal_log import PAGE, Line, RefusalLog, process_log
@@ -13,6 +14,8 @@ __all__ = [
     "Hooks",
     "ImmediateHook",
     "Line",
+    "LogDecisions",
+    "OpenTelemetryDecisions",
     "Pseudonyms",
     "RefusalLog",
     "deliveries_to",
