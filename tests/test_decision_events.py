@@ -408,24 +408,6 @@ def test_errors_of_the_application_fill_neither_log_nor_memory(
     assert {each.reason for each in notes.events} == {"claims"}
 
 
-def test_records_that_have_such_an_attribute_already_lose_no_line(
-    client: TestClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    before = logging.getLogRecordFactory()
-
-    def record(*args: Any, **options: Any) -> logging.LogRecord:
-        made = before(*args, **options)
-        made.status = "of the application"
-        return made
-
-    logging.setLogRecordFactory(record)
-    try:
-        assert client.get("/me").status_code == 401
-    finally:
-        logging.setLogRecordFactory(before)
-    assert any(each.startswith("refused GET on /me") for each in caplog.messages)
-
-
 def test_refused_request_carries_its_route() -> None:
     seen: dict[str, object] = {}
 
