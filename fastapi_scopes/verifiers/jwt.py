@@ -19,7 +19,8 @@ from fastapi_scopes.verifiers.keys.sources import KeySource
 from fastapi_scopes.verifiers.options import AlgorithmName, JWTOptions, ResolvedOptions
 from fastapi_scopes.verifiers.tokens.claims import claims_of
 from fastapi_scopes.verifiers.tokens.compact import parse_compact_jws, signing_key_of
-from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile
+from fastapi_scopes.verifiers.tokens.vetted import VettedClaims
 
 __all__ = ["JWTVerifier"]
 

@@ -8,7 +8,8 @@ from typing_extensions import TypeVar
 
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.verifiers._encodings import is_json_array, is_json_object
-from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile
+from fastapi_scopes.verifiers.tokens.vetted import VettedClaims
 
 __all__ = ["MAX_KEPT_BYTES", "KeptAnswer"]
 

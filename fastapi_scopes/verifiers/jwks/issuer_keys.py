@@ -21,7 +21,7 @@ from fastapi_scopes.verifiers.cache import TokenCache
 from fastapi_scopes.verifiers.jwks.source import PublishedKeys
 from fastapi_scopes.verifiers.keys.ring import VerificationKeys
 from fastapi_scopes.verifiers.keyset import Attempt, Held, KeySet, Schedule
-from fastapi_scopes.verifiers.tokens.profile import VettedClaims
+from fastapi_scopes.verifiers.tokens.vetted import VettedClaims
 
 __all__ = ["IssuerKeys", "KeyGeneration"]
 

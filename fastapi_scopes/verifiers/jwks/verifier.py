@@ -55,7 +55,8 @@ from fastapi_scopes.verifiers.tokens.compact import (
     parse_compact_jws,
     signing_key_of,
 )
-from fastapi_scopes.verifiers.tokens.profile import TokenProfile, VettedClaims
+from fastapi_scopes.verifiers.tokens.profile import TokenProfile
+from fastapi_scopes.verifiers.tokens.vetted import VettedClaims
 
 __all__ = ["JWKSVerifier"]
 
