@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from fastapi_scopes import ScopeGuard
 from fastapi_scopes.core.claims import Claims
-from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.errors import ConfigurationError, TokenError
 from fastapi_scopes.verifiers import IntrospectionVerifier
 from fastapi_scopes.verifiers.base import SharedClaims
 from tests.issuers.answers import Behaviour, Framing
@@ -340,6 +340,18 @@ def test_connection_without_an_end_is_left_alone(
     answer = client.get("/", headers={"Authorization": f"Bearer {issuer.mint_opaque('a')}"})
 
     assert answer.text == ("first " if has_exp else "first second")
+
+
+def test_answer_without_exp_is_refused_with_what_to_write(issuer: FaultyIssuer) -> None:
+    verifier, token = make_introspecting(issuer), issuer.mint_opaque("a", exp=None)
+
+    # The second refusal is the one that was kept.
+    for _ in range(2):
+        with pytest.raises(TokenError) as raised:
+            claims_from(verifier, token)
+        assert (
+            raised.value.reason == "claims, there is no 'exp'; allow_no_exp=True takes such tokens"
+        )
 
 
 def test_flag_that_is_no_bool_is_named() -> None:

@@ -69,6 +69,24 @@ def test_client_that_the_issuer_does_not_know_is_an_outage(
     assert answer_to(verifier, issuer.mint_opaque("a")) == UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "answered 401; check client_id and client_secret"),
+        (403, "answered 403; check client_id and client_secret"),
+        (404, "answered 404"),
+        (500, "answered 500"),
+    ],
+)
+def test_client_that_is_refused_is_told_what_to_check(
+    issuer: FaultyIssuer, status: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.introspection.switch(Answer(status))
+
+    assert answer_to(make_introspecting(issuer), "a-token") == UNAVAILABLE
+    assert caplog.messages == [f"no introspection at {issuer.introspection.url}: {said}"]
+
+
 @pytest.mark.parametrize("token", ["a-token", "a+b/c==", "a.b~c_d-e", "A" * 16_384])
 def test_token_arrives_as_it_is_and_in_the_body_alone(issuer: FaultyIssuer, token: str) -> None:
     issuer.tokens[token] = issuer.tokens[issuer.mint_opaque("a")]

@@ -137,6 +137,11 @@ SAID: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {OPENID: metadata(), JWKS_URI: Document(b"{}", "canary")},  # type: ignore[arg-type]
         f"{JWKS_URI} has an age that is no number of seconds; {BY_ISSUER}",
     ),
+    "body-of-a-text": (
+        {OPENID: Document("canary")},  # type: ignore[arg-type]
+        f"{OPENID} is not fetched: fetch= returned a Document with a body of type 'str'; return "
+        "its bytes, as in Document(response.content)",
+    ),
     "own-error": (
         {OPENID: KeyError("canary")},
         f"{OPENID} is not fetched: KeyError; {BY_ISSUER}",

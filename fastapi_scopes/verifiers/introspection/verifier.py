@@ -48,6 +48,8 @@ _log = logging.getLogger("fastapi_scopes")
 _MAX_REQUESTS: Final = 100
 _RESERVED_REQUESTS: Final = 20
 
+_ENDLESS: Final = "there is no 'exp'; allow_no_exp=True takes such tokens"
+
 _Running: TypeAlias = "dict[object, asyncio.Task[KeptAnswer[Any]]]"
 
 # os.environ has these in the place of bytes that are no text.
@@ -105,7 +107,7 @@ class IntrospectionVerifier(Generic[ClaimsT]):
         ]
         with collecting(problems):
             lifetime = told.cache_ttl if allow_no_exp else None
-            self._profile = TokenProfile(told, lifetime=lifetime)
+            self._profile = TokenProfile(told, lifetime=lifetime, endless=_ENDLESS)
         ConfigurationError.raise_for(problems)
         warn_of_hosts(allow_http)
         self._endpoint = IntrospectionEndpoint(

@@ -203,9 +203,12 @@ def _within_limits(document: object) -> Document:
         kind = type(document).__name__
         raise FetchError(f"is not fetched: fetch= returned a {kind!r}", "return a Document")
     body = document.body
-    if not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]
         kind = type(body).__name__
-        raise FetchError(f"is not fetched: fetch= returned a Document of {kind!r}", "give it bytes")
+        raise FetchError(
+            f"is not fetched: fetch= returned a Document with a body of type {kind!r}",
+            "return its bytes, as in Document(response.content)",
+        )
     if len(body) > MAX_BODY_BYTES:
         raise FetchError(f"is longer than {MAX_BODY_BYTES} bytes")
     max_age: object = document.max_age

@@ -47,6 +47,8 @@ class Expectations:
     """Whether a token that is bound to a key (`cnf`) is taken: a proof checker sees it later."""
     takes_endless: bool = False
     """Whether a token without `exp` is taken."""
+    endless: str = "there is no 'exp'"
+    """What is said of such a token where it is not."""
 
 
 def claims_of(payload: bytes) -> dict[str, object]:
@@ -107,7 +109,7 @@ def _require_current(claims: Mapping[str, object], expected: Expectations, now: 
         if not now < exp + expected.leeway:
             raise TokenError(TokenFault.EXPIRED, f"{now - exp:.1f} s late")
     elif not expected.takes_endless:
-        raise TokenError(TokenFault.CLAIMS, "there is no 'exp'")
+        raise TokenError(TokenFault.CLAIMS, expected.endless)
     for name in ("nbf", "iat"):
         if name in claims:
             begin = _numeric_date(claims, name)

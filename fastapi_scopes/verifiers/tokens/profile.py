@@ -44,13 +44,20 @@ _log = logging.getLogger("fastapi_scopes")
 class TokenProfile(Origin, Generic[ClaimsT]):
     """The checks of one verifier on its tokens, JWTs or opaque ones.
 
-    Claims without `exp` are taken where there is a *lifetime*, in seconds, which they then have.
+    Claims without `exp` are taken where there is a *lifetime*, in seconds, which they then have;
+    elsewhere they are refused with the text *endless*.
 
     Raises:
         ConfigurationError: from the constructor, every problem at once.
     """
 
-    def __init__(self, options: ResolvedOptions[ClaimsT], *, lifetime: float | None = None) -> None:
+    def __init__(
+        self,
+        options: ResolvedOptions[ClaimsT],
+        *,
+        lifetime: float | None = None,
+        endless: str = "there is no 'exp'",
+    ) -> None:
         ConfigurationError.raise_for(option_problems(options))
         self._expected = Expectations(
             issuers=ExpectedIssuers.of(options.issuer, options.tenants),
@@ -62,6 +69,7 @@ class TokenProfile(Origin, Generic[ClaimsT]):
             needed=NEEDED_CLAIMS if options.strict else (),
             takes_bound=options.proof is not None,
             takes_endless=lifetime is not None,
+            endless=endless,
         )
         self._lifetime = lifetime or 0
         self._kind: TokenKind = options.token_kind
