@@ -23,6 +23,7 @@ FILES = (
     "events/test_delivery.py",
     "events/test_log_decisions.py",
     "events/test_open_telemetry.py",
+    "events/test_record_factories.py",
     "events/test_refusal_log.py",
     "events/test_several_hooks.py",
     "perimeter/test_bind.py",

@@ -1,11 +1,13 @@
 """What the README and the documentation promise is so."""
 
 import ast
+import logging
 import re
 import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,18 @@ def test_quick_start_takes_the_secret_of_the_environment(monkeypatch: pytest.Mon
     assert namespace["SECRET"] == secret
 
 
+@pytest.fixture
+def loggers_as_before() -> Iterator[None]:
+    """Take back what a page does to the loggers of the process."""
+    loggers = [logging.getLogger(name) for name in ("fastapi_scopes", "decisions")]
+    before = [(each.level, [*each.handlers], each.propagate) for each in loggers]
+    yield
+    for each, (level, handlers, propagate) in zip(loggers, before, strict=True):
+        each.setLevel(level)
+        each.handlers, each.propagate = handlers, propagate
+
+
+@pytest.mark.usefixtures("loggers_as_before")
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_python_of_the_documentation_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECRET", "JWT_VERIFICATION_KEY", "JWT_JWKS_FILE", "OS_SECURITY_KEY"):

@@ -55,6 +55,20 @@ def test_lines_of_the_package_are_as_without_it(caplog: pytest.LogCaptureFixture
     assert before[1:] == again[1:]
 
 
+def test_text_of_an_issuer_stays_within_its_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Attack: a name with a line feed would forge a line, one with an escape sequence hide some."""
+    client = client_of(LogDecisions("audit"))
+    sub, jti = "x\nINFO allowed GET on /agents: granted", "\x1b[2J" + "j" * 5_000
+    with caplog.at_level(logging.INFO, "audit"):
+        client.get("/agents/a1", headers=bearer("other", sub=sub, jti=jti, client_id="\u202e"))
+    [line] = lines(caplog, "audit")
+    assert line.isprintable()
+    assert "sub 'x\\nINFO allowed GET on /agents: granted', client_id '\\u202e'" in line
+    assert len(line) < 500
+
+
 class JSONFormatter(logging.Formatter):
     """As those of python-json-logger and others: what a record has beyond the usual, as JSON."""
 

@@ -1,5 +1,6 @@
 """What uvicorn and gunicorn show of refusals as they are started by default; and their workers."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import pytest
 
 from tests.apps import mint
 from tests.events.terminals import Terminal
+from tests.pages import DOCS, python_of
 
 UVICORN = ("uvicorn", "module:app", "--host", "{host}", "--port", "{port}")
 GUNICORN = ("gunicorn", "module:app", "--bind", "{address}", "-k")
@@ -17,7 +19,13 @@ SERVERS = [
     pytest.param(UVICORN, id="uvicorn"),
     *(pytest.param((*GUNICORN, worker), id=worker) for worker in WORKERS),
 ]
-INFO = "\nimport logging\nlogging.basicConfig(level=logging.INFO)\n"
+[OF_THE_PAGE] = [
+    each for each in python_of(DOCS / "log-decisions.md") if "logging.basicConfig" in each
+]
+LOG_AT_INFO = {
+    "all": "import logging\nlogging.basicConfig(level=logging.INFO)\n",
+    "as on the page": OF_THE_PAGE,
+}
 
 Serve = Callable[..., Terminal]
 
@@ -53,16 +61,18 @@ def test_first_refusal_of_a_kind_is_on_the_terminal(serve: Serve, command: tuple
         assert not any(part in terminal.told for each in tokens for part in each.split("."))
 
 
+@pytest.mark.parametrize("code", LOG_AT_INFO.values(), ids=LOG_AT_INFO)
 @pytest.mark.parametrize("command", SERVERS)
 def test_every_refusal_is_a_line_where_the_application_logs_at_info(
-    serve: Serve, command: tuple[str, ...]
+    serve: Serve, command: tuple[str, ...], code: str
 ) -> None:
-    with serve(command, code=INFO) as terminal:
+    with serve(command, code=code) as terminal:
         for number in range(3):
             terminal.get("/agents", mint("other", jti=f"t{number}"))
         terminal.wait_until(lambda: "jti 't2'" in terminal.told)
         lines = [each for each in terminal.stderr if "refused" in each]
-        assert [each.partition(":")[0] for each in lines] == ["WARNING", "INFO", "INFO"]
+        levels = [re.match(r"(\w+)(?: fastapi_scopes:|:fastapi_scopes:)", each) for each in lines]
+        assert [each and each[1] for each in levels] == ["WARNING", "INFO", "INFO"]
         assert all("missing 'agents:read'" in each for each in lines)
 
 
