@@ -143,7 +143,7 @@ class Delivery:
 
     async def flush(self, seconds: float = FLUSH_SECONDS) -> None:
         """Wait until the hook has had all events, or for *seconds*."""
-        state, deadline = self._state, time.monotonic() + seconds
+        state, deadline = self._process_state(), time.monotonic() + seconds
         # Threads and other event loops empty their queues too.
         while state.waiting and time.monotonic() < deadline:  # noqa: ASYNC110
             await anyio.sleep(0.01)
@@ -167,7 +167,12 @@ class Delivery:
         if place is None:
             run = threading.Thread(target=self._work, args=[state], daemon=True)
             run.name = f"fastapi_scopes-{self._name}"
-            run.start()
+            try:
+                run.start()
+            except RuntimeError:
+                # The next event tries again.
+                state.workers.discard(place)
+                self._report("no thread can be started for it")
             return
         for closed in [each for each in state.queues if each is not None and each.is_closed()]:
             state.queues.pop(closed)
