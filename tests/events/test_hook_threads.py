@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import os
-import threading
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
