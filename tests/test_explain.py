@@ -137,8 +137,8 @@ def test_explanation_reads_well(protects: bool) -> None:
         "GET /agents/a1, with the scopes a b",
         f"  route    GET /agents/{{agent_id}} ({source})",
         "  rule     'GET /agents/{agent_id}' asks for agents:read",
-        "  not      '* /agents/*': less specific",
-        "  not      'GET /agents/**': less specific",
+        "  not      '* /agents/*': '*' is less specific than '{agent_id}'",
+        "  not      'GET /agents/**': '**' is less specific than '{agent_id}'",
         "  answer   403 insufficient_scope: insufficient scope, missing 'agents:read'",
         "  way out  the token needs 'agents:read', or the rule asks for too much",
     ]
@@ -202,20 +202,33 @@ def test_route_on_which_no_guard_runs_is_said_to_be_open() -> None:
         (
             ScopeMap({"GET /a/{x}": "one", "* /a/{x}": "two", "GET /a/**": "three"}),
             ["GET /a/{x}"],
-            {"* /a/{x}": "GET comes before *", "GET /a/**": "less specific"},
+            {
+                "* /a/{x}": "'*' is less specific than 'GET'",
+                "GET /a/**": "'**' is less specific than '{x}'",
+            },
         ),
         (
             ScopeMap.from_scope_mappings({"GET /a/*": ["one"], "GET /*": ["two"]}),
             ["GET /a/*"],
-            {"GET /*": "another rule comes before it"},
+            {"GET /*": "it comes later in the map"},
         ),
         (
             ScopeMap({"GET /a/*": "old"}) | {"GET /a/{x}": "new"},
             ["GET /a/{x}"],
-            {"GET /a/*": "less specific"},
+            {"GET /a/*": "'*' is less specific than '{x}'"},
+        ),
+        (
+            ScopeMap.from_scope_mappings({"GET /a/*": ["old"]}) | {"GET /a/{x}": "new"},
+            ["GET /a/{x}"],
+            {"GET /a/*": "the rule that decides is of the map that was merged last"},
+        ),
+        (
+            ScopeMap.from_scope_mappings({"GET /a/x*": ["some"], "GET /a/*": ["all"]}),
+            ["GET /a/x*", "GET /a/*"],
+            {},
         ),
     ],
-    ids=["one-map", "imported", "merged"],
+    ids=["one-map", "imported", "merged", "over-an-imported-one", "several-at-once"],
 )
 def test_candidates_say_why_they_lost(
     scope_map: ScopeMap, winner: list[str], others: dict[str, str]
@@ -225,8 +238,8 @@ def test_candidates_say_why_they_lost(
     app.add_api_route("/a/{x}", running("a"))
     guard.protect(app, strict=False)
     told = guard.explain(app, "GET", "/a/7").candidates
-    assert [each.key for each in told if each.lost is None] == winner
-    assert {each.key: each.lost for each in told if each.lost} == others
+    assert [each.key for each in told if each.decides] == winner
+    assert {each.key: each.why for each in told if not each.decides} == others
 
 
 def test_docs_pages_and_mounts_of_plain_apps_are_explained() -> None:

@@ -16,18 +16,18 @@ from fastapi_scopes._routing import (
     protected_endpoints_of,
 )
 from fastapi_scopes.authorization import AccessRequest, Rulebook, Verdict
+from fastapi_scopes.core.candidates import candidates_of
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.decisions import Decision, Reason
 from fastapi_scopes.core.endpoints import Endpoint, Reach
 from fastapi_scopes.core.methods import WEBSOCKET, is_method_name
-from fastapi_scopes.core.rules import Resolution, Rule
+from fastapi_scopes.core.rules import Resolution
 from fastapi_scopes.core.scopes import require_scope_token, scopes_in
-from fastapi_scopes.core.templates import Pattern
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 from fastapi_scopes.events import reason_of
 from fastapi_scopes.guard.arguments import required_app
 from fastapi_scopes.guard.dependency import DependencyEdge
-from fastapi_scopes.guard.explanation import Candidate, Explanation
+from fastapi_scopes.guard.explanation import Explanation
 from fastapi_scopes.perimeter import Perimeter, perimeter_of
 
 __all__ = ["Asked", "explanation_of"]
@@ -187,7 +187,7 @@ def _explanation(
         source="" if endpoint is None else endpoint.source,
         rule=None if verdict.rule is None else verdict.rule.key,
         requirement=None if verdict.rule is None else str(verdict.rule.requirement),
-        candidates=tuple(_candidates_in(resolution)),
+        candidates=candidates_of(resolution),
         allowed=verdict.problem is None,
         reported=verdict.reported,
         reason="no route, the app answers 404 or 405" if cause is None else reason_of(cause),
@@ -206,24 +206,6 @@ def _endpoint_at(
     there = [each for each in endpoints if each.template == template]
     named = [each for each in there if each.method == method]
     return next(iter(named or there), None)
-
-
-def _candidates_in(resolution: Resolution) -> Iterator[Candidate]:
-    for each in resolution.winners:
-        yield Candidate(each.key, str(each.requirement))
-    for each in resolution.losers:
-        lost = _why_lost(each, resolution.winners[0])
-        yield Candidate(each.key, str(each.requirement), lost)
-    for each in resolution.uncertain:
-        yield Candidate(each.key, str(each.requirement), "matches some paths of the template only")
-
-
-def _why_lost(loser: Rule, winner: Rule) -> str:
-    if not isinstance(loser.path, Pattern) or not isinstance(winner.path, Pattern):
-        return "another rule comes before it"
-    if loser.path == winner.path:
-        return f"{winner.method} comes before {loser.method}"
-    return "less specific"
 
 
 def _way_out(asked: Asked, verdict: Verdict, match: RouteMatch) -> str:

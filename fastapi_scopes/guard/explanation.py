@@ -3,21 +3,10 @@
 from dataclasses import dataclass
 
 from fastapi_scopes._lines import one_line
+from fastapi_scopes.core.candidates import Candidate
 from fastapi_scopes.core.problems import Problem
 
-__all__ = ["Candidate", "Explanation"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A rule that matches the route."""
-
-    key: str
-    """The key of the rule in the map."""
-    requirement: str
-    """What it asks for."""
-    lost: str | None = None
-    """Why another one holds; None where this one does."""
+__all__ = ["Explanation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +27,7 @@ class Explanation:
     requirement: str | None = None
     """What it asks for, with the scopes that the route itself asks for."""
     candidates: tuple[Candidate, ...] = ()
-    """The rules that match the route, the one that holds first."""
+    """The rules that match the route, those that decide first."""
     allowed: bool
     reported: bool = False
     """Whether the request passes only because refusals are reported until a moment."""
@@ -75,7 +64,11 @@ class Explanation:
         ]
         if self.rule is not None:
             lines.append(f"  rule     {self.rule!r} asks for {self.requirement}")
-        lines += [f"  not      {each.key!r}: {each.lost}" for each in self.candidates if each.lost]
+        lines += [
+            f"  {'and' if each.decides else 'not':<8} {each.key!r}: {each.why}"
+            for each in self.candidates
+            if each.key != self.rule
+        ]
         lines.append(f"  answer   {self._answer()}")
         if self.way_out:
             lines.append(f"  way out  {self.way_out}")

@@ -3,7 +3,12 @@
 from fastapi_scopes.core.templates.globs import Glob, GlobMatch
 from fastapi_scopes.core.templates.near_misses import NearMisses
 from fastapi_scopes.core.templates.pattern_index import PatternIndex
-from fastapi_scopes.core.templates.patterns import Pattern, RouteTemplate, Segment
+from fastapi_scopes.core.templates.patterns import (
+    Pattern,
+    RouteTemplate,
+    Segment,
+    SegmentKind,
+)
 from fastapi_scopes.core.templates.prefix_index import PrefixIndex
 
 __all__ = [
@@ -15,4 +20,5 @@ __all__ = [
     "PrefixIndex",
     "RouteTemplate",
     "Segment",
+    "SegmentKind",
 ]
