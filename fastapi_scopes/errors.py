@@ -18,7 +18,7 @@ from enum import StrEnum
 from math import ceil, isfinite
 from pathlib import Path
 from sysconfig import get_path
-from traceback import walk_tb
+from traceback import walk_stack, walk_tb
 from typing import Final
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "TokenFault",
     "VerifierUnavailable",
     "collecting",
+    "place_of_caller",
     "type_and_place_of",
 ]
 
@@ -210,6 +211,15 @@ class VerifierUnavailable(ScopesError):  # noqa: N818 - the name that a caller r
     def __init__(self, retry_after: float = 1) -> None:
         super().__init__("tokens cannot be verified now")
         self.retry_after = max(1, ceil(retry_after)) if isfinite(retry_after) else 1
+
+
+def place_of_caller() -> str:
+    """Return `` at FILE:LINE`` of the code outside of this package that has called it, if any."""
+    for frame, line in walk_stack(None):
+        file = Path(frame.f_code.co_filename)
+        if not file.is_relative_to(_OWN_CODE):
+            return f" at {file.name}:{line}"
+    return ""
 
 
 def type_and_place_of(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fastapi_scopes.events import process_log
+from fastapi_scopes.guard.attachment import process_watch
 from tests import fast, thinning
 
 # A busy machine is no defect of what is tested.
@@ -33,9 +34,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def fresh_log() -> None:
-    """The first refusal of each kind in a process is a WARNING; so it is in each test."""
+def fresh_process() -> None:
+    """Have each test begin as a process does: nothing was refused yet, and no guard is watched."""
     process_log.restart()
+    process_watch.forget()
 
 
 def pytest_collection_finish() -> None:

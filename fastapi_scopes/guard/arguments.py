@@ -28,6 +28,7 @@ from fastapi_scopes.errors import (
     TokenFault,
     collecting,
 )
+from fastapi_scopes.guard.attachment import process_watch
 from fastapi_scopes.metadata import ProtectedResource, metadata_router, parse_resource
 from fastapi_scopes.openapi import CurrentScheme, current_scheme
 from fastapi_scopes.perimeter import end_at_expiry
@@ -55,6 +56,8 @@ class ClassSignature:
 
     def __get__(self, instance: object | None, owner: type) -> NoReturn:
         if instance is not None:
+            # FastAPI has the instance as a dependency, and looks at its parameters.
+            process_watch.drop(instance)
             raise AttributeError("__signature__")
         raise ConfigurationError.of(
             f"Depends({owner.__name__}) was given the class, which guards nothing",

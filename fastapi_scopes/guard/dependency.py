@@ -25,6 +25,7 @@ from fastapi_scopes.authorization import (
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.findings import Finding, FindingCode, Severity
 from fastapi_scopes.core.rules import Rule
+from fastapi_scopes.guard.attachment import process_watch
 
 __all__ = ["ENDLESS", "DependencyEdge", "admin_scope_of"]
 
@@ -186,6 +187,7 @@ class DependencyEdge:
         known: dict[object, DependencyRoutes] = vars(app).setdefault(_ROUTES, {})
         routes = known.get(self.guard)
         if routes is None:
+            process_watch.drop(self.guard)
             routes = DependencyRoutes(app, self.guard, is_guard=self.is_guard)
             known[self.guard] = routes
         return routes

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from fastapi_scopes.authorization import Authorizer
 from fastapi_scopes.core.scope_map import ScopeMap
 from fastapi_scopes.errors import ConfigurationError
+from fastapi_scopes.guard.attachment import process_watch
 from fastapi_scopes.guard.documents import KEEP_ONE, GuardDocuments
 from fastapi_scopes.perimeter import Perimeter, PerimeterOptions, perimeter_of
 
@@ -40,6 +41,7 @@ class Enclosure:
                 f"protect() takes a FastAPI or Starlette app, not {type(app).__name__!r}",
                 "protect the app inside, or mount this one in an app and protect that",
             )
+        process_watch.drop(self.guard)
         known = perimeter_of(app)
         if known is None:
             self.documents.require_undocumented(app)

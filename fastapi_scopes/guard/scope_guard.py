@@ -39,6 +39,7 @@ from fastapi_scopes.guard.arguments import (
     published_by,
     scope_map_of,
 )
+from fastapi_scopes.guard.attachment import process_watch
 from fastapi_scopes.guard.checking import check_app
 from fastapi_scopes.guard.dependency import DependencyEdge
 from fastapi_scopes.guard.documents import GuardDocuments
@@ -153,6 +154,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
         self._documents = GuardDocuments(self, scheme, is_guard=_is_guard, rule_of_other=_rule_of)
         # What FastAPI's OpenAPI reads of a SecurityBase, beside `model`.
         self.scheme_name = scheme().name
+        process_watch.add(self)
 
     @property
     def model(self) -> SecurityBaseModel:  # type: ignore[override]
