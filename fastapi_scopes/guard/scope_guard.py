@@ -88,7 +88,7 @@ class ScopeGuard(SecurityBase, Generic[C]):
       verifier's if it has one of its own.
     """
 
-    scheme_name: str
+    scheme_name: str  # What FastAPI's OpenAPI reads of a SecurityBase, beside `model`.
     __signature__: ClassVar[ClassSignature] = ClassSignature()
     if not TYPE_CHECKING:
         # typing's own alias hides `__signature__`, and Depends(ScopeGuard[X]) would be open.
@@ -152,7 +152,6 @@ class ScopeGuard(SecurityBase, Generic[C]):
             self, self._rules, self._authorizer, is_guard=_is_guard, ends_streams=end_at_exp
         )
         self._documents = GuardDocuments(self, scheme, is_guard=_is_guard, rule_of_other=_rule_of)
-        # What FastAPI's OpenAPI reads of a SecurityBase, beside `model`.
         self.scheme_name = scheme().name
         process_watch.add(self)
 
