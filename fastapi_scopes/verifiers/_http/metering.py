@@ -2,7 +2,8 @@
 
 The HTTP client parses all that it has read before it lets the event loop go on, and it goes on
 reading 1xx answers without counting them. So the bounds are set where bytes come in: each read is
-short, is counted, and is followed by a turn of the event loop.
+short, is counted, and is followed by a turn of the event loop. What TLS keeps to itself is
+bounded in `trust`.
 """
 
 import asyncio

@@ -1,14 +1,19 @@
-"""The certificate authorities that servers are checked against."""
+"""TLS: the certificate authorities that servers are checked against, and how much they may send.
+
+What the HTTP client reads is counted once it is decrypted (`metering`), so a handshake is not, nor
+are messages of TLS itself. OpenSSL reads some of them without end: HelloRequests, for one, also
+before it has seen a certificate. In three seconds that was 600 MB.
+"""
 
 import asyncio
 import functools
 import os
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from ssl import SSLContext
-from typing import Final
+from ssl import MemoryBIO, SSLContext, SSLObject
+from typing import Any, Final, ParamSpec, TypeVar
 
 import httpx
 
@@ -16,9 +21,16 @@ from fastapi_scopes.errors import ConfigurationProblem
 
 __all__ = ["ca_file_problems", "certificate_fault", "context_for", "tls_context"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _EXPIRED: Final = 10
 _OTHER_HOST: Final = frozenset({62, 64})
 """Of X509_V_ERR_*: a certificate for another host name, or IP address."""
+
+# The client reads up to 64 KiB at once, and a record of 16 KiB that is not whole yet counts twice.
+_MAX_HIDDEN_BYTES: Final = 128 * 1024
+"""The most that is read of a connection without a byte for the client in it."""
 
 _contexts: dict[tuple[str | None, str | None], SSLContext] = {}
 _making = threading.Lock()
@@ -47,7 +59,37 @@ async def tls_context() -> SSLContext:
 def _make_context(trusted: tuple[str | None, str | None]) -> SSLContext:
     with _making:
         # Whoever waited here may find it made.
-        context = _contexts[trusted] = _contexts.get(trusted) or httpx.create_ssl_context()
+        context = _contexts.get(trusted) or _bounded(httpx.create_ssl_context())
+        _contexts[trusted] = context
+    return context
+
+
+def _bounded(context: SSLContext) -> SSLContext:
+    """Return *context*, of which no connection reads many bytes that the client never sees."""
+    wrap = context.wrap_bio
+
+    def wrap_bio(incoming: MemoryBIO, *args: Any, **options: Any) -> SSLObject:
+        connection = wrap(incoming, *args, **options)
+        hidden = 0
+
+        def counted(step: Callable[P, T]) -> Callable[P, T]:
+            def take(*args: P.args, **options: P.kwargs) -> T:
+                nonlocal hidden
+                # It is called for what has come in since it last asked for more.
+                hidden += incoming.pending
+                if hidden > _MAX_HIDDEN_BYTES:
+                    raise FetchError(f"sends more than {_MAX_HIDDEN_BYTES} bytes for TLS alone")
+                taken = step(*args, **options)
+                hidden = 0
+                return taken
+
+            return take
+
+        connection.do_handshake = counted(connection.do_handshake)  # type: ignore[method-assign]
+        connection.read = counted(connection.read)  # type: ignore[method-assign]
+        return connection
+
+    context.wrap_bio = wrap_bio  # type: ignore[method-assign]
     return context
 
 
@@ -70,7 +112,7 @@ def _context_of(path: Path, modified: int) -> SSLContext:  # noqa: ARG001 - part
     context = ssl.create_default_context(cafile=path)
     if not context.cert_store_stats()["x509"]:
         raise ValueError("no certificate")
-    return context
+    return _bounded(context)
 
 
 def ca_file_problems(ca_file: object, *, fetch: object = None) -> Iterator[ConfigurationProblem]:
