@@ -18,6 +18,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import httpx
 
 from fastapi_scopes.errors import ConfigurationProblem
+from fastapi_scopes.verifiers._http.documents import FetchError
 
 __all__ = ["ca_file_problems", "certificate_fault", "context_for", "tls_context"]
 
