@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import math
-from typing import Final
+from typing import Final, cast
 
+from fastapi_scopes.verifiers._interruptions import is_cancelled, is_interruption
 from fastapi_scopes.verifiers._settings import is_number_within
 from fastapi_scopes.verifiers.base import WarmableVerifier
 
@@ -24,38 +25,51 @@ def timeout_of(verifier: object) -> float:
 
 
 async def warm_up_in_time(verifier: object) -> None:
-    """Await `verifier.warm_up()`, where there is one, for the time that `timeout_of` says."""
+    """Await `verifier.warm_up()`, where there is one, for the time that `timeout_of` says.
+
+    What it raises is logged, but for what is to end the process.
+    """
     task = asyncio.create_task(warm_up(verifier))
     try:
         for seconds in (timeout_of(verifier), _GRACE):
             # Not by asyncio.timeout, which waits for a task that swallows its cancellation.
             done, _ = await asyncio.wait([task], timeout=seconds)
             if done:
-                return
-        _log_failure(verifier, "has not ended in time")
+                break
+        if not task.done():
+            _log_failure(verifier, "has not ended in time")
+        elif task.cancelled():
+            _log_failure(verifier, "was cancelled")
+        else:
+            task.result()
     finally:
         task.cancel()
 
 
 async def warm_up(verifier: object) -> None:
-    """Await `verifier.warm_up()`, where there is one."""
+    """Await `verifier.warm_up()`, where there is one.
+
+    What it raises is logged, but for what is to end this task or the process.
+    """
     if not isinstance(verifier, WarmableVerifier):
         return
     try:
         await verifier.warm_up()
-    except asyncio.CancelledError:
-        if _is_cancelled():
+    except BaseException as error:  # the developer's code may raise anything
+        if is_interruption(error) or _holds_an_end(error):
             raise
-        _log_failure(verifier, "was cancelled")
-    except Exception as error:  # noqa: BLE001 - the developer's code may raise anything
-        if not _is_cancelled():
+        if isinstance(error, asyncio.CancelledError):
+            _log_failure(verifier, "was cancelled")
+        elif not is_cancelled():
             # The text of a foreign error may hold anything.
             _log_failure(verifier, f"raised {type(error).__name__}")
 
 
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _holds_an_end(error: BaseException) -> bool:
+    if not isinstance(error, BaseExceptionGroup):
+        return False
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return group.subgroup((KeyboardInterrupt, SystemExit)) is not None
 
 
 def _log_failure(verifier: object, failure: str) -> None:

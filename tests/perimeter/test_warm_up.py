@@ -330,6 +330,7 @@ def test_error_after_the_start_has_gone_on_is_nobodys(caplog: pytest.LogCaptureF
     with TestClient(protected(Warmable(fails_late, timeout=0.05))) as client:
         assert client.get("/open").status_code == 200
     assert "canary" not in caplog.text
+    assert len(errors_in(caplog)) == 1
 
 
 def test_app_on_another_event_loop_starts_without() -> None:

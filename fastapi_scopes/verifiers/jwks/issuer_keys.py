@@ -211,12 +211,9 @@ class IssuerKeys:
         """Hold the keys that *attempt* brought, or return the reason why it brought none."""
         now = self._now()
         if task.cancelled():
-            if task.cancelling():
-                # The event loop that began it is closing, which is no fault of the issuer.
-                self._state.abandon(attempt)
-                return None
-            self._state.fail(attempt, now)
-            return "CancelledError"
+            # The event loop that began it is closing, which is no fault of the issuer.
+            self._state.abandon(attempt)
+            return None
         error = task.exception()
         if error is None:
             found = task.result()

@@ -18,6 +18,7 @@ from fastapi_scopes.verifiers._http import (
     url_problem,
     without_query,
 )
+from fastapi_scopes.verifiers._interruptions import is_interruption
 from fastapi_scopes.verifiers._jose import Algorithm
 from fastapi_scopes.verifiers._settings import is_number_within
 from fastapi_scopes.verifiers.jwks.diagnosis import is_page, mistake_in
@@ -149,7 +150,9 @@ class JWKSSource:
             raise FetchError(f"{without_query(url)} gave no answer in time") from None
         except FetchError as error:
             raise error.at(without_query(url)) from None
-        except Exception as error:  # noqa: BLE001 - fetch= is the developer's code
+        except BaseException as error:  # fetch= is the developer's code
+            if is_interruption(error):
+                raise
             # The text of a foreign error may hold anything.
             name = type(error).__name__
             raise FetchError(f"{without_query(url)} is not fetched: {name}") from None

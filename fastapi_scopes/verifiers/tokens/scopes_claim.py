@@ -108,7 +108,11 @@ class ScopesReader:
                 # A text of a type of the application's own, such as an enum, is made a plain one.
                 return [str.__str__(each) if isinstance(each, str) else each for each in values]
             reason = f"returned a {type(returned).__name__!r}"
-        except Exception as bug:  # noqa: BLE001 - code of the application, given any claims
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        # INVARIANT: also a CancelledError, by which the callers of a task that verifies for them
+        # would seem to be cancelled (test_what_scopes_claim_raises_refuses_the_token).
+        except BaseException as bug:  # noqa: BLE001 - code of the application, given any claims
             # Its text may quote them.
             reason = f"raised {type_and_place_of(bug)}"
         _log.error("the function scopes_claim %s, the token is refused", reason)
