@@ -5,7 +5,7 @@ import datetime
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from fastapi_scopes.errors import ConfigurationError
 from fastapi_scopes.verifiers import Document, IntrospectionVerifier
 from fastapi_scopes.verifiers._http import context_for, tls_context
 from tests.issuers import faults
+from tests.issuers.faults import members
 from tests.issuers.faulty import FaultyIssuer
 from tests.verifiers.fetching import UNAVAILABLE, make_fetching
 from tests.verifiers.introspecting import SETTINGS, make_introspecting, make_issuer
@@ -62,11 +63,13 @@ def make_certificate(
         .sign(private, hashes.SHA256())
     )
     path = folder / f"{host}.pem"
-    path.write_bytes(
-        certificate.public_bytes(Encoding.PEM)
-        + private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    path.write_bytes(certificate.public_bytes(Encoding.PEM) + private_pem(private))
     return path
+
+
+def private_pem(key: Any) -> bytes:
+    pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem
 
 
 @asynccontextmanager
@@ -208,12 +211,14 @@ def test_file_of_authorities_is_read_once_until_it_changes(tmp_path: Path) -> No
     assert context_for(certificate) is not first
 
 
+BROKEN = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 NO_AUTHORITIES: dict[str, bytes | None] = {
     "absent": None,
     "empty": b"",
     "no-pem": b"\x30\x82",
     "html": b"<!doctype html>",
-    "broken": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "broken": BROKEN,
+    "public-key": BROKEN.replace(b"CERTIFICATE", b"PUBLIC KEY"),
 }
 NO_FILE = (
     "ca_file is no file of certificates in PEM, or cannot be read; "
@@ -233,6 +238,78 @@ def test_file_without_authorities_is_named_by_the_constructor(
     with pytest.raises(ConfigurationError) as caught:
         IntrospectionVerifier(**{**SETTINGS, "ca_file": path})
     assert str(caught.value) == NO_FILE
+
+
+Written = Callable[[bytes], bytes]
+
+NO_PEM: dict[str, Written] = {
+    "private-key-alone": lambda _: private_pem(ec_key(name="tls")),
+    "binary": lambda pem: ssl.PEM_cert_to_DER_cert(pem.decode()),
+    "utf-16": lambda pem: pem.decode().encode("utf-16"),
+    "one-line": lambda pem: pem.replace(b"\n", b"\\n"),
+    "cut-off": lambda pem: pem + pem[:100],
+    "one-of-two-broken": lambda pem: pem + BROKEN,
+}
+PEM: dict[str, Written] = {
+    "crlf": lambda pem: pem.replace(b"\n", b"\r\n"),
+    "text-around": lambda pem: b"Our authority\n\n" + pem + b"\nEnd\n",
+    "no-line-break-at-the-end": lambda pem: pem.rstrip(),
+    "private-key-before-it": lambda pem: private_pem(ec_key(name="tls")) + pem,
+    "twice": lambda pem: pem * 2,
+}
+
+
+def written_anew(written: Written, certificate: Path) -> Path:
+    """A file with *certificate*, without its key, as it is *written*."""
+    pem, _, _ = certificate.read_bytes().partition(b"-----BEGIN PRIVATE KEY-----")
+    path = certificate.with_name("written.pem")
+    path.write_bytes(written(pem))
+    return path
+
+
+@pytest.mark.parametrize("written", NO_PEM.values(), ids=NO_PEM)
+def test_file_that_is_not_whole_pem_of_certificates_is_refused(
+    written: Written, tmp_path: Path
+) -> None:
+    assert problems_of(ca_file=written_anew(written, make_certificate(tmp_path))) == (NO_FILE,)
+
+
+@pytest.mark.parametrize("written", PEM.values(), ids=PEM)
+@looped
+async def test_authority_is_found_however_its_file_is_written(
+    written: Written, issuer: FaultyIssuer, tmp_path: Path
+) -> None:
+    certificate = make_certificate(tmp_path)
+    path = written_anew(written, certificate)
+
+    assert await asked_under_tls(issuer, certificate, ca_file=path) == "accept"
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.pem"
+    loop.symlink_to(loop)
+    below = make_certificate(tmp_path) / "ca.pem"
+    hidden = make_certificate(tmp_path, host="hidden.example")
+    hidden.chmod(0)
+    # A superuser reads everything.
+    hidden_or_loop = loop if os.access(hidden, os.R_OK) else hidden
+    for path in (loop, below, hidden_or_loop):
+        assert problems_of(ca_file=path) == (NO_FILE,)
+
+
+@looped
+async def test_issuer_without_tls_may_name_a_key_set_under_that_of_the_authority(
+    issuer: FaultyIssuer, tmp_path: Path
+) -> None:
+    certificate = make_certificate(tmp_path)
+    # What has no TLS needs no authority, and one is no error: a setting for all environments.
+    plain = make_fetching(issuer, ca_file=certificate)
+    assert await outcome_of(plain, issuer.mint()) == "accept"
+    async with tls_before(issuer, certificate) as origin:
+        issuer.metadata.switch(members(jwks_uri=f"{origin}/jwks"))
+        believing = make_fetching(issuer, ca_file=certificate)
+        assert await outcome_of(believing, issuer.mint()) == "accept"
+        assert await outcome_of(make_fetching(issuer), issuer.mint()) == UNAVAILABLE
 
 
 def test_revocations_alone_are_no_authorities(tmp_path: Path) -> None:
