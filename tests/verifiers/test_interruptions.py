@@ -17,7 +17,6 @@ from tests.verifiers.publishing import (
     looped,
     make_jwks_verifier,
     outcome_of,
-    settled,
 )
 
 UNAVAILABLE = "verifier_unavailable"
@@ -107,24 +106,6 @@ async def test_what_fetch_raises_at_the_start_is_said_of_keys_and_endpoints(
     ]
 
 
-@pytest.mark.parametrize(("error", "name"), ODD.values(), ids=ODD)
-@looped
-async def test_what_fetch_raises_for_the_document_is_said_and_begins_the_cooldown(
-    error: BaseException, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    found, issuer = unhandled(), Issuer()
-    issuer.error = error
-    endpoints = issuer.verifier().discover_endpoints()
-    for _ in range(3):
-        assert endpoints() is None
-        await settled()
-    assert issuer.urls == [OPENID]
-    (said,) = caplog.messages
-    assert f"{OPENID} is not fetched: {name}; " in said
-    gc.collect()
-    assert found == []
-
-
 @looped
 async def test_request_that_is_cancelled_while_fetch_runs_is_cancelled() -> None:
     issuer = Issuer()
@@ -189,12 +170,7 @@ async def ask(verifier: Any) -> None:
     await outcome_of(verifier, Issuer().mint())
 
 
-async def make_document(verifier: Any) -> None:
-    verifier.discover_endpoints()()
-    await settled()
-
-
-@pytest.mark.parametrize("use", [start, ask, make_document])
+@pytest.mark.parametrize("use", [start, ask])
 @pytest.mark.parametrize("error", ENDING.values(), ids=ENDING)
 def test_fetch_may_end_the_process(
     error: BaseException, use: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
