@@ -220,6 +220,7 @@ def test_what_bind_refuses_is_a_refusal_and_nothing_else(
     assert status == (401 if has_bind else 200)
     first = (False, "claims") if has_bind else (True, "authenticated")
     assert notes.told == [first, (True, "authenticated"), (True, "public")]
+    assert [each.subject for each in notes.events] == ["mallory", "alice", None]
     assert "canary" not in caplog.text
 
 

@@ -92,6 +92,19 @@ class RouteTree:
             self.start_serving()
         if self.context.changes.count != self._seen:
             self.refresh()
+        return self._match_of(asgi_scope, index)
+
+    def preview(self, asgi_scope: MutableMapping[str, Any]) -> RouteMatch:
+        """Return what `resolve` would; on an app that does not serve yet, it leaves no trace.
+
+        INVARIANT: what the app gets until it serves is seen (attacks/test_late_dependencies.py).
+        """
+        self.refresh(anew=not self.is_serving)
+        return self._match_of(asgi_scope, None)
+
+    def _match_of(
+        self, asgi_scope: MutableMapping[str, Any], index: RouteIndex | None
+    ) -> RouteMatch:
         match = RouteMatch()
         try:
             follow(index or self.root, RouterStep(asgi_scope), match)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from fastapi_scopes.authorization.fields import Field
 from fastapi_scopes.core.claims import Claims
+from fastapi_scopes.core.decisions import Decision
 from fastapi_scopes.core.endpoints import Kind
 from fastapi_scopes.core.problems import Problem
 from fastapi_scopes.core.rules import Rule
@@ -94,6 +95,13 @@ class Verdict:
         return self._claims
 
     @property
+    def caller(self) -> Claims | None:
+        """The claims of the caller, only to be read, also where the caller is refused."""
+        if self._shared is not None:
+            return self._shared.original
+        return self.cause.claims if isinstance(self.cause, Decision) else None
+
+    @property
     def has_claims(self) -> bool:
         """Whether there are claims: the caller has a token that was verified."""
         return self._shared is not None
@@ -108,7 +116,9 @@ class Verdict:
 
     def refused(self, cause: Cause, problem: Problem) -> "Verdict":
         """Return a verdict on the same request that refuses it with *problem*, for *cause*."""
-        return refusing(self.request, self.rule, cause, problem)
+        verdict = refusing(self.request, self.rule, cause, problem)
+        verdict._shared = self._shared
+        return verdict
 
 
 def refusing(request: AccessRequest, rule: Rule | None, cause: Cause, problem: Problem) -> Verdict:

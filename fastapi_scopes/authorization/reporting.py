@@ -52,9 +52,11 @@ class DecisionReporter:
         event = event_of(
             verdict.cause,
             verdict.problem,
+            caller=verdict.caller,
             method=request.method,
             template=request.route.template if request.route is not None else None,
-            rule=verdict.rule,
+            # What rules unknown paths is no rule of the map.
+            rule=verdict.rule if request.route is not None else None,
             reported=verdict.reported,
             pseudonyms=self.pseudonyms,
             now=self.now(),

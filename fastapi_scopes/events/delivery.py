@@ -5,12 +5,14 @@ event loop that decided. It gets the events in order, from a queue of 1,024.
 """
 
 import asyncio
+import atexit
 import contextvars
 import inspect
 import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +94,9 @@ class _ProcessState:
         return sum(map(len, self.queues.values()))
 
 
+_living: "weakref.WeakSet[Delivery]" = weakref.WeakSet()
+
+
 class Delivery:
     """Brings events to one hook; safe for use by threads and event loops, and after a fork."""
 
@@ -117,6 +122,7 @@ class Delivery:
         self._faults: dict[str, float] = {}
         self._dropped = 0
         self._state = _ProcessState()
+        _living.add(self)
 
     def send(self, event: DecisionEvent) -> None:
         """Have the hook get *event*: at once where it is immediate, else as soon as it can."""
@@ -151,6 +157,14 @@ class Delivery:
             _log.warning("%s: %d events are lost, it is too slow", self._name, state.waiting)
         if self._dropped:
             _log.warning("%s: %d events were dropped in all", self._name, self._dropped)
+
+    def flush_thread(self, deadline: float) -> None:
+        """Wait until the thread has had all events, or until *deadline* of `time.monotonic`."""
+        state = self._process_state()
+        with state.changed:
+            state.changed.wait_for(
+                lambda: not state.queues.get(None), max(0, deadline - time.monotonic())
+            )
 
     def _process_state(self) -> _ProcessState:
         if self._state.pid != os.getpid():
@@ -237,6 +251,7 @@ class Delivery:
                 queue.popleft()
             if not queue:
                 state.queues.pop(place, None)
+                state.changed.notify_all()
 
     def _report(self, fault: str) -> None:
         """Log *fault*, at most once in a minute."""
@@ -266,3 +281,13 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _flush_threads() -> None:
+    # For apps without a lifespan of ours; a thread ends with the process, wherever it is.
+    deadline = time.monotonic() + FLUSH_SECONDS
+    for each in [*_living]:
+        each.flush_thread(deadline)
+
+
+atexit.register(_flush_threads)

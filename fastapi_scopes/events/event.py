@@ -140,10 +140,11 @@ class Pseudonyms:
         return hmac.digest(self._key, name.encode(errors="surrogatepass"), "sha256").hex()[:32]
 
 
-def event_of(
+def event_of(  # noqa: PLR0913 - one keyword for each part
     cause: Cause,
     problem: Problem | None,
     *,
+    caller: Claims | None,
     method: str,
     template: object,
     rule: object,
@@ -151,9 +152,12 @@ def event_of(
     pseudonyms: Pseudonyms,
     now: float,
 ) -> DecisionEvent:
-    """Return the event of a decision for *cause*; with a *problem* it is a refusal."""
+    """Return the event of a decision for *cause*; with a *problem* it is a refusal.
+
+    *caller* are the claims of a token that was verified.
+    """
     decision = cause if isinstance(cause, Decision) else None
-    claims = _claims_in(decision.claims if decision is not None else None)
+    claims = _claims_in(caller)
     actor = claims.get("act")
     return DecisionEvent(
         allowed=problem is None,

@@ -161,7 +161,7 @@ def _find(
     app: Starlette, asgi_scope: dict[str, Any], tree_of: Callable[[Starlette], RouteTree]
 ) -> tuple[RouteMatch, Starlette, MutableMapping[str, Any]]:
     """Return where a connection leads, the app that has the route, and its scope there."""
-    match = tree_of(app).resolve(asgi_scope)
+    match = tree_of(app).preview(asgi_scope)
     inner = mounted_app_of(match)
     if inner is None:
         return match, app, asgi_scope
@@ -185,7 +185,7 @@ def _explanation(
         caller=asked.caller,
         template=None if route is None else str(route.template),
         source="" if endpoint is None else endpoint.source,
-        rule=None if verdict.rule is None else verdict.rule.key,
+        rule=None if verdict.rule is None or route is None else verdict.rule.key,
         requirement=None if verdict.rule is None else str(verdict.rule.requirement),
         candidates=candidates_of(resolution),
         allowed=verdict.problem is None,

@@ -170,7 +170,7 @@ class Perimeter:
 
         *asgi_scope* has no credentials; nothing is asked, told or awaited.
         """
-        return self._decider.verdict_for(self.tree().resolve, asgi_scope, claims)
+        return self._decider.verdict_for(self.tree().preview, asgi_scope, claims)
 
     async def problems_at_start(self) -> Problems:
         """Check the app; return what keeps it from starting, and log what does not."""

@@ -95,8 +95,21 @@ def checking_twice(guard: Any, app: FastAPI) -> None:
     guard.check(app)
 
 
-LOOKS = [protecting, protecting_and_checking, checking, documenting, checking_twice]
-GUARDING = [protecting, protecting_and_checking]
+def explaining(guard: Any, app: FastAPI) -> None:
+    for path in ("/x", "/v1/x", "/api/v1/x", "/m/v1/x"):
+        guard.explain(app, "GET", path)
+        guard.explain(app, "WEBSOCKET", path.replace("x", "ws"))
+
+
+def protecting_and_explaining(guard: Any, app: FastAPI) -> None:
+    explaining(guard, guard.protect(app))
+
+
+LOOKS = [
+    *(protecting, protecting_and_checking, protecting_and_explaining),
+    *(checking, documenting, checking_twice, explaining),
+]
+GUARDING = [protecting, protecting_and_checking, protecting_and_explaining]
 
 
 @pytest.fixture(params=["lifespan", "none"])

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import os
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -75,3 +77,30 @@ def test_fork_waits_for_no_event_of_its_parent(caplog: pytest.LogCaptureFixture)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
         release.set()
+
+
+DEPENDENCY_ALONE = """
+    import secrets, sys, time
+    from fastapi import Depends, FastAPI
+    from fastapi.testclient import TestClient
+    from fastapi_scopes import JWTVerifier, ScopeGuard
+
+    def slow(event):
+        time.sleep(0.02)
+        print(event.reason, flush=True)
+
+    verifier = JWTVerifier(
+        keys=[secrets.token_hex(32)], algorithms=["HS256"], issuer=None, audience=None
+    )
+    guard = ScopeGuard({"GET /a": "a"}, verifier=verifier, on_decision=slow)
+    app = FastAPI(openapi_url=None, dependencies=[Depends(guard)])
+    app.add_api_route("/a", lambda: None)
+    for _ in range(5):
+        TestClient(app).get("/a")
+"""
+
+
+def test_end_of_the_process_waits_for_the_thread() -> None:
+    program = [sys.executable, "-c", textwrap.dedent(DEPENDENCY_ALONE)]
+    ended = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["missing_credentials"] * 5
