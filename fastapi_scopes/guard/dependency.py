@@ -84,7 +84,7 @@ class DependencyEdge:
 
     def verdict_for(
         self,
-        route: ResolvedRoute,
+        route: ResolvedRoute | None,
         asgi_scope: MutableMapping[str, Any],
         claims: Claims | None,
     ) -> Verdict:

@@ -1,5 +1,6 @@
 """Explains what a guard would do with a request, by the code that decides on requests."""
 
+import re
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -15,24 +16,26 @@ from fastapi_scopes._routing import (
     mounted_app_of,
     protected_endpoints_of,
 )
-from fastapi_scopes.authorization import AccessRequest, Rulebook, Verdict
+from fastapi_scopes.authorization import AccessRequest, Rulebook, Verdict, usable_method_of
 from fastapi_scopes.core.candidates import candidates_of
 from fastapi_scopes.core.claims import Claims
 from fastapi_scopes.core.decisions import Decision, Reason
 from fastapi_scopes.core.endpoints import Endpoint, Reach
-from fastapi_scopes.core.methods import WEBSOCKET, is_method_name
+from fastapi_scopes.core.methods import WEBSOCKET
 from fastapi_scopes.core.rules import Resolution
 from fastapi_scopes.core.scopes import require_scope_token, scopes_in
 from fastapi_scopes.errors import ConfigurationError, ConfigurationProblem, collecting
 from fastapi_scopes.events import reason_of
 from fastapi_scopes.guard.arguments import required_app
 from fastapi_scopes.guard.dependency import DependencyEdge
-from fastapi_scopes.guard.explanation import Explanation
+from fastapi_scopes.guard.explanation import NO_GUARD, NO_ROUTE, Explanation
 from fastapi_scopes.perimeter import Perimeter, perimeter_of
 
 __all__ = ["Asked", "explanation_of"]
 
 _FAR: Final = 2**40
+# RFC 9110 5.6.2: a token, whatever the rules of a map may name.
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WAYS_OUT: Final = {
     Reason.MISSING_CREDENTIALS: "send a token, or map the route to PUBLIC",
     Reason.DENIED: "the rule is DENY; write what may pass in its place",
@@ -57,7 +60,7 @@ class Asked:
             ConfigurationError: naming every argument that is none.
         """
         problems: list[ConfigurationProblem] = []
-        if not isinstance(method, str) or not (method == WEBSOCKET or is_method_name(method)):
+        if not isinstance(method, str) or not _METHOD.fullmatch(method):
             remedy = "write 'GET', or 'WEBSOCKET'"
             problems.append(ConfigurationProblem("is no method", remedy, setting="method"))
         if not isinstance(path, str) or not path.startswith("/"):
@@ -146,10 +149,10 @@ def _explain_by_dependency(asked: Asked, app: Starlette, edge: DependencyEdge) -
             template=str(match.route.template),
             source="" if endpoint is None else endpoint.source,
             allowed=True,
-            reason=f"nothing of this guard: {reach}",
-            way_out="put Depends(guard) on the route, or protect the app",
+            reason=NO_GUARD,
+            way_out=f"{reach}: put Depends(guard) on the route, or protect the app",
         )
-    if match.route is None:
+    if match.route is None and usable_method_of(scope) is not None:
         # Nothing runs: the app itself answers.
         verdict = Verdict(AccessRequest(None, asked.method, looks_at_credentials=False))
     else:
@@ -190,7 +193,7 @@ def _explanation(
         candidates=candidates_of(resolution),
         allowed=verdict.problem is None,
         reported=verdict.reported,
-        reason="no route, the app answers 404 or 405" if cause is None else reason_of(cause),
+        reason=NO_ROUTE if cause is None else reason_of(cause),
         missing=cause.missing if isinstance(cause, Decision) else (),
         problem=verdict.problem,
         way_out=_way_out(asked, verdict, match),

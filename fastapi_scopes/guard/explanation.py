@@ -1,12 +1,16 @@
 """Explanations: what a guard would do with a request, and why."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi_scopes._lines import one_line
 from fastapi_scopes.core.candidates import Candidate
 from fastapi_scopes.core.problems import Problem
 
-__all__ = ["Explanation"]
+__all__ = ["NO_GUARD", "NO_ROUTE", "Explanation"]
+
+NO_ROUTE: Final = "no_route"
+NO_GUARD: Final = "no_guard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,8 @@ class Explanation:
     reported: bool = False
     """Whether the request passes only because refusals are reported until a moment."""
     reason: str
-    """Why, in a word, as a `DecisionEvent` has it."""
+    """Why, in a word, as a `DecisionEvent` has it; or ``no_route`` where the app itself answers,
+    or ``no_guard`` where this guard does not run."""
     missing: tuple[str, ...] = ()
     """The scopes that are missing."""
     problem: Problem | None = None
@@ -80,6 +85,8 @@ class Explanation:
             why += f", missing {' '.join(map(repr, self.missing))}"
         if self.problem is not None:
             return f"{self.problem.status} {self.problem.code}: {why}"
-        if self.rule is None and self.reason not in {"authenticated", "anonymous"}:
-            return why
+        if self.reason == NO_ROUTE:
+            return "no route, the app answers 404 or 405, or redirects"
+        if self.reason == NO_GUARD:
+            return "this guard does not run there"
         return f"passes, and the refusal is reported: {why}" if self.reported else f"passes: {why}"
