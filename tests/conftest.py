@@ -1,6 +1,7 @@
 """How the tests run: which of them, and in how many processes."""
 
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def fresh_process() -> None:
+def fresh_process() -> Iterator[None]:
     """Have each test begin as a process does: nothing was refused yet, and no guard is watched."""
     process_log.restart()
+    process_watch.forget()
+    yield
     process_watch.forget()
 
 
