@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -199,3 +200,22 @@ def test_what_scopes_claim_raises_refuses_the_token(
     assert len(caplog.messages) == 2
     for each in caplog.messages:
         assert each.startswith(f"the function scopes_claim raised {name} at test_interruptions.py:")
+
+
+@pytest.mark.parametrize(("error", "name"), ODD.values(), ids=ODD)
+@looped
+async def test_what_plug_ins_raise_is_a_failure_and_cancels_nobody(
+    error: BaseException, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer, raises = Issuer(), raising(error)
+    list_that_fails = SimpleNamespace(is_revoked=raises)
+    checker = SimpleNamespace(check=raises)
+    revoking = issuer.verifier(revocations=list_that_fails)
+    assert await outcome_of(revoking, issuer.mint(jti="a")) == "verifier_unavailable"
+    proving = issuer.verifier(proof=checker)
+    assert await outcome_of(proving, issuer.mint(cnf={"jkt": "a"})) == "confirmation"
+    said = [each for each in caplog.messages if " raised " in each]
+    assert [each.partition(" at ")[0] for each in said] == [
+        f"revocation list raised {name}",
+        f"proof checker raised {name}",
+    ]

@@ -17,6 +17,7 @@ from fastapi_scopes.errors import (
     VerifierUnavailable,
     type_and_place_of,
 )
+from fastapi_scopes.verifiers._interruptions import is_interruption
 from fastapi_scopes.verifiers.base import Origin, ProofChecker, RevocationList, SharedClaims
 from fastapi_scopes.verifiers.options import ResolvedOptions, TokenKind
 from fastapi_scopes.verifiers.tokens.claims import (
@@ -199,7 +200,9 @@ class TokenProfile(Origin, Generic[ClaimsT]):
             return await cast("RevocationList", self._revocations).is_revoked(issuer, jti)
         except (TokenError, VerifierUnavailable):
             raise
-        except Exception as bug:  # noqa: BLE001 - code of the application, asked for any token
+        except BaseException as bug:  # code of the application, asked for any token
+            if is_interruption(bug):
+                raise
             _log.error("revocation list raised %s", type_and_place_of(bug))
         raise VerifierUnavailable
 
@@ -210,7 +213,9 @@ class TokenProfile(Origin, Generic[ClaimsT]):
             answer = await proof.check(token, confirmation)  # type: ignore[func-returns-value]
         except (TokenError, VerifierUnavailable):
             raise
-        except Exception as bug:  # noqa: BLE001 - code of the application, given any confirmation
+        except BaseException as bug:  # code of the application, given any confirmation
+            if is_interruption(bug):
+                raise
             _log.error("proof checker raised %s", type_and_place_of(bug))
         # One that says no instead of raising is believed. By identity: `==` may be its own code.
         if answer is not None and answer is not True:  # pyright: ignore[reportUnnecessaryComparison]
