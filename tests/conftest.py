@@ -1,6 +1,7 @@
 """How the tests run: which of them, and in how many processes."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from fastapi_scopes.events import process_log
-from fastapi_scopes.guard.attachment import process_watch
 from tests import fast, thinning
 
 # A busy machine is no defect of what is tested.
@@ -38,9 +38,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def fresh_process() -> Iterator[None]:
     """Have each test begin as a process does: nothing was refused yet, and no guard is watched."""
     process_log.restart()
-    process_watch.forget()
+    _forget_guards()
     yield
-    process_watch.forget()
+    _forget_guards()
+
+
+def _forget_guards() -> None:
+    # Not imported here: that takes a second, also where no test needs a guard.
+    attachment = sys.modules.get("fastapi_scopes.guard.attachment")
+    if attachment is not None:
+        attachment.process_watch.forget()
 
 
 def pytest_collection_finish() -> None:

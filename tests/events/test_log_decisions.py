@@ -72,10 +72,9 @@ def test_text_of_an_issuer_stays_within_its_line(
 class JSONFormatter(logging.Formatter):
     """As those of python-json-logger and others: what a record has beyond the usual, as JSON."""
 
-    usual = frozenset({*vars(logging.makeLogRecord({})), "message"})
-
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps({k: v for k, v in vars(record).items() if k not in self.usual})
+        usual = {*vars(logging.makeLogRecord({})), "message"}
+        return json.dumps({k: v for k, v in vars(record).items() if k not in usual})
 
 
 def test_record_has_everything_for_a_json_formatter(caplog: pytest.LogCaptureFixture) -> None:
