@@ -281,6 +281,35 @@ def test_arguments_that_are_none_are_named(call: Callable[[Any, Any], Any], said
     assert str(caught.value).startswith(said)
 
 
+def test_route_that_the_framework_does_not_name_is_denied() -> None:
+    guard = make_guard({"GET /m/x": "x", "GET /x": "x"})
+    app, router = FastAPI(openapi_url=None), APIRouter()
+    router.add_api_route("/x", running("x"), dependencies=[Depends(guard)])
+    app.router.routes.append(Mount("/m", router))
+    app.router.routes.append(Mount("/n", router))
+    for path in ("/m/x", "/n/x"):
+        told = guard.explain(app, "GET", path, scopes=["x"])
+        assert TestClient(app).get(path, headers=bearer("x")).status_code == told.status == 403
+
+
+def test_app_that_is_mounted_in_itself_is_explained() -> None:
+    guard = make_guard({"GET /a": "a"})
+    app = FastAPI(openapi_url=None, dependencies=[Depends(guard)])
+    app.add_api_route("/a", running("a"))
+    app.mount("/again", app)
+    app.mount("", app)
+    assert guard.explain(app, "GET", "/a", scopes=["a"]).allowed
+    assert guard.explain(app, "GET", "/again/a", scopes=["a"]).path == "/again/a"
+    assert guard.explain(app, "GET", "/none").problem is None
+
+
+def test_scopes_of_claims_are_one_line() -> None:
+    guard, app = make_app(True)
+    held = frozenset({"a\nb\x1b[2J", "x" * 10_000})
+    told = guard.explain(app, "GET", "/me", claims=Claims(exp=2**40, scopes=held))
+    assert all(each.isprintable() and len(each) < 400 for each in str(told).splitlines())
+
+
 def test_body_is_the_problem_document(protects: bool) -> None:
     guard, app = make_app(protects)
     told = guard.explain(app, "POST", "/agents/a1/runs", scopes=["app:run"])

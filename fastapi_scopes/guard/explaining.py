@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from starlette.applications import Starlette
 
-from fastapi_scopes._lines import listed
+from fastapi_scopes._lines import listed, one_line
 from fastapi_scopes._routing import (
     RouteMatch,
     RouteTree,
@@ -101,7 +101,7 @@ def _caller_of(scopes: object, claims: object) -> tuple[str, Claims | None]:
             raise ConfigurationError.of(
                 f"is a {type(claims).__name__!r}", "pass Claims(...)", setting="claims"
             )
-        return f"with the scopes {' '.join(sorted(claims.scopes)) or '(none)'}", claims
+        return _holding(claims.scopes), claims
     if scopes is None:
         return "without a token", None
     if isinstance(scopes, str) or not isinstance(scopes, Sequence):
@@ -113,7 +113,11 @@ def _caller_of(scopes: object, claims: object) -> tuple[str, Claims | None]:
             require_scope_token(each)
     ConfigurationError.raise_for(problems)
     held = frozenset(cast("Sequence[str]", scopes))
-    return f"with the scopes {' '.join(sorted(held)) or '(none)'}", Claims(exp=_FAR, scopes=held)
+    return _holding(held), Claims(exp=_FAR, scopes=held)
+
+
+def _holding(scopes: frozenset[str]) -> str:
+    return one_line(f"with the scopes {' '.join(sorted(scopes)) or '(none)'}")
 
 
 def explanation_of(asked: Asked, app: object, edge: DependencyEdge) -> Explanation:
@@ -140,7 +144,9 @@ def _explain_by_dependency(asked: Asked, app: Starlette, edge: DependencyEdge) -
     tree_of, is_guard = edge.tree_of, edge.is_guard
     found = [*endpoints_of(holder, edge.guard, tree_of=tree_of, is_guard=is_guard)]
     endpoint = _endpoint_at(match, asked.method, found)
-    if match.route is not None and (endpoint is None or endpoint.reach is not Reach.GUARDED):
+    is_denied = endpoint is not None and endpoint.reach is Reach.UNRESOLVED
+    is_guarded = endpoint is not None and endpoint.reach is Reach.GUARDED
+    if match.route is not None and not is_guarded and not is_denied:
         reach = "no guard runs" if endpoint is None else endpoint.reach.value
         return Explanation(
             method=asked.method,
@@ -156,19 +162,23 @@ def _explain_by_dependency(asked: Asked, app: Starlette, edge: DependencyEdge) -
         # Nothing runs: the app itself answers.
         verdict = Verdict(AccessRequest(None, asked.method, looks_at_credentials=False))
     else:
-        verdict = edge.verdict_for(match.route, scope, asked.claims)
+        # Where the framework does not say which route runs, no rule holds.
+        verdict = edge.verdict_for(None if is_denied else match.route, scope, asked.claims)
     return _explanation(asked, match, verdict, edge.rules, found)
 
 
 def _find(
-    app: Starlette, asgi_scope: dict[str, Any], tree_of: Callable[[Starlette], RouteTree]
+    app: Starlette,
+    asgi_scope: dict[str, Any],
+    tree_of: Callable[[Starlette], RouteTree],
+    outer: tuple[Starlette, ...] = (),
 ) -> tuple[RouteMatch, Starlette, MutableMapping[str, Any]]:
     """Return where a connection leads, the app that has the route, and its scope there."""
     match = tree_of(app).preview(asgi_scope)
     inner = mounted_app_of(match)
-    if inner is None:
+    if inner is None or any(inner[0] is each for each in (*outer, app)):
         return match, app, asgi_scope
-    return _find(inner[0], inner[1], tree_of)
+    return _find(*inner, tree_of, (*outer, app))
 
 
 def _explanation(
