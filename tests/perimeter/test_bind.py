@@ -39,7 +39,7 @@ class OfTheAppError(Exception):
     """Says what no log may hold."""
 
     def __str__(self) -> str:
-        return "alice may not, says her token"
+        return "canary may not, says her token"
 
 
 RAISED: dict[str, tuple[Exception, int]] = {
@@ -47,8 +47,8 @@ RAISED: dict[str, tuple[Exception, int]] = {
     "credentials": (CredentialsError(), 400),
     "issuer": (VerifierUnavailable(), 503),
     "anything": (OfTheAppError(), 401),
-    "key": (KeyError("alice"), 401),
-    "lookup": (LookupError("alice"), 401),
+    "key": (KeyError("canary"), 401),
+    "lookup": (LookupError("canary"), 401),
 }
 PLACES: list[Where] = [in_the_app, included, mounted, mounted_app, behind_a_host]
 
@@ -76,7 +76,7 @@ def test_caller_of_whom_the_application_cannot_be_told_is_refused(
     failed = [each for each in caplog.records if each.levelno == logging.ERROR]
     is_known = isinstance(error, CredentialsError | TokenError | VerifierUnavailable)
     assert [type(error).__name__ in each.getMessage() for each in failed] == [True] * (not is_known)
-    assert "alice" not in caplog.text
+    assert "canary" not in caplog.text
 
 
 def make_socket(path: str) -> list[Any]:
