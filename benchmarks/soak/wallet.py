@@ -16,6 +16,8 @@ from tests.verifiers import minting
 
 _SCOPES: Final = ("soak:read", "soak:write")
 _LIFE: Final = 600.0
+_SKEW: Final = 10
+"""The seconds that `nbf` may lie ahead: the default `clock_skew` of the verifiers."""
 _POOL: Final = 24
 # What has a verifier ask its issuer.
 _PROBES: Final = {Kind.UNKNOWN_KID, Kind.NO_KID, Kind.EARLY}
@@ -80,7 +82,7 @@ class Wallet:
             names_key=names_key,
             scopes=frozenset(scopes),
             jti=claims["jti"],
-            not_before=claims.get("nbf", 0),
+            not_before=claims.get("nbf", 0) - _SKEW,
             expires=claims["exp"],
         )
 
@@ -157,7 +159,8 @@ class Wallet:
                 ages = (0.1, 1.0, 60.0, 1e6)
                 return self.mint(kind, exp=now - self._rng.choice(ages), iat=int(now - 2e6))
             case Kind.NOT_YET_VALID:
-                return self.mint(kind, nbf=now + self._rng.choice((1.0, 60.0, 1e6)))
+                ahead = self._rng.choice((1.0, 60.0, 1e6))
+                return self.mint(kind, nbf=now + _SKEW + ahead)
             case _:
                 return self.mint(kind, names_key=False)
 
