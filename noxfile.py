@@ -77,7 +77,7 @@ def lowest(session: nox.Session) -> None:
     _pytest(
         session,
         *(f"--ignore=tests/{each}" for each in left_out),
-        *("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=100"),
+        *("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=99"),
         *session.posargs,
     )
 

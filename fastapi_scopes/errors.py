@@ -215,11 +215,13 @@ class VerifierUnavailable(ScopesError):  # noqa: N818 - the name that a caller r
 
 def place_of_caller() -> str:
     """Return `` at FILE:LINE`` of the code outside of this package that has called it, if any."""
-    for frame, line in walk_stack(None):
-        file = Path(frame.f_code.co_filename)
-        if not file.is_relative_to(_OWN_CODE):
-            return f" at {file.name}:{line}"
-    return ""
+    places = ((Path(frame.f_code.co_filename), line) for frame, line in walk_stack(None))
+    foreign = (f" at {file.name}:{line}" for file, line in places if not _is_own(file))
+    return next(foreign, "")
+
+
+def _is_own(file: Path) -> bool:
+    return file.is_relative_to(_OWN_CODE)
 
 
 def type_and_place_of(error: BaseException) -> str:

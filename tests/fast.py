@@ -52,6 +52,7 @@ FILES = (
     "verifiers/test_issuers.py",
     "verifiers/test_jwks.py",
     "verifiers/test_jwks_discovery.py",
+    "verifiers/test_jwks_log.py",
     "verifiers/test_jwks_rotation.py",
     "verifiers/test_jwt.py",
     "verifiers/test_key_choice.py",

@@ -1,10 +1,7 @@
 """What `explain` says a request would get is what a request gets, by both ways in."""
 
-import csv
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +11,9 @@ from hypothesis import given, settings
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from fastapi_scopes import DENY, ScopeGuard, ScopeMap, agentos
+from fastapi_scopes import ScopeGuard, ScopeMap
 from fastapi_scopes.guard import Explanation
 from tests.apps import bearer, make_guard
-from tests.doors import DOORS
 from tests.test_corpus import ROWS, DependencyDoor, PerimeterDoor, Row
 from tests.test_random_apps import TREES, Branch, Planter
 
@@ -103,41 +99,6 @@ def test_corpus_is_explained_as_it_is_answered(door: Any, row: Row) -> None:
     if not told.allowed:
         assert (told.status, told.body) == (got.status, got.body or told.body)
         assert tuple((name.lower(), value) for name, value in told.headers.items()) == got.headers
-
-
-with (Path(__file__).parent / "agentos" / "seed_matrix.csv").open(newline="") as file:
-    AGENTOS = [(row["method"], row["template"]) for row in csv.DictReader(file)]
-CUSTOM = {
-    "GET /agents/*": ["app:read"],
-    "POST /agents/*/runs": ["app:run", "app:execute"],
-    "GET /sessions/*": ["app:read", "sessions:read"],
-    "DELETE /sessions": DENY,
-}
-
-
-@pytest.mark.parametrize("door", DOORS)
-def test_map_of_agentos_is_explained_as_it_is_enforced(door: str) -> None:
-    guard = make_guard(agentos.scope_map(CUSTOM), admin_scope="app:root")
-    app = DOORS[door](guard)
-
-    async def answer() -> str:
-        return "ran"
-
-    for method, template in AGENTOS:
-        app.add_api_route(template, answer, methods=[method])
-    if door == "perimeter":
-        guard.check(app)
-    client = TestClient(app)
-    reasons = set()
-    callers = (None, [], ["agents:read", "app:read"], ["app:run", "sessions:read"], ["app:root"])
-    for method, template in AGENTOS:
-        path = re.sub(r"\{[^}]*\}", "x1", template)
-        for scopes in callers:
-            told = guard.explain(app, method, path, scopes=scopes)
-            assert told.template == template
-            assert_alike(told, ask(client, method, path, scopes))
-            reasons.add(told.reason)
-    assert {"public", "granted", "insufficient_scope", "missing_credentials", "denied"} <= reasons
 
 
 @settings(max_examples=15, deadline=None)
